@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: ISC
+#
+# relayd.  `make help` lists what can be made.
+#
+# Everything is built out of tree into build/<VARIANT>/; the programs of the
+# release variant are also found in build/.  Sources are found by wildcard, one
+# line per room; dependencies are written by the compiler.
+
+VARIANT ?= release
+B := build/$(VARIANT)
+
+# ---- rooms
+ROOMS := relay/base spool resolver policy relay relay/ingress relay/egress relay/control
+PROGRAM_SRC := relay/relayd.c tools/relayctl.c tools/relay-sendmail.c
+LIB_SRC := $(filter-out $(PROGRAM_SRC),$(foreach r,$(ROOMS),$(wildcard $(r)/*.c)))
+CTL_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard tools/*.c))
+TESTLIB_SRC := $(wildcard tests/lib/*.c)
+TALK_SRC := $(wildcard tests/talk/*.c)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+BENCH_SRC := $(wildcard tests/bench/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+
+# ---- compilers and flags
+CSTD := -std=c11 -D_GNU_SOURCE
+INCLUDES := -I. -Irelay
+WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wformat-security \
+	-Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
+	-Wimplicit-fallthrough -Wnull-dereference -Walloca -Wundef
+WARN_GCC := -Wduplicated-cond -Wlogical-op
+HARDEN := -fno-common -fno-strict-aliasing -fstack-protector-strong -fstack-clash-protection \
+	-fcf-protection=full -fno-delete-null-pointer-checks -fPIE
+HARDEN_GCC := -ftrivial-auto-var-init=zero
+LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--as-needed
+
+OPT := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+SAN :=
+FAULTS := -DRELAY_FAULTS
+ifeq ($(VARIANT),release)
+FAULTS :=
+else ifeq ($(VARIANT),test)
+OPT := -O1 -g
+else ifeq ($(VARIANT),asan)
+OPT := -O1 -g -fno-omit-frame-pointer
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+else ifeq ($(VARIANT),tsan)
+OPT := -O1 -g -fno-omit-frame-pointer
+SAN := -fsanitize=thread
+else ifeq ($(VARIANT),clang)
+CC := clang
+else ifeq ($(VARIANT),fuzz)
+CC := clang
+OPT := -O1 -g -fno-omit-frame-pointer
+SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+else
+$(error unknown VARIANT '$(VARIANT)': release, test, asan, tsan, clang or fuzz)
+endif
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(findstring clang,$(CC)),)
+WARN += $(WARN_GCC)
+HARDEN += $(HARDEN_GCC)
+endif
+# -z defs cannot hold while a sanitizer's run time is resolved at load time.
+ifneq ($(SAN),)
+LDHARDEN := -pie -Wl,--as-needed
+# With instrumentation gcc's flow analysis reports paths that cannot be.
+WARN := $(filter-out -Wnull-dereference,$(WARN))
+endif
+
+CFLAGS := $(CSTD) $(INCLUDES) $(OPT) $(WARN) $(HARDEN) $(SAN) $(FAULTS) $(EXTRA_CFLAGS)
+LDFLAGS := $(LDHARDEN) $(SAN) -pthread
+LIBS := -levent_core -llmdb -lcares -lconfuse -ljansson -lidn2 -lunistring -lcrypto -lssl
+
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+LIB := $(B)/librelay.a
+PROGRAMS := $(B)/relayd $(B)/relayctl $(B)/relay-sendmail
+UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
+
+.PHONY: all programs units talk help clean
+all: programs
+
+programs: $(PROGRAMS)
+ifeq ($(VARIANT),release)
+	@for p in relayd relayctl relay-sendmail; do ln -sf release/$$p build/$$p; done
+endif
+
+$(LIB): $(call obj,$(LIB_SRC))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(B)/relayd: $(B)/relay/relayd.o $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/relayctl: $(B)/tools/relayctl.o $(call obj,$(CTL_SRC)) $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/relay-sendmail: $(B)/tools/relay-sendmail.o $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- tests
+units: $(UNITS)
+$(UNITS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+talk: $(B)/talk
+$(B)/talk: $(call obj,$(TALK_SRC)) $(call obj,$(TESTLIB_SRC)) $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+clean:
+	rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

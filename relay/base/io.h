@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * io - a line and byte connection with one callback; may be paused.
+ *
+ * Half-duplex by habit: while a session thinks (a spool write, a policy
+ * question) it calls io_pause(), and no input arrives until io_resume().
+ * Input that is already buffered is delivered after io_resume() without
+ * waiting for the peer.  Output is gathered and written once at the end of the
+ * loop's turn.  When more than IO_HIGH bytes wait for the peer, reading stops
+ * by itself (a client that does not read its answers cannot make us buffer
+ * them) and goes on below IO_LOW, with IO_DRAINED.
+ *
+ *	struct io *io = io_new(loop, fd, on_io, session);
+ *	io_deadline(io, 300 * SECOND_MS);
+ *	...
+ *	static void on_io(void *arg, enum io_event ev)
+ *	{	case IO_INPUT: while (io_line(io, 512, &line) == IO_LINE) handle(line);
+ *	...
+ *	io_free(&io);      from anywhere, the callback included
+ *
+ * The line handed out stays valid until the next io_line(), io_take() or
+ * io_consume().  TLS will be switched on in place (io_tls_start()), invisible
+ * to lines and bytes; the callback then also brings IO_TLS.
+ */
+#ifndef BASE_IO_H
+#define BASE_IO_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/content.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/span.h"
+
+#define IO_HIGH (64u << 10)
+#define IO_LOW (16u << 10)
+#define IO_INPUT_MAX (64u << 10) /* most input buffered; also the longest line that can be asked for */
+
+enum io_event {
+	IO_CONNECTED, /* only after io_new_dialled(): the connection stands */
+	IO_INPUT,     /* new bytes are buffered: take them until IO_MORE */
+	IO_DRAINED,   /* the output fell below IO_LOW after having been above it or io_want_drained() */
+	IO_EOF,       /* the peer will send no more; output can still be written */
+	IO_ERROR,     /* reset, refused, ...: io_error() tells; nothing more will come */
+	IO_TIMEOUT,   /* the deadline passed; it is no longer set */
+};
+
+enum io_line {
+	IO_LINE,     /* one line, without its CRLF */
+	IO_MORE,     /* not complete yet */
+	IO_TOO_LONG, /* over max: given once; the line is thrown away up to its CRLF */
+	IO_BARE,     /* the line held a bare LF or CR, or a NUL: given once, its bytes are thrown away */
+};
+
+typedef void io_fn(void *arg, enum io_event ev);
+
+struct io;
+
+/* An established connection; takes the descriptor. The callback never comes before this returns. */
+struct io *io_new(struct loop *l, int fd, io_fn *fn, void *arg);
+
+/* A descriptor from world_dial(): IO_CONNECTED or IO_ERROR comes first. */
+struct io *io_new_dialled(struct loop *l, int fd, io_fn *fn, void *arg);
+
+/* Close at once and free; queued output is lost. No callback comes any more. */
+void io_free(struct io **io);
+
+/* Write what is queued (for at most linger_ms), then close and free. The owner lets go now. */
+void io_finish(struct io **io, int64_t linger_ms);
+
+/* A new callback for the same connection (a connection that changes hands). */
+void io_set_owner(struct io *io, io_fn *fn, void *arg);
+
+/* ---- input */
+
+/* The next line of at most max octets (CRLF not counted). */
+enum io_line io_line(struct io *io, size_t max, struct span *line);
+
+/* All buffered bytes, not consumed. */
+struct span io_input(const struct io *io);
+void io_consume(struct io *io, size_t n);
+
+void io_pause(struct io *io);  /* counts are not kept: pause twice, resume once */
+void io_resume(struct io *io); /* buffered input is delivered at the end of this turn */
+bool io_paused(const struct io *io);
+
+/* ---- output */
+
+void io_add(struct io *io, const void *p, size_t n);
+void io_add_span(struct io *io, struct span s);
+void io_addf(struct io *io, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Queue n bytes of content from offset `from`, by reference (in memory) or read when sent (file). */
+void io_add_content(struct io *io, struct content *c, uint64_t from, uint64_t n);
+
+size_t io_queued(const struct io *io);    /* bytes not yet given to the kernel */
+void io_want_drained(struct io *io);      /* ask for one IO_DRAINED when below IO_LOW */
+
+/* ---- state */
+
+/* One deadline: IO_TIMEOUT after ms unless set anew or cleared (0). Cheap to set per command. */
+void io_deadline(struct io *io, int64_t ms);
+
+enum err io_error(const struct io *io);
+bool io_eof(const struct io *io);
+uint64_t io_bytes_in(const struct io *io);
+uint64_t io_bytes_out(const struct io *io);
+int io_fd(const struct io *io); /* borrowed */
+
+#endif

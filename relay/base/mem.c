@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/* mem - malloc and friends that abort instead of returning NULL. */
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+void *
+mem_alloc(size_t n)
+{
+	void *p = calloc(1, n ? n : 1);
+	CHECK(p != NULL);
+	return p;
+}
+
+void *
+mem_alloc_raw(size_t n)
+{
+	void *p = malloc(n ? n : 1);
+	CHECK(p != NULL);
+	return p;
+}
+
+void *
+mem_resize(void *p, size_t count, size_t size)
+{
+	size_t n;
+	CHECK(!__builtin_mul_overflow(count, size, &n));
+	void *q = realloc(p, n ? n : 1);
+	CHECK(q != NULL);
+	return q;
+}
+
+void *
+mem_dup(const void *p, size_t n)
+{
+	CHECK(n < SIZE_MAX);
+	char *q = mem_alloc_raw(n + 1);
+	if (n > 0)
+		memcpy(q, p, n);
+	q[n] = '\0';
+	return q;
+}
+
+char *
+mem_strdup(const char *s)
+{
+	return mem_dup(s, strlen(s));
+}
+
+void
+mem_free_impl(void **pp)
+{
+	free(*pp);
+	*pp = NULL;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: ISC */
+/* dest - the table of destinations, their entries, and reading more of them from the spool. */
+#include "relay/egress/scheduler.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+/* ---- entries */
+
+struct entry *
+entry_find(const struct scheduler *s, uint64_t id, struct dest *d)
+{
+	struct entry_key key = {id, d};
+	struct map_node *k = map_get(&s->entries, (struct span){(const char *)&key, sizeof(key)});
+	return k ? CONTAINER_OF(k, struct entry, node) : NULL;
+}
+
+struct entry *
+entry_new(struct dest *d, uint64_t id, struct message *m)
+{
+	struct entry *e = NEW(struct entry);
+	e->key = (struct entry_key){id, d};
+	e->message = m ? message_ref(m) : NULL;
+	map_put(&d->scheduler->entries, &e->node,
+	    (struct span){(const char *)&e->key, sizeof(e->key)});
+	d->entries++;
+	return e;
+}
+
+void
+entry_ready(struct entry *e)
+{
+	struct dest *d = e->key.dest;
+	e->state = ENTRY_READY;
+	list_push(&d->ready, &e->link);
+	d->ready_n++;
+}
+
+void
+entry_free(struct entry *e)
+{
+	struct dest *d = e->key.dest;
+	if (e->state == ENTRY_READY && link_in_list(&e->link))
+		d->ready_n--;
+	list_remove(&e->link);
+	map_remove(&d->scheduler->entries, &e->node);
+	d->entries--;
+	message_unref(&e->message);
+	mem_free(&e);
+}
+
+/* ---- destinations */
+
+struct dest *
+dest_find(const struct scheduler *s, struct span key)
+{
+	struct map_node *k = map_get(&s->dests, key);
+	return k ? CONTAINER_OF(k, struct dest, node) : NULL;
+}
+
+static unsigned
+concurrency_of(const struct scheduler *s, struct span key)
+{
+	const struct route_table *t = &s->config->policy.routes;
+	size_t colon = span_find(key, ':');
+	struct span name = span_cut(key, colon + 1, key.n);
+	bool via = span_starts(key, SPAN("via:"));
+	for (size_t i = 0; via && i < t->n; i++)
+		if (t->route[i].concurrency > 0 && span_eq(span_str(t->route[i].name), name))
+			return t->route[i].concurrency;
+	return s->config->client.concurrency;
+}
+
+struct dest *
+dest_get(struct scheduler *s, struct span key)
+{
+	struct dest *d = dest_find(s, key);
+	if (d != NULL)
+		return d;
+	d = NEW(struct dest);
+	d->scheduler = s;
+	d->key = span_dup(key);
+	d->head.ms = NO_HEAD;
+	list_init(&d->ready);
+	feedback_init(&d->feedback, s->config->client.initial, concurrency_of(s, key));
+	map_put(&s->dests, &d->node, span_str(d->key));
+	return d;
+}
+
+void
+dest_free(struct dest *d)
+{
+	spool_cancel_query(&d->fetch);
+	LIST_EACH (&d->ready, k)
+		entry_free(CONTAINER_OF(k, struct entry, link));
+	heap_remove(&d->scheduler->timers, &d->timer);
+	list_remove(&d->runnable);
+	map_remove(&d->scheduler->dests, &d->node);
+	mem_free(&d->key);
+	mem_free(&d);
+}
+
+void
+dest_free_unused(struct dest *d)
+{
+	if (d->entries == 0 && d->head.ms == NO_HEAD && d->fetch == NULL && d->running == 0 &&
+	    d->state == DEST_UP)
+		dest_free(d);
+}
+
+void
+dest_drop_ready(struct dest *d)
+{
+	struct wall now = scheduler_now(d->scheduler);
+	if (d->ready_n > 0 && d->head.ms > now.ms)
+		d->head = now; /* their rows are due and in the spool */
+	LIST_EACH (&d->ready, k)
+		entry_free(CONTAINER_OF(k, struct entry, link));
+}
+
+void
+dest_expect(struct dest *d, struct wall due)
+{
+	if (due.ms < d->head.ms) {
+		d->head = due;
+		dest_wake(d);
+	}
+}
+
+/* ---- reading rows */
+
+struct fetch {
+	struct dest *dest;
+	char *key;
+	size_t max, n;
+	enum err err;
+	struct due_row *row;
+};
+
+static void
+fetch_free(void *arg)
+{
+	struct fetch *f = arg;
+	mem_free(&f->row);
+	mem_free(&f->key);
+	mem_free(&f);
+}
+
+static void
+fetch_run(struct spool_reader *r, void *arg)
+{
+	struct fetch *f = arg;
+	struct wall far = {NO_HEAD};
+	f->err = spool_read_due(r, span_str(f->key), (struct due_row){0}, far, f->row, f->max, &f->n);
+}
+
+static void
+take_rows(struct dest *d, const struct fetch *f)
+{
+	struct scheduler *s = d->scheduler;
+	struct wall now = scheduler_now(s);
+	size_t i = 0;
+	for (; i < f->n; i++) {
+		struct wall due = backoff_sane_due(&s->config->retry, f->row[i].due, now);
+		if (entry_find(s, f->row[i].id, d) != NULL)
+			continue;
+		if (due.ms > now.ms || d->ready_n >= READY_MAX || s->entries.n >= ENTRIES_MAX) {
+			d->head = due;
+			return;
+		}
+		entry_ready(entry_new(d, f->row[i].id, NULL));
+	}
+	if (f->n == f->max) /* there may be more behind these */
+		d->head = backoff_sane_due(&s->config->retry, f->row[f->n - 1].due, now);
+}
+
+static void
+fetch_done(void *arg)
+{
+	struct fetch *f = arg;
+	struct dest *d = f->dest;
+	d->fetch = NULL;
+	if (f->err == OK) {
+		take_rows(d, f);
+	} else {
+		LOG(d->scheduler->log, EV_FAILED, F_STR("what", "reading the schedule"),
+		    F_STR("dest", d->key), F_STR("error", err_text(f->err)));
+		d->head = wall_after(scheduler_now(d->scheduler), 30 * SECOND_MS);
+	}
+	fetch_free(f);
+	dest_step(d);
+	dest_free_unused(d);
+}
+
+static void
+fetch(struct dest *d)
+{
+	struct fetch *f = NEW(struct fetch);
+	f->dest = d;
+	f->key = mem_strdup(d->key);
+	f->max = d->entries + FETCH_ROWS;
+	f->row = mem_alloc(f->max * sizeof(struct due_row));
+	d->head.ms = NO_HEAD; /* what is learnt meanwhile is kept by dest_expect() */
+	d->fetch = spool_query_start(d->scheduler->spool, fetch_run, fetch_done, fetch_free, f,
+	    loop_inbox(d->scheduler->loop));
+}
+
+/* ---- steps */
+
+static unsigned
+slots(const struct dest *d)
+{
+	if (d->state == DEST_DOWN)
+		return 0;
+	unsigned window = d->state == DEST_PROBING ? 1 : d->feedback.window;
+	return d->running < window ? window - d->running : 0;
+}
+
+bool
+dest_may_run(const struct dest *d)
+{
+	return d->ready_n > 0 && slots(d) > 0;
+}
+
+static void
+set_timer(struct dest *d, int64_t at)
+{
+	if (at == NO_HEAD)
+		heap_remove(&d->scheduler->timers, &d->timer);
+	else
+		heap_set(&d->scheduler->timers, &d->timer, at);
+	scheduler_arm(d->scheduler);
+}
+
+void
+dest_step(struct dest *d)
+{
+	struct scheduler *s = d->scheduler;
+	struct wall now = scheduler_now(s);
+	if (!s->started || s->draining || scheduler_paused(s, d) != NULL) {
+		set_timer(d, NO_HEAD);
+		return;
+	}
+	if (d->state == DEST_DOWN && d->retry_at.ms > now.ms) {
+		set_timer(d, d->retry_at.ms);
+		return;
+	}
+	if (d->state == DEST_DOWN)
+		d->state = DEST_PROBING;
+	if (d->state == DEST_PROBING && d->head.ms == NO_HEAD && d->entries == 0 && d->fetch == NULL) {
+		d->state = DEST_UP; /* nobody waits for the answer any more */
+		d->failures = 0;
+	}
+	bool low = d->ready_n < slots(d) + FETCH_ROWS / 4;
+	if (d->head.ms <= now.ms && low && d->fetch == NULL)
+		fetch(d);
+	set_timer(d, d->head.ms > now.ms ? d->head.ms : NO_HEAD);
+	if (dest_may_run(d) && !link_in_list(&d->runnable))
+		list_push(&s->runnable, &d->runnable);
+	if (!list_empty(&s->runnable))
+		scheduler_pump_soon(s);
+}
+
+void
+dest_wake(struct dest *d)
+{
+	dest_step(d);
+}
+
+/* ---- health */
+
+void
+dest_failed(struct dest *d, const struct verdict *why)
+{
+	struct scheduler *s = d->scheduler;
+	bool was_probe = d->state == DEST_PROBING;
+	d->reason = *why;
+	if (!feedback_failure(&d->feedback, d->running + 1) && !was_probe)
+		return;
+	d->failures++;
+	d->state = DEST_DOWN;
+	d->retry_at = wall_after(scheduler_now(s),
+	    backoff_delay_ms(&s->config->retry, d->failures, world_random_u64(s->world)));
+	dest_drop_ready(d);
+	struct buf next;
+	buf_init(&next, 64);
+	wall_add_iso(&next, d->retry_at);
+	LOG(s->log, EV_DESTINATION_DOWN, F_STR("dest", d->key), F_INT("failures", d->failures),
+	    F_SPAN("next_probe", buf_span(&next)), F_STR("reason", why->text));
+	buf_clear(&next);
+}
+
+void
+dest_worked(struct dest *d)
+{
+	struct scheduler *s = d->scheduler;
+	if (d->failures > 0) {
+		LOG(s->log, EV_DESTINATION_UP, F_STR("dest", d->key), F_INT("failures", d->failures));
+		feedback_init(&d->feedback, s->config->client.initial, d->feedback.limit);
+	}
+	d->failures = 0;
+	d->state = DEST_UP;
+	d->reason.code = 0;
+	feedback_success(&d->feedback, d->running + 1);
+}
+
+void
+dest_probe_now(struct dest *d)
+{
+	if (d->state == DEST_DOWN)
+		d->retry_at = scheduler_now(d->scheduler);
+	if (d->state == DEST_PROBING && d->running == 0)
+		d->state = DEST_DOWN; /* the step makes it a probe again */
+	dest_step(d);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * outcome - a job has come back: what it means for the destination, for each
+ * recipient, and for the sender.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "relay/egress/scheduler.h"
+
+static const struct recipient *
+recipient_of(const struct message *m, uint16_t index)
+{
+	for (size_t i = 0; m != NULL && i < m->rcpts; i++)
+		if (m->rcpt[i].index == index)
+			return &m->rcpt[i];
+	return NULL;
+}
+
+static struct span
+verdict_line(const struct verdict *v, struct buf *b)
+{
+	buf_reset(b);
+	if (v->code != 0)
+		verdict_add(b, v);
+	return buf_span(b);
+}
+
+struct reporter {
+	struct scheduler *s;
+	struct job *job;
+	struct entry *entry;
+	struct dest *dest;
+	const struct message *m;
+	struct change *change;
+	struct wall now;
+	struct buf line;
+	char id[SPOOL_ID_LEN + 1];
+};
+
+static void
+log_outcome(struct reporter *p, enum log_event ev, const struct recipient *r,
+    const struct verdict *v, struct wall next)
+{
+	struct buf when;
+	buf_init(&when, 64);
+	if (next.ms != 0)
+		wall_add_iso(&when, next);
+	struct span reply = verdict_line(v, &p->line);
+	if (next.ms != 0)
+		LOG(p->s->log, ev, F_STR("id", p->id), F_ADDR("to", r->address),
+		    F_ADDR("from", p->m->sender), F_STR("host", p->job->host), F_SPAN("reply", reply),
+		    F_INT("attempts", r->attempts + 1), F_SPAN("next", buf_span(&when)));
+	else
+		LOG(p->s->log, ev, F_STR("id", p->id), F_ADDR("to", r->address),
+		    F_ADDR("from", p->m->sender), F_STR("host", p->job->host), F_SPAN("reply", reply),
+		    F_INT("attempts", r->attempts + 1),
+		    F_INT("delay_ms", wall_since(p->now, p->m->arrival)));
+	buf_clear(&when);
+}
+
+static void
+count(atomic_uint_fast64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static void
+fail(struct reporter *p, const struct recipient *r, struct outcome *o, const struct verdict *v,
+    const char *status)
+{
+	o->kind = OUTCOME_FAILED;
+	count(&p->s->counters->failed);
+	log_outcome(p, EV_BOUNCED, r, v, (struct wall){0});
+	if (notice_wanted(NOTICE_FAILED, p->m, r))
+		change_notice(p->change, r->index, NOTICE_FAILED, status);
+	else
+		LOG(p->s->log, EV_DROPPED, F_STR("id", p->id), F_ADDR("to", r->address),
+		    F_STR("why", p->m->sender.n ? "the sender wanted no notice" : "no notice to the null sender"));
+}
+
+static void
+wait_or_expire(struct reporter *p, const struct recipient *r, struct outcome *o,
+    const struct verdict *v)
+{
+	const struct retry_config *retry = &p->s->config->retry;
+	struct wall expiry = backoff_expiry(retry, p->m->arrival, p->m->sender.n == 0);
+	if (p->now.ms >= expiry.ms && sweep_may_expire(p->s)) {
+		fail(p, r, o, v, "5.4.7");
+		return;
+	}
+	o->kind = OUTCOME_WAIT;
+	o->due = p->dest->state == DEST_DOWN
+	    ? p->dest->retry_at
+	    : wall_after(p->now,
+		  backoff_delay_ms(retry, r->attempts + 1, world_random_u64(p->s->world)));
+	count(&p->s->counters->deferred);
+	log_outcome(p, EV_DEFERRED, r, v, o->due);
+}
+
+static void
+deliver(struct reporter *p, const struct recipient *r, const struct job_result *res)
+{
+	count(&p->s->counters->delivered);
+	log_outcome(p, EV_DELIVERED, r, &res->verdict, (struct wall){0});
+	if (res->relayed && notice_wanted(NOTICE_RELAYED, p->m, r))
+		change_notice(p->change, r->index, NOTICE_RELAYED, "2.0.0");
+}
+
+static void
+report_result(struct reporter *p, const struct job_result *res)
+{
+	const struct recipient *r = recipient_of(p->m, res->index);
+	if (r == NULL)
+		return;
+	char status[16];
+	struct outcome o = {.index = res->index, .kind = res->kind, .attempted = res->attempted};
+	verdict_status(&res->verdict, status);
+	switch (res->kind) {
+	case OUTCOME_DELIVERED: deliver(p, r, res); break;
+	case OUTCOME_FAILED: fail(p, r, &o, &res->verdict, status); break;
+	case OUTCOME_WAIT: wait_or_expire(p, r, &o, &res->verdict); break;
+	case OUTCOME_MOVED:
+		o.dest = span_str(res->moved_to);
+		o.due = p->now;
+		break;
+	case OUTCOME_HELD:
+	case OUTCOME_ASIDE:
+	case OUTCOME_DELETED: break;
+	}
+	o.reply = verdict_line(&res->verdict, &p->line);
+	o.host = span_str(p->job->host);
+	report_add(p->change->report, &o);
+	if (o.kind == OUTCOME_WAIT && o.due.ms < p->change->earliest.ms)
+		p->change->earliest = o.due;
+}
+
+/* What the spool has for this entry cannot be trusted: set all of it aside. */
+static void
+report_damaged(struct reporter *p)
+{
+	LOG(p->s->log, EV_SPOOL_DAMAGED, F_STR("id", p->id), F_STR("dest", p->dest->key),
+	    F_STR("do", "look at it with: relayctl show; then delete it"));
+	for (size_t i = 0; p->m != NULL && i < p->m->rcpts; i++)
+		if (span_eq(p->m->rcpt[i].dest, span_str(p->dest->key)))
+			report_add(p->change->report, &(struct outcome){.index = p->m->rcpt[i].index,
+							  .kind = OUTCOME_ASIDE});
+}
+
+static void
+report_job(struct scheduler *s, struct entry *e, struct job *j)
+{
+	struct reporter p = {.s = s,
+	    .job = j,
+	    .entry = e,
+	    .dest = e->key.dest,
+	    .m = j->message,
+	    .now = scheduler_now(s)};
+	buf_init(&p.line, 1024);
+	spool_id_format(j->id, p.id);
+	if (j->maybe_delivered) {
+		count(&s->counters->duplicates);
+		LOG(s->log, EV_POSSIBLE_DUPLICATE, F_STR("id", p.id), F_STR("host", j->host));
+	}
+	p.change = change_new(s, e, report_new(j->id, span_str(p.dest->key), p.now));
+	if (j->end == JOB_DAMAGED)
+		report_damaged(&p);
+	for (size_t i = 0; i < j->results; i++)
+		report_result(&p, &j->result[i]);
+	buf_clear(&p.line);
+	p.change->job = j;
+	if (p.change->report->outcomes == 0 && j->end == JOB_DAMAGED)
+		e->state = ENTRY_STUCK; /* nothing readable to change: keep others from it */
+	change_submit(p.change);
+}
+
+static void
+learn(struct dest *d, const struct job *j)
+{
+	if (j->local || j->end == JOB_GONE || j->end == JOB_DAMAGED || j->end == JOB_UNREADABLE)
+		return;
+	if (j->end == JOB_UNREACHABLE)
+		dest_failed(d, &j->verdict);
+	else if (j->session)
+		dest_worked(d);
+}
+
+void
+on_job_ended(struct job *j)
+{
+	struct entry *e = j->owner;
+	struct dest *d = e->key.dest;
+	struct scheduler *s = d->scheduler;
+	CHECK(e->state == ENTRY_RUNNING);
+	d->running--;
+	s->running--;
+	s->load[e->courier]--;
+	if (j->kept && d->idle[e->courier] < UINT16_MAX)
+		d->idle[e->courier]++;
+	learn(d, j);
+	e->state = ENTRY_REPORTING;
+	if (j->end == JOB_DONE || j->end == JOB_UNREACHABLE || j->end == JOB_DAMAGED) {
+		report_job(s, e, j);
+	} else {
+		struct wall again = scheduler_now(s);
+		if (j->end == JOB_UNREADABLE)
+			dest_expect(d, wall_after(again, 30 * SECOND_MS));
+		entry_free(e);
+		job_free(&j);
+	}
+	dest_step(d);
+	dest_free_unused(d);
+	scheduler_check_idle(s);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ingress - the SMTP server side (RFC 5321).  One ingress per io thread owns
+ * its listeners and sessions; what all threads count together (connections in
+ * all and per client) is in one census.
+ *
+ *	census = census_new(world);                            once
+ *	in = ingress_new(&options);                            per io thread
+ *	ingress_listen(in, fd, listener);                      per listening socket
+ *	ingress_reload(in, config);                            a new snapshot
+ *	ingress_drain(in, on_empty, arg);                      421 at each next command
+ *	ingress_free(&in);
+ *
+ * A message is answered 250 only after the spool has said that it is on disk.
+ */
+#ifndef RELAY_INGRESS_INGRESS_H
+#define RELAY_INGRESS_INGRESS_H
+
+#include "base/content.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "relay/config.h"
+#include "spool/spool.h"
+
+/* ---- census: connections, over all threads (a mutex, taken at connect and close only) */
+
+struct census;
+struct census *census_new(struct world *w);
+void census_free(struct census **c);
+
+enum census_answer { CENSUS_OK, CENSUS_TOTAL, CENSUS_CLIENT };
+
+/* Count a connection of this client unless a limit is reached. */
+enum census_answer census_enter(struct census *c, const struct net_addr *client, unsigned max_total,
+    unsigned max_client);
+void census_leave(struct census *c, const struct net_addr *client);
+unsigned census_total(struct census *c);
+
+/* ---- counters, relaxed, summed over threads by whoever shows them */
+
+struct ingress_counters {
+	atomic_uint_fast64_t connections, turned_away, messages, recipients, bytes, refused;
+};
+
+struct ingress_options {
+	struct loop *loop;
+	struct log *log;
+	struct spool *spool;
+	struct census *census;
+	struct content_budget *budget;
+	struct ingress_counters *counters;
+	atomic_bool *paused;          /* 421 4.3.2 for new mail while set; may be NULL */
+	const struct config *config;  /* a reference is taken */
+};
+
+struct ingress;
+struct ingress *ingress_new(const struct ingress_options *o);
+void ingress_free(struct ingress **in); /* closes everything at once */
+
+/* Serve a listening socket (takes it). name: of the listener in the configuration. */
+void ingress_listen(struct ingress *in, int fd, const char *name);
+
+/* Serve an established connection (takes it): what a listener does, and the door for tests. */
+void ingress_serve(struct ingress *in, int fd, const struct net_addr *peer, const char *listener);
+
+/* From now on new connections and new transactions follow this snapshot. Listeners that it no
+ * longer names are closed; sessions go on. */
+void ingress_reload(struct ingress *in, const struct config *config);
+
+/* No new connections; each session is told 421 4.3.2 at its next command (an idle one at once)
+ * but finishes a message whose data is arriving. on_empty comes when none is left. */
+void ingress_drain(struct ingress *in, void (*on_empty)(void *arg), void *arg);
+
+unsigned ingress_sessions(const struct ingress *in);
+
+#endif
