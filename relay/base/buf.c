@@ -36,7 +36,7 @@ buf_room(struct buf *b, size_t n)
 		b->overflow = true;
 		return NULL;
 	}
-	if (b->cap - b->n < n) {
+	if (b->p == NULL || b->cap - b->n < n) {
 		size_t cap = b->cap ? b->cap * 2 : 128;
 		if (cap < b->n + n)
 			cap = b->n + n;
@@ -97,11 +97,11 @@ buf_addv(struct buf *b, const char *fmt, va_list ap)
 	if (len < sizeof(small)) {
 		buf_add(b, small, len);
 	} else {
-		char *at = buf_room(b, len + 1);
-		if (at != NULL) {
-			(void)vsnprintf(at, len + 1, fmt, again);
-			b->n += len;
-		}
+		/* Not in place: its NUL may be over the bound where the text is not. */
+		char *large = mem_alloc_raw(len + 1);
+		(void)vsnprintf(large, len + 1, fmt, again);
+		buf_add(b, large, len);
+		mem_free(&large);
 	}
 	va_end(again);
 }

@@ -8,7 +8,9 @@
  * Without RELAY_FAULTS the macro is the constant false and costs nothing.
  * With it (the variants that run talks and crash tests) each pass of a name is
  * counted, and fault_plan() decides: die by _exit(FAULT_EXIT) at the n-th pass
- * of any name, or of one name, or fail there.
+ * of any name, or of one name, or fail there.  The environment can plan too:
+ * RELAY_FAULT=die:NAME:N or fail:NAME:N (no NAME: any), read at the first pass
+ * unless there is a plan already.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H

@@ -157,7 +157,7 @@ void
 json_cstr(struct json *j, const char *name, const char *value)
 {
 	if (value == NULL)
-		json_null(j, name);
+		json_nothing(j, name);
 	else
 		json_str(j, name, span_str(value));
 }
@@ -177,7 +177,7 @@ json_bool(struct json *j, const char *name, bool value)
 }
 
 void
-json_null(struct json *j, const char *name)
+json_nothing(struct json *j, const char *name)
 {
 	begin(j, name);
 	buf_add_str(j->out, "null");

@@ -33,6 +33,6 @@ void json_str(struct json *j, const char *name, struct span value);
 void json_cstr(struct json *j, const char *name, const char *value); /* NULL: null */
 void json_int(struct json *j, const char *name, int64_t value);
 void json_bool(struct json *j, const char *name, bool value);
-void json_null(struct json *j, const char *name);
+void json_nothing(struct json *j, const char *name);
 
 #endif

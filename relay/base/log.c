@@ -40,6 +40,7 @@ struct log {
 	pthread_mutex_t lock; /* the fields below */
 	enum log_format format;
 	struct buf pending;
+	char room[VALUE_MAX]; /* for a value that is cut */
 	void (*hook)(void *arg, enum log_level level, struct span line);
 	void *hook_arg;
 
@@ -134,11 +135,12 @@ struct line {
 	size_t from; /* where the line begins in out */
 	struct json json;
 	bool as_json;
+	char *room; /* borrowed */
 };
 
-/* The value, or its beginning and "..." in room. */
+/* The value, or its beginning and "..." in room (VALUE_MAX bytes). */
 static struct span
-short_value(struct span value, char room[VALUE_MAX])
+short_value(struct span value, char *room)
 {
 	if (value.n <= VALUE_MAX)
 		return value;
@@ -181,8 +183,7 @@ add_text_field(struct buf *out, const struct log_field *f, struct span value)
 static void
 add_field(struct line *line, const struct log_field *f)
 {
-	char room[VALUE_MAX];
-	struct span value = short_value(f->str, room);
+	struct span value = short_value(f->str, line->room);
 	if (!line->as_json)
 		add_text_field(line->out, f, value);
 	else if (f->kind == FIELD_INT)
@@ -228,7 +229,8 @@ add_line(struct log *l, enum log_event ev, const struct log_field *field, size_t
 	struct line line = {.out = &l->pending,
 	    .from = l->pending.n,
 	    .json = {.out = &l->pending},
-	    .as_json = l->format == LOG_JSON};
+	    .as_json = l->format == LOG_JSON,
+	    .room = l->room};
 	bool cut = false;
 	begin_line(&line, world_wall(l->world), ev);
 	for (size_t i = 0; i < n; i++) {

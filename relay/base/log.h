@@ -10,9 +10,10 @@
  *
  * The set of events is a table (log_events.def), documented there.  Every
  * value is escaped: nothing from outside reaches a terminal or a log collector
- * raw, and a value with blanks is quoted.  Lines are gathered per log and
- * written by log_flush(), which every loop calls at the end of a turn; warnings
- * and errors are written at once.  Any thread.
+ * raw.  A value that is empty or has a blank, "=" or anything escaped is
+ * quoted; one that is too long is cut and marked, and so is a line.  Lines are
+ * gathered per log and written by log_flush(), which every loop calls at the
+ * end of a turn; warnings and errors are written at once.  Any thread.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -38,7 +39,7 @@ enum log_kind { FIELD_STR, FIELD_INT, FIELD_ADDR };
 struct log_field {
 	const char *name;
 	enum log_kind kind;
-	struct span str; /* FIELD_STR; FIELD_ADDR is written between < and > */
+	struct span str; /* FIELD_STR; FIELD_ADDR: in text between < and >, in JSON bare */
 	int64_t num;     /* FIELD_INT */
 };
 
@@ -49,7 +50,8 @@ struct log_field {
 
 struct log;
 
-/* fd: where lines go (STDERR_FILENO). hook, if not NULL, gets each finished line instead (tests). */
+/* fd: where lines go (STDERR_FILENO). hook, if not NULL, gets each finished line instead (tests):
+ * without its newline, under the log's lock, so it must not log. */
 struct log *log_new(struct world *world, int fd);
 void log_free(struct log **l);
 void log_hook(struct log *l, void (*hook)(void *arg, enum log_level level, struct span line),

@@ -98,7 +98,8 @@ map_get(const struct map *m, struct span key)
 	if (m->buckets == 0)
 		return NULL;
 	uint64_t hash = siphash(m->seed, key);
-	for (struct map_node *k = m->bucket[hash & (m->buckets - 1)]; k != NULL; k = k->next)
+	for (struct map_node *k = m->bucket[hash & (m->buckets - 1)]; k != NULL;
+	     k = k->next)
 		if (k->hash == hash && span_eq(k->key, key))
 			return k;
 	return NULL;

@@ -2,6 +2,7 @@
 /* mem - malloc and friends that abort instead of returning NULL. */
 #include "base/mem.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -33,7 +33,7 @@ struct net_cidr {
 /* "192.0.2.1", "2001:db8::1": no port, no brackets. ERR_SYNTAX otherwise. */
 enum err net_parse_ip(struct span text, struct net_addr *out);
 
-/* "192.0.2.1:25", "[2001:db8::1]:25"; the port is required. */
+/* "192.0.2.1:25", "[2001:db8::1]:25"; the port is required, 0 is one. ERR_RANGE above 65535. */
 enum err net_parse_addr(struct span text, struct net_addr *out);
 
 /* "192.0.2.0/24", "::1/128", or an address alone (all bits). Host bits set: ERR_SYNTAX. */

@@ -19,7 +19,7 @@ struct scan {
 static inline struct scan
 scan_over(struct span s)
 {
-	return (struct scan){s.p, s.p + s.n};
+	return (struct scan){s.p, s.n ? s.p + s.n : s.p};
 }
 
 static inline bool

@@ -16,7 +16,7 @@ struct span
 span_cut(struct span s, size_t from, size_t n)
 {
 	if (from >= s.n)
-		return (struct span){s.p + s.n, 0};
+		return (struct span){s.n ? s.p + s.n : s.p, 0};
 	size_t left = s.n - from;
 	return (struct span){s.p + from, n < left ? n : left};
 }

@@ -48,7 +48,7 @@ void
 wall_add_iso(struct buf *b, struct wall t)
 {
 	int64_t day = floor_div(t.ms, DAY_MS);
-	int64_t ms = t.ms - day * DAY_MS;
+	int64_t ms = (t.ms % DAY_MS + DAY_MS) % DAY_MS;
 	/* Years begin in March, so that the leap day is the last; an era is 400 of them.
 	 */
 	int64_t shifted = day + 719468;

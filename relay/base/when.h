@@ -59,7 +59,8 @@ void wall_add_iso(struct buf *b, struct wall t);
 /* "2026-11-23 11:39:00" local time, for tables that people read. */
 void wall_add_local(struct buf *b, struct wall t);
 
-/* A duration as people say it: "45s", "4m30s", "2h5m", "3d4h" (two units at most, rounded down). */
+/* A duration as people say it: "45s", "4m30s", "2h5m", "3d4h" (two units at most, rounded
+ * down; "-" before a negative one). */
 void duration_add(struct buf *b, int64_t ms);
 
 #endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control - the administrator's door: a Unix stream socket, mode 0660, where
+ * the peer's uid is checked (root, our own, or a member of the socket's group).
+ *
+ * One request is one line of JSON (at most CONTROL_LINE_MAX octets):
+ *
+ *	{"v":1,"cmd":"queue","selector":{"domain":"example.org"},"limit":100}
+ *
+ * The answer is any number of JSON objects, one per line, written with
+ * back-pressure, and at last
+ *
+ *	{"end":true,"status":0}            status as relayctl's exit status: 0 done,
+ *	{"end":true,"status":1,"error":"..."}   1 nothing matched or refused, 2 wrong use
+ *
+ * Commands and members are in relay/control/README.md.  Selecting and showing
+ * messages (select.h, show.h) is shared with relayctl, which does the same on a
+ * stopped spool.
+ */
+#ifndef RELAY_CONTROL_CONTROL_H
+#define RELAY_CONTROL_CONTROL_H
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "relay/config.h"
+#include "relay/egress/egress.h"
+#include "relay/ingress/ingress.h"
+#include "resolver/resolver.h"
+#include "spool/spool.h"
+
+#define CONTROL_LINE_MAX (64u << 10)
+#define CONTROL_CLIENT_MAX 32
+
+struct control;
+
+/* What control asks of the daemon around it. */
+struct control_host {
+	/* Read the configuration again. False: `text` says what is wrong with it; true: what needs a restart. */
+	bool (*reload)(void *arg, struct buf *text);
+	/* Refuse (or take) new mail: 421 4.3.2. */
+	void (*pause_in)(void *arg, bool pause);
+	/* The snapshot in force; borrowed until the next turn. */
+	const struct config *(*config)(void *arg);
+	/* Ask an io thread's resolver; told(told_arg, answer) comes once on the main loop. */
+	void (*dns)(void *arg, struct span domain, unsigned flags,
+	    void (*told)(void *told_arg, const struct mx_answer *a), void *told_arg);
+	unsigned (*sessions)(void *arg); /* open ingress sessions, all threads */
+	void *arg;
+};
+
+struct control_options {
+	struct loop *loop;
+	struct log *log;
+	struct spool *spool;
+	struct scheduler *scheduler;
+	const struct ingress_counters *ingress;
+	const struct egress_counters *egress;
+	struct control_host host;
+};
+
+struct control *control_new(const struct control_options *o);
+void control_free(struct control **c);
+
+/* Serve a listening Unix socket (takes it). */
+void control_listen(struct control *c, int fd);
+/* Serve an established connection (takes it), peer already checked: the door for tests. */
+void control_serve(struct control *c, int fd);
+
+/*
+ * A listening Unix socket at path with this mode (the directory is made, 0750,
+ * if it is missing; a dead socket is replaced).  Negative enum err otherwise;
+ * ERR_BUSY: another relayd answers there.
+ */
+int control_socket(const char *path, unsigned mode);
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: ISC */
+/* session - the life of one connection, its one callback, and its answers. */
+#include "relay/ingress/session.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "relay/ingress/verbs.h"
+
+#define STEPS_PER_TURN 100           /* lines or blocks; then others are served */
+#define IDLE_COMMANDS 100            /* so many NOOPs and the like are free between messages */
+#define LINGER_MS (5 * SECOND_MS)    /* for the last reply to go out */
+#define DATA_ALLOWANCE_MS HOUR_MS    /* the time that any message may take, and then: */
+#define DATA_OCTETS_PER_SECOND 4096
+
+/* ---- answers */
+
+void
+session_say(struct session *s, const char *fmt, ...)
+{
+	char line[VERDICT_TEXT + 64];
+	if (s->io == NULL)
+		return;
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		io_add_span(s->io, span_cut(span_str(line), 0, (size_t)n));
+	io_add_span(s->io, SPAN("\r\n"));
+}
+
+void
+session_verdict(struct session *s, const struct verdict *v)
+{
+	struct buf b;
+	buf_init(&b, VERDICT_TEXT + 64);
+	verdict_add(&b, v);
+	if (s->io != NULL) {
+		io_add_span(s->io, buf_span(&b));
+		io_add_span(s->io, SPAN("\r\n"));
+	}
+	buf_clear(&b);
+}
+
+void
+session_close(struct session *s, const char *status, const char *text)
+{
+	session_say(s, "421 %s %s: %s", status, s->config->policy.hostname, text);
+	session_end(s, text);
+}
+
+static void
+count_error(struct session *s)
+{
+	if (++s->errors >= s->config->server.errors)
+		session_close(s, "4.7.0", "too many errors");
+}
+
+void
+session_refuse(struct session *s, const struct verdict *v)
+{
+	session_verdict(s, v);
+	if (verdict_permanent(v))
+		count_error(s);
+}
+
+void
+session_error(struct session *s, unsigned code, const char *status, const char *text)
+{
+	struct verdict v = verdict_make(code, status, "%s", text);
+	session_refuse(s, &v);
+}
+
+void
+session_log_refused(struct session *s, const char *what, const struct verdict *v,
+    const char *rule, struct span from, struct span to)
+{
+	atomic_fetch_add_explicit(&s->in->o.counters->refused, 1, memory_order_relaxed);
+	struct buf reply;
+	buf_init(&reply, VERDICT_TEXT + 64);
+	verdict_add(&reply, v);
+	char client[NET_TEXT];
+	net_format_ip(&s->peer, client);
+	LOG(s->in->o.log, EV_REFUSED, F_STR("client", client), F_STR("what", what),
+	    F_SPAN("reply", buf_span(&reply)), F_STR("rule", rule ? rule : "-"),
+	    F_ADDR("from", from), F_ADDR("to", to), F_STR("helo", s->helo ? s->helo : ""),
+	    F_STR("listener", s->listener_name));
+	buf_clear(&reply);
+}
+
+/* ---- configuration */
+
+static const struct listener_config *
+find_listener(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->listeners; i++) {
+		if (span_eq(span_str(c->listener[i].name), span_str(name)))
+			return &c->listener[i];
+	}
+	return NULL;
+}
+
+void
+session_follow_config(struct session *s)
+{
+	const struct config *now = s->in->config;
+	if (now == s->config)
+		return;
+	/* Without its listener a session would fall under the global networks, which may trust
+	 * more than the listener's own list did. */
+	const struct listener_config *listener = find_listener(now, s->listener_name);
+	if (listener == NULL && s->listener != NULL)
+		return;
+	config_unref(&s->config);
+	s->config = config_ref(now);
+	s->listener = listener;
+}
+
+struct access_facts
+session_facts(const struct session *s, struct span sender)
+{
+	bool own_list = s->listener != NULL && s->listener->has_networks;
+	return (struct access_facts){
+	    .policy = &s->config->policy,
+	    .networks = own_list ? &s->listener->networks : NULL,
+	    .client = &s->peer,
+	    .helo = span_str(s->helo),
+	    .sender = sender,
+	};
+}
+
+/* ---- states */
+
+void
+session_enter(struct session *s, const struct session_state *state)
+{
+	s->state = state;
+}
+
+static void
+set_deadline(struct session *s)
+{
+	const struct smtp_server_config *c = &s->config->server;
+	io_deadline(s->io, s->state == &session_command ? c->command_ms : c->data_ms);
+}
+
+void
+session_wait(struct session *s)
+{
+	io_pause(s->io);
+	io_deadline(s->io, 0);
+}
+
+void
+session_go_on(struct session *s)
+{
+	if (s->io == NULL)
+		return;
+	set_deadline(s);
+	io_resume(s->io);
+}
+
+void
+session_reset(struct session *s)
+{
+	transaction_free(&s->tx);
+}
+
+/* Something that speaks another protocol: TLS, or a line that no command begins like. */
+static bool
+is_foreign(const struct session *s)
+{
+	struct span in = io_input(s->io);
+	return s->commands == 0 && in.n > 0 && !is_alpha((unsigned char)in.p[0]);
+}
+
+static bool
+take_command(struct session *s)
+{
+	if (is_foreign(s)) {
+		session_close(s, "4.7.0", "this is a mail server");
+		return false;
+	}
+	struct span line = {0};
+	enum io_line got = io_line(s->io, COMMAND_LINE_MAX, &line);
+	if (got == IO_MORE)
+		return false;
+	s->commands++;
+	if (got == IO_TOO_LONG)
+		session_error(s, 500, "5.5.2", "Line too long");
+	else if (got == IO_BARE)
+		session_error(s, 500, "5.5.2", "A line ends with CRLF and holds no NUL");
+	else if (verb_run(s, line) && ++s->idle > IDLE_COMMANDS)
+		count_error(s);
+	return true;
+}
+
+const struct session_state session_command = {"command", take_command};
+
+/* ---- the connection */
+
+static void
+on_turn(void *arg)
+{
+	struct session *s = arg;
+	if (s->io != NULL)
+		io_resume(s->io);
+}
+
+static void
+take_input(struct session *s)
+{
+	unsigned steps = 0;
+	while (s->io != NULL && !io_paused(s->io)) {
+		if (steps == STEPS_PER_TURN) {
+			io_pause(s->io);
+			timer_set(&s->turn, 0);
+			return;
+		}
+		if (!s->state->take(s))
+			return;
+		steps++;
+		if (s->io != NULL && !io_paused(s->io))
+			set_deadline(s);
+	}
+}
+
+/* The client sends no more. What it sent is done, and may still be answered; but while the spool
+ * has a complete message of it, the answer decides. */
+static void
+on_end_of_input(struct session *s)
+{
+	if (!io_paused(s->io))
+		session_end(s, "client closed");
+}
+
+static void
+on_io(void *arg, enum io_event ev)
+{
+	struct session *s = arg;
+	switch (ev) {
+	case IO_INPUT: take_input(s); break;
+	case IO_EOF: on_end_of_input(s); break;
+	case IO_ERROR: session_break(s, err_text(io_error(s->io))); break;
+	case IO_TIMEOUT: session_close(s, "4.4.2", "timeout"); break;
+	case IO_CONNECTED:
+	case IO_DRAINED: break;
+	}
+}
+
+void
+session_start(struct ingress *in, int fd, const struct net_addr *peer, const char *listener)
+{
+	struct session *s = NEW(struct session);
+	s->in = in;
+	s->config = config_ref(in->config);
+	s->listener = find_listener(s->config, listener);
+	s->listener_name = mem_strdup(listener);
+	s->peer = *peer;
+	s->state = &session_command;
+	s->began = loop_now(in->o.loop);
+	timer_init(&s->turn, in->o.loop, on_turn, s);
+	s->io = io_new(in->o.loop, fd, on_io, s);
+	list_push(&in->sessions, &s->link);
+	in->sessions_n++;
+	char client[NET_TEXT];
+	net_format(peer, client);
+	LOG(in->o.log, EV_CONNECTED, F_STR("client", client), F_STR("listener", listener));
+	session_say(s, "220 %s ESMTP relayd", s->config->policy.hostname);
+	set_deadline(s);
+}
+
+/* Everything but the struct: we may be inside its own callback. */
+static void
+let_go(struct session *s, const char *why)
+{
+	struct ingress *in = s->in;
+	timer_clear(&s->turn);
+	mem_free(&s->chunk);
+	transaction_free(&s->tx);
+	char client[NET_TEXT];
+	net_format(&s->peer, client);
+	LOG(in->o.log, EV_DISCONNECTED, F_STR("client", client), F_STR("why", why),
+	    F_STR("state", s->state->name), F_INT("messages", s->accepted),
+	    F_INT("errors", s->errors),
+	    F_INT("ms", instant_since(loop_now(in->o.loop), s->began)));
+	census_leave(in->o.census, &s->peer);
+	list_remove(&s->link);
+	list_push(&in->gone, &s->link);
+	in->sessions_n--;
+	later_set(&in->sweep);
+}
+
+void
+session_end(struct session *s, const char *why)
+{
+	if (s->io == NULL)
+		return;
+	io_finish(&s->io, LINGER_MS);
+	let_go(s, why);
+}
+
+void
+session_break(struct session *s, const char *why)
+{
+	if (s->io == NULL)
+		return;
+	io_free(&s->io);
+	let_go(s, why);
+}
+
+void
+session_free(struct session **sp)
+{
+	struct session *s = *sp;
+	config_unref(&s->config);
+	mem_free(&s->listener_name);
+	mem_free(&s->helo);
+	mem_free(sp);
+}
+
+void
+session_drain(struct session *s)
+{
+	bool idle = s->state == &session_command && s->tx == NULL && !io_paused(s->io) &&
+	    io_input(s->io).n == 0;
+	if (idle)
+		session_close(s, "4.3.2", "shutting down");
+}
+
+/* ---- a message that is arriving */
+
+struct receive *
+session_receive_new(struct session *s)
+{
+	const struct config *c = s->config;
+	struct receive_options o = {
+	    .spool = s->in->o.spool,
+	    .loop = s->in->o.loop,
+	    .budget = s->in->o.budget,
+	    .hostname = span_str(c->policy.hostname),
+	    .size_max = c->server.message_size,
+	    .hops_max = c->server.hops,
+	    .own = s->tx->own,
+	    .binary = s->tx->binary,
+	    .on_room = on_room,
+	    .arg = s,
+	};
+	return receive_new(&o);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session - one client's connection, inside the room.
+ *
+ * A session is in one of four states, which name the function that takes its
+ * input: command (a line), data (DATA), chunk (BDAT), skip (a refused BDAT's
+ * octets).  While it waits for the spool its io is paused and nothing arrives.
+ * What one mail needs hangs at s->tx, made by MAIL and gone with the final
+ * reply; a session that is idle is this struct and its io.
+ *
+ * Any reply may end the session (the error budget): s->io is NULL then, the
+ * struct itself is swept at the end of the turn.
+ */
+#ifndef RELAY_INGRESS_SESSION_H
+#define RELAY_INGRESS_SESSION_H
+
+#include "base/io.h"
+#include "base/list.h"
+#include "relay/ingress/command.h"
+#include "relay/ingress/ingress.h"
+#include "relay/ingress/receive.h"
+#include "relay/ingress/transaction.h"
+
+struct session;
+
+struct session_state {
+	const char *name;
+	bool (*take)(struct session *s); /* one line or block; false: more input is needed */
+};
+
+extern const struct session_state session_command; /* session.c */
+extern const struct session_state session_data;    /* verb_data.c */
+extern const struct session_state session_chunk;   /* verb_bdat.c */
+extern const struct session_state session_skip;    /* verb_bdat.c */
+
+/* A BDAT whose octets are arriving. */
+struct chunk {
+	uint64_t size, left;
+	bool last;
+	struct verdict why; /* the refusal; code 0: the octets are taken */
+};
+
+enum hello { HELLO_NONE, HELLO_HELO, HELLO_EHLO };
+
+struct session {
+	struct ingress *in;
+	struct link link; /* in->sessions or in->gone */
+	struct io *io;    /* NULL: over */
+	const struct config *config; /* a reference; renewed at MAIL */
+	const struct listener_config *listener; /* in config; NULL: none of this name */
+	char *listener_name;
+	struct net_addr peer;
+	const struct session_state *state;
+	enum hello hello;
+	char *helo; /* as the client said it; NULL: not yet */
+	struct transaction *tx;
+	struct chunk *chunk;
+	unsigned commands, errors;
+	unsigned idle;         /* commands since the last message that move nothing on */
+	unsigned transactions; /* MAILs that were taken */
+	unsigned accepted;     /* messages */
+	struct instant began;
+	struct timer turn;     /* goes on in the next turn */
+};
+
+/* The room's own view of struct ingress (ingress.c). */
+struct ingress {
+	struct ingress_options o;
+	struct ingress_counters unseen; /* where nobody wants to see them */
+	const struct config *config;    /* a reference */
+	struct list listeners, sessions, gone;
+	unsigned sessions_n;
+	struct later sweep;
+	int reserve;           /* a descriptor to give up when there is none */
+	bool starved;          /* there was none when we last tried */
+	struct timer reopen;   /* accept again */
+	bool draining;
+	void (*on_empty)(void *arg);
+	void *on_empty_arg;
+};
+
+/* ---- life */
+
+/* Takes fd. The client has been counted. */
+void session_start(struct ingress *in, int fd, const struct net_addr *peer, const char *listener);
+
+/* Write what is queued and let go; why: for the log. Harmless if it is over already. */
+void session_end(struct session *s, const char *why);
+
+/* Like session_end, but nothing more is written. */
+void session_break(struct session *s, const char *why);
+
+/* 421 and the end. */
+void session_close(struct session *s, const char *status, const char *text);
+
+/* The daemon stops: an idle session is told now, others at their next command. */
+void session_drain(struct session *s);
+
+void session_free(struct session **s); /* by ingress.c, when it is over */
+
+/* Follow the ingress's snapshot, unless it no longer knows our listener. */
+void session_follow_config(struct session *s);
+
+/* ---- waiting */
+
+void session_enter(struct session *s, const struct session_state *state);
+void session_wait(struct session *s); /* for the disk: no input, no deadline */
+void session_go_on(struct session *s);
+
+/* ---- answers */
+
+/* One line and its CRLF. */
+void session_say(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void session_verdict(struct session *s, const struct verdict *v);
+
+/* An answer that counts against the error budget if it is 5xx. */
+void session_refuse(struct session *s, const struct verdict *v);
+void session_error(struct session *s, unsigned code, const char *status, const char *text);
+
+/* The one log line of a refused MAIL, RCPT or message; rule and to may be NULL, {0}. */
+void session_log_refused(struct session *s, const char *what, const struct verdict *v,
+    const char *rule, struct span from, struct span to);
+
+/* ---- what policy asks about */
+
+struct access_facts session_facts(const struct session *s, struct span sender);
+
+/* ---- the transaction */
+
+void session_reset(struct session *s); /* forget it */
+
+/* The message is complete: judge it, store it, answer, forget it. */
+void session_finish_message(struct session *s);
+
+/* It was refused at its end: log, answer. */
+void session_refuse_message(struct session *s, const struct verdict *v);
+
+/* A message that is arriving: NULL if the spool has no room for it. */
+struct receive *session_receive_new(struct session *s);
+
+/* Input was handed to the receive: pause while the disk is behind; false (and closed): too slow. */
+bool session_pace(struct session *s);
+
+#endif

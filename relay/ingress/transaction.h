@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/* transaction - what lives from MAIL to the final reply: the envelope and the message. */
+#ifndef RELAY_INGRESS_TRANSACTION_H
+#define RELAY_INGRESS_TRANSACTION_H
+
+#include "policy/address.h"
+#include "relay/ingress/receive.h"
+#include "spool/message.h"
+
+/* Which recipients are there already: an open table of hashes, made when it pays. */
+struct rcpt_set {
+	struct rcpt_slot {
+		uint64_t hash;
+		uint32_t at; /* index in message.rcpt + 1; 0: free */
+	} *slot;
+	size_t cap; /* a power of two; 0: none yet, look at each */
+	uint64_t seed[2];
+};
+
+struct transaction {
+	struct message *message;
+	struct rcpt_set set;
+	struct receive *receive;  /* from DATA or the first BDAT on */
+	bool smtputf8, binary, own;
+	bool chunk_refused;       /* a BDAT failed: nothing can come of this any more */
+	unsigned rcpts_refused;
+	struct instant began;
+};
+
+struct transaction *transaction_new(struct world *w);
+void transaction_free(struct transaction **t); /* what is not stored is gone */
+
+/* Whether a recipient of the same mailbox is there. */
+bool transaction_has(const struct transaction *t, const struct address *a);
+
+/* Add one that is not. */
+void transaction_add(struct transaction *t, const struct recipient *r, const struct address *a);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * relayd - the daemon's entrance: arguments, configuration, and the words that
+ * a person sees at the start.  Everything else is in daemon.c.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "relay/daemon.h"
+#include "relay/version.h"
+
+enum { EXIT_USAGE = 64, EXIT_UNAVAILABLE = 69, EXIT_CONFIG_ERROR = 78 };
+
+static const char default_file[] = "/etc/relayd/relayd.conf";
+
+/*
+ * What `relayd --try DIR` runs with: loopback only, everything under DIR.  %s is
+ * DIR, twice.
+ */
+static const char try_config[] =
+    "hostname = \"relay.example\"\n"
+    "spool { path = \"%s/spool\" min-free = \"64M\" }\n"
+    "control { path = \"%s/control.sock\" }\n"
+    "networks = {\"127.0.0.0/8\", \"::1/128\"}\n"
+    "listener \"smtp\" { bind = {\"127.0.0.1:2525\"} protocol = \"smtp\" }\n"
+    "# what is sent to *.test goes to port 2526 here: start something there, or see it wait\n"
+    "route \"test\" { to = {\"test\", \".test\"} via = {\"127.0.0.1:2526\"} }\n"
+    "# all the rest goes where the DNS says\n"
+    "route \"world\" { deliver = \"mx\" }\n";
+
+struct arguments {
+	const char *file;
+	const char *try_dir;
+	bool check;
+};
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: relayd [-c FILE]       run in the foreground, log to standard error\n"
+	      "       relayd -t [-c FILE]    check the configuration and exit\n"
+	      "       relayd --try DIR       run on loopback ports with a built-in configuration\n"
+	      "       relayd -V              print the version\n"
+	      "The default FILE is $RELAYD_CONF or /etc/relayd/relayd.conf; see relayd.conf(5).\n",
+	    to);
+}
+
+static int
+parse_arguments(int argc, char **argv, struct arguments *a)
+{
+	static const struct option longs[] = {
+	    {"config", required_argument, NULL, 'c'},
+	    {"check", no_argument, NULL, 't'},
+	    {"try", required_argument, NULL, 'T'},
+	    {"version", no_argument, NULL, 'V'},
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
+	};
+	const char *env = getenv("RELAYD_CONF");
+	*a = (struct arguments){.file = env && *env ? env : default_file};
+	int c;
+	while ((c = getopt_long(argc, argv, "c:tVh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'c': a->file = optarg; break;
+		case 't': a->check = true; break;
+		case 'T': a->try_dir = optarg; break;
+		case 'V': printf("relayd %s\n", RELAYD_VERSION); exit(EXIT_SUCCESS);
+		case 'h': usage(stdout); exit(EXIT_SUCCESS);
+		default: usage(stderr); return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "relayd: what is \"%s\"?\n", argv[optind]);
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+static const struct config *
+configuration(const struct arguments *a, struct buf *errors)
+{
+	if (a->try_dir == NULL)
+		return config_read(a->file, errors);
+	char *dir = realpath(a->try_dir, NULL);
+	if (dir == NULL) {
+		buf_addf(errors, "%s: %s; make the directory first\n", a->try_dir, strerror(errno));
+		return NULL;
+	}
+	struct buf text;
+	buf_init(&text, 16u << 10);
+	buf_addf(&text, try_config, dir, dir);
+	char *string = buf_take(&text);
+	const struct config *c = config_parse("built-in", string, errors);
+	free(dir);
+	mem_free(&string);
+	return c;
+}
+
+static void
+print_errors(const struct buf *errors)
+{
+	fwrite(errors->p, 1, errors->n, stderr);
+	if (errors->n > 0 && errors->p[errors->n - 1] != '\n')
+		fputc('\n', stderr);
+}
+
+static void
+raise_file_limit(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+/* What a person needs to know next; only on --try, and only once. */
+static void
+say_what_to_try(const struct config *c)
+{
+	char at[NET_TEXT];
+	net_format(&c->listener[0].bind[0], at);
+	printf("\n"
+	       "relayd %s takes mail on %s from this machine only.\n"
+	       "  send:   swaks --server %s --from me@relay.example --to you@inbox.test\n"
+	       "  or:     printf 'Subject: hi\\n\\nhello\\n' | "
+	       "curl -s smtp://%s --mail-from me@relay.example --mail-rcpt you@inbox.test -T -\n"
+	       "  see:    RELAYD_SOCKET=%s build/relayctl queue     (status, why ID, show ID, ...)\n"
+	       "  target: *.test goes to 127.0.0.1:2526, everything else where the DNS says\n"
+	       "  end:    Ctrl-C; what waits stays in %s and goes on next time\n\n",
+	    RELAYD_VERSION, at, at, at, c->control_path, c->spool.path);
+	fflush(stdout);
+}
+
+static int
+run(const struct arguments *a, const struct config *c)
+{
+	struct log *log = log_new(world_real(), STDERR_FILENO);
+	log_set(log, c->log_level, c->log_format);
+	struct daemon_options o = {
+	    .config = c,
+	    .config_file = a->try_dir ? NULL : a->file,
+	    .world = world_real(),
+	    .log = log,
+	    .sockets = true,
+	    .signals = true,
+	};
+	struct daemon *d;
+	struct buf why;
+	buf_init(&why, 4096);
+	int status = EXIT_UNAVAILABLE;
+	if (daemon_new(&d, &o, &why) == OK) {
+		LOG(log, EV_STARTED, F_STR("version", RELAYD_VERSION),
+		    F_STR("hostname", c->policy.hostname), F_STR("spool", c->spool.path));
+		if (a->try_dir != NULL)
+			say_what_to_try(c);
+		status = daemon_run(d);
+		daemon_free(&d);
+	} else {
+		LOG(log, EV_FAILED, F_STR("what", "starting"), F_SPAN("why", buf_span(&why)));
+	}
+	buf_clear(&why);
+	log_free(&log);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct arguments a;
+	int status = parse_arguments(argc, argv, &a);
+	if (status != 0)
+		return status;
+	umask(077);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	struct buf errors;
+	buf_init(&errors, 256u << 10);
+	const struct config *c = configuration(&a, &errors);
+	print_errors(&errors); /* warnings, too */
+	buf_clear(&errors);
+	if (c == NULL)
+		return EXIT_CONFIG_ERROR;
+	if (a.check) {
+		printf("%s: fine\n", a.try_dir ? "built-in" : a.file);
+		status = EXIT_SUCCESS;
+	} else {
+		raise_file_limit();
+		status = run(&a, c);
+	}
+	config_unref(&c);
+	return status;
+}

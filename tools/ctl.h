@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ctl (private to relayctl) - a command is a JSON request; its answer is JSON
+ * lines, from the running daemon's socket or, with relayd stopped, from the
+ * spool opened here.  One printer turns the lines into what a person reads.
+ */
+#ifndef TOOLS_CTL_H
+#define TOOLS_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "relay/config.h"
+
+enum { CTL_DONE = 0, CTL_NOTHING = 1, CTL_USAGE = 2 };
+
+struct ctl {
+	const char *config_file;
+	const char *socket;          /* $RELAYD_SOCKET, or NULL: from the configuration */
+	const struct config *config; /* read when it is needed */
+	bool json;                   /* print the lines as they are */
+	const char *command;
+	void (*print)(struct ctl *c, const json_t *line); /* of this command */
+	bool header;                 /* the table's head has been printed */
+	unsigned width;              /* of the terminal */
+};
+
+/* The configuration; on error it says why on standard error and returns NULL. */
+const struct config *ctl_config(struct ctl *c);
+
+/* ---- ctl_socket.c */
+/* Ask the daemon and print. -1: nobody answers there (nothing was printed); else an exit status. */
+int ctl_ask(struct ctl *c, const json_t *request);
+
+/* ---- ctl_offline.c */
+/* The same from the stopped spool: queue, show, why, cat, spool-check. */
+bool ctl_can_offline(const char *command);
+int ctl_offline(struct ctl *c, const json_t *request);
+
+/* ---- ctl_print.c */
+/* One answer line (not the last). */
+void ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n);
+void ctl_choose_printer(struct ctl *c);
+/* Text from outside, safe for a terminal. */
+void ctl_put(const char *text);
+
+#endif

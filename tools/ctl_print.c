@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: ISC */
+/* ctl_print - answer lines as tables and sentences. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "base/when.h"
+#include "tools/ctl.h"
+
+static const char *
+text_of(const json_t *line, const char *name)
+{
+	const char *s = json_string_value(json_object_get(line, name));
+	return s ? s : "";
+}
+
+static long long
+number_of(const json_t *line, const char *name)
+{
+	return json_integer_value(json_object_get(line, name));
+}
+
+/* Controls, C1 controls included, are shown and not obeyed; the rest of UTF-8 stays. */
+static void
+put_safe(struct buf *b, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+		if (*p < 0x20 || *p == 0x7f || c1)
+			buf_addf(b, "\\x%02x", c1 ? *++p : *p);
+		else
+			buf_add_char(b, (char)*p);
+	}
+}
+
+void
+ctl_put(const char *text)
+{
+	struct buf b;
+	buf_init(&b, 1u << 20);
+	put_safe(&b, text);
+	(void)fwrite(b.p, 1, b.n, stdout);
+	buf_clear(&b);
+}
+
+/* Columns of UTF-8 text, counting one per character. */
+static size_t
+columns(struct span s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s.n; i++)
+		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
+/* A cell: cut with "~" or filled up to width; the last column is only cut. */
+static void
+cell(const char *text, size_t width, bool last)
+{
+	struct buf b;
+	buf_init(&b, 64u << 10);
+	put_safe(&b, text);
+	size_t n = columns(buf_span(&b));
+	if (n > width && width > 0) {
+		while (b.n > 0 && n >= width) {
+			b.n--;
+			n -= ((unsigned char)b.p[b.n] & 0xc0) != 0x80;
+		}
+		buf_add_char(&b, '~');
+		n++;
+	}
+	(void)fwrite(b.p, 1, b.n, stdout);
+	for (; !last && n < width + 2; n++)
+		putchar(' ');
+	if (last)
+		putchar('\n');
+	buf_clear(&b);
+}
+
+/* ---- queue */
+
+static void
+age_text(char *out, size_t size, long long seconds)
+{
+	struct buf b;
+	buf_init(&b, 64);
+	duration_add(&b, seconds * SECOND_MS);
+	span_copy(buf_span(&b), out, size);
+	buf_clear(&b);
+}
+
+/* "2026-11-23T11:39:00.123Z" as the time from now: "in 4m30s". */
+static void
+next_text(char *out, size_t size, const json_t *line, const json_t *r)
+{
+	const char *iso = text_of(r, "next_attempt");
+	(void)line;
+	if (*iso == '\0')
+		span_copy(strcmp(text_of(r, "state"), "held") == 0 ? SPAN("-") : SPAN("now"), out, size);
+	else
+		span_copy(span_cut(span_str(iso), 11, 8), out, size);
+}
+
+static void
+print_queue(struct ctl *c, const json_t *line)
+{
+	size_t wide = c->width > 60 ? c->width - 60 : 20;
+	if (!c->header) {
+		cell("ID", 13, false);
+		cell("AGE", 6, false);
+		cell("SIZE", 6, false);
+		cell("STATE", 8, false);
+		cell("NEXT UTC", 8, false);
+		cell("FROM -> TO: LAST REPLY", wide, true);
+		c->header = true;
+	}
+	char age[32], size[32], next[32];
+	struct buf b;
+	buf_init(&b, 64);
+	units_add_size(&b, (uint64_t)number_of(line, "message_size"));
+	span_copy(buf_span(&b), size, sizeof(size));
+	buf_clear(&b);
+	age_text(age, sizeof(age), number_of(line, "age_s"));
+	size_t i;
+	json_t *r;
+	json_array_foreach (json_object_get(line, "recipients"), i, r) {
+		next_text(next, sizeof(next), line, r);
+		cell(text_of(line, "queue_id"), 13, false);
+		cell(age, 6, false);
+		cell(size, 6, false);
+		cell(text_of(r, "state"), 8, false);
+		cell(next, 8, false);
+		buf_init(&b, 64u << 10);
+		buf_addf(&b, "<%s> -> <%s>", text_of(line, "sender"), text_of(r, "address"));
+		if (*text_of(r, "delay_reason"))
+			buf_addf(&b, ": %s", text_of(r, "delay_reason"));
+		char *all = buf_take(&b);
+		cell(all, c->width >= 80 ? wide : 0, true);
+		mem_free(&all);
+	}
+}
+
+/* ---- show, why, and whatever else: members, one a line */
+
+static void
+print_value(const char *name, const json_t *v, unsigned depth)
+{
+	const char *key;
+	json_t *inner;
+	size_t i;
+	printf("%*s%s", (int)depth * 2, "", name);
+	if (json_is_object(v) || json_is_array(v)) {
+		putchar('\n');
+		json_object_foreach ((json_t *)(uintptr_t)v, key, inner)
+			print_value(key, inner, depth + 1);
+		json_array_foreach (v, i, inner) {
+			if (i > 0 && json_is_object(inner))
+				putchar('\n');
+			if (json_is_object(inner)) {
+				const char *k;
+				json_t *member;
+				json_object_foreach (inner, k, member)
+					print_value(k, member, depth + 1);
+			} else {
+				print_value("-", inner, depth + 1);
+			}
+		}
+		return;
+	}
+	printf("%*s", (int)(20 > strlen(name) + depth * 2 ? 20 - strlen(name) - depth * 2 : 1), "");
+	if (json_is_string(v)) {
+		const char *text = json_string_value(v);
+		/* header fields keep their lines */
+		for (const char *nl; (nl = strstr(text, "\r\n")) != NULL && nl[2]; text = nl + 2) {
+			char *one = mem_dup(text, (size_t)(nl - text));
+			ctl_put(one);
+			mem_free(&one);
+			printf("\n%*s", 20, "");
+		}
+		char *rest = mem_strdup(text);
+		size_t n = strlen(rest);
+		if (n >= 2 && strcmp(rest + n - 2, "\r\n") == 0)
+			rest[n - 2] = '\0';
+		ctl_put(rest);
+		mem_free(&rest);
+	} else if (json_is_integer(v)) {
+		printf("%lld", (long long)json_integer_value(v));
+	} else {
+		fputs(json_is_true(v) ? "yes" : json_is_false(v) ? "no" : "-", stdout);
+	}
+	putchar('\n');
+}
+
+static void
+print_members(struct ctl *c, const json_t *line)
+{
+	const char *name;
+	json_t *v;
+	if (c->header)
+		putchar('\n');
+	c->header = true;
+	json_object_foreach ((json_t *)(uintptr_t)line, name, v)
+		print_value(name, v, 0);
+}
+
+static void
+print_why(struct ctl *c, const json_t *line)
+{
+	if (c->header)
+		putchar('\n');
+	c->header = true;
+	ctl_put(text_of(line, "queue_id"));
+	fputs(" to <", stdout);
+	ctl_put(text_of(line, "address"));
+	fputs(">\n  ", stdout);
+	ctl_put(text_of(line, "why"));
+	putchar('\n');
+}
+
+static void
+print_data(struct ctl *c, const json_t *line)
+{
+	struct buf b;
+	(void)c;
+	buf_init(&b, 1u << 20);
+	if (base64_decode(span_str(text_of(line, "data")), &b) == OK)
+		(void)fwrite(b.p, 1, b.n, stdout);
+	buf_clear(&b);
+}
+
+static void
+print_act(struct ctl *c, const json_t *line)
+{
+	(void)c;
+	long long n = number_of(line, "applied");
+	printf("%s%s: %lld recipient%s of %lld message%s\n",
+	    json_is_true(json_object_get(line, "dry_run")) ? "would " : "", text_of(line, "action"), n,
+	    n == 1 ? "" : "s", number_of(line, "messages"),
+	    number_of(line, "messages") == 1 ? "" : "s");
+}
+
+static void
+print_host(struct ctl *c, const json_t *line)
+{
+	char busy[64];
+	if (!c->header) {
+		cell("DESTINATION", 32, false);
+		cell("STATE", 8, false);
+		cell("BUSY", 9, false);
+		cell("READY", 6, false);
+		cell("REASON", 60, true);
+		c->header = true;
+	}
+	cell(text_of(line, "destination"), 32, false);
+	cell(text_of(line, "state"), 8, false);
+	(void)snprintf(busy, sizeof(busy), "%lld of %lld", number_of(line, "running"),
+	    number_of(line, "window"));
+	cell(busy, 9, false);
+	(void)snprintf(busy, sizeof(busy), "%lld", number_of(line, "ready"));
+	cell(busy, 6, false);
+	cell(text_of(line, "reason"), c->width > 64 ? c->width - 63 : 0, true);
+}
+
+static void
+print_reload(struct ctl *c, const json_t *line)
+{
+	(void)c;
+	const char *notes = text_of(line, "notes"), *errors = text_of(line, "errors");
+	if (json_is_true(json_object_get(line, "reloaded")))
+		puts("the new configuration is in force");
+	ctl_put(*notes ? notes : errors);
+	if (*notes || *errors)
+		putchar('\n');
+}
+
+static void
+print_violation(struct ctl *c, const json_t *line)
+{
+	(void)c;
+	if (json_object_get(line, "violation") != NULL) {
+		ctl_put(text_of(line, "violation"));
+		putchar('\n');
+	} else {
+		printf("%lld violations\n", number_of(line, "violations"));
+	}
+}
+
+static const struct printer {
+	const char *command;
+	void (*print)(struct ctl *c, const json_t *line);
+} printers[] = {
+    {"queue", print_queue},
+    {"why", print_why},
+    {"cat", print_data},
+    {"hosts", print_host},
+    {"retry", print_act},
+    {"hold", print_act},
+    {"release", print_act},
+    {"bounce", print_act},
+    {"delete", print_act},
+    {"reload", print_reload},
+    {"spool-check", print_violation},
+};
+
+void
+ctl_choose_printer(struct ctl *c)
+{
+	c->print = print_members;
+	for (size_t i = 0; i < COUNT_OF(printers); i++)
+		if (strcmp(printers[i].command, c->command) == 0)
+			c->print = printers[i].print;
+}
+
+void
+ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n)
+{
+	if (c->json && strcmp(c->command, "cat") != 0) {
+		(void)fwrite(text, 1, n, stdout);
+		putchar('\n');
+	} else {
+		c->print(c, line);
+	}
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: ISC */
+/* ctl_socket - one request to the running relayd, its answer line by line. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "tools/ctl.h"
+
+#define ANSWER_LINE_MAX (4u << 20)
+
+static const char *
+socket_path(struct ctl *c)
+{
+	if (c->socket != NULL)
+		return c->socket;
+	const struct config *config = ctl_config(c);
+	return config ? config->control_path : NULL;
+}
+
+static int
+connect_to(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(at.sun_path))
+		return -1;
+	memcpy(at.sun_path, path, strlen(path) + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0)
+		return fd;
+	if (errno == EACCES)
+		fprintf(stderr, "relayctl: no permission for %s; run as root or join its group\n", path);
+	(void)close(fd);
+	return -1;
+}
+
+static bool
+send_request(int fd, const json_t *request)
+{
+	char *text = json_dumps(request, JSON_COMPACT);
+	struct buf b;
+	buf_init(&b, 1u << 20);
+	buf_add_str(&b, text);
+	buf_add_str(&b, "\r\n");
+	size_t at = 0;
+	while (at < b.n) {
+		ssize_t n = send(fd, b.p + at, b.n - at, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		at += (size_t)n;
+	}
+	bool ok = at == b.n;
+	buf_clear(&b);
+	free(text);
+	return ok;
+}
+
+/* True: this was the last line, *status is set. */
+static bool
+take_line(struct ctl *c, struct span text, int *status)
+{
+	json_error_t error;
+	json_t *line = json_loadb(text.p, text.n, 0, &error);
+	if (line == NULL) {
+		fprintf(stderr, "relayctl: relayd's answer is not understood: %s\n", error.text);
+		*status = CTL_NOTHING;
+		return true;
+	}
+	bool last = json_is_true(json_object_get(line, "end"));
+	if (last) {
+		const char *why = json_string_value(json_object_get(line, "error"));
+		*status = (int)json_integer_value(json_object_get(line, "status"));
+		if (why != NULL) {
+			fputs("relayctl: ", stderr);
+			fputs(why, stderr);
+			fputc('\n', stderr);
+		}
+	} else {
+		ctl_line(c, line, text.p, text.n);
+	}
+	json_decref(line);
+	return last;
+}
+
+static int
+read_answer(struct ctl *c, int fd)
+{
+	struct buf in;
+	int status = CTL_NOTHING;
+	bool last = false;
+	buf_init(&in, ANSWER_LINE_MAX);
+	while (!last) {
+		char *room = buf_room(&in, 64u << 10);
+		ssize_t n = room ? recv(fd, room, 64u << 10, 0) : -1;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			fputs("relayctl: relayd closed the connection before it had answered\n", stderr);
+			break;
+		}
+		in.n += (size_t)n;
+		size_t from = 0;
+		while (!last) {
+			struct span rest = span_cut(buf_span(&in), from, in.n);
+			size_t end = span_find(rest, '\n');
+			if (end == rest.n)
+				break;
+			last = take_line(c, span_cut(rest, 0, end), &status);
+			from += end + 1;
+		}
+		buf_consume(&in, from);
+	}
+	buf_clear(&in);
+	return status;
+}
+
+int
+ctl_ask(struct ctl *c, const json_t *request)
+{
+	const char *path = socket_path(c);
+	if (path == NULL)
+		return -1;
+	int fd = connect_to(path);
+	if (fd < 0)
+		return -1;
+	int status = send_request(fd, request) ? read_answer(c, fd) : CTL_NOTHING;
+	(void)close(fd);
+	return status;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * relayctl - see and steer relayd.  A table of commands; each turns its words
+ * into a request (ctl.h).
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "relay/version.h"
+#include "tools/ctl.h"
+
+enum words { WORDS_NONE, WORDS_IDS, WORDS_WHAT, WORDS_DOMAIN, WORDS_FROM_TO, WORDS_CHECK };
+
+static const struct command {
+	const char *name;
+	enum words words;
+	const char *usage, *about;
+} commands[] = {
+    {"status", WORDS_NONE, "", "counters, spool, destinations at a glance"},
+    {"queue", WORDS_IDS, "[ID...] [SELECTOR]", "what waits: one line per recipient"},
+    {"show", WORDS_IDS, "ID", "everything known about a message"},
+    {"why", WORDS_IDS, "ID", "what happened so far, why it waits, when it moves next"},
+    {"cat", WORDS_IDS, "ID", "the message itself"},
+    {"hosts", WORDS_NONE, "", "destinations: state, connections, last failure"},
+    {"retry", WORDS_IDS, "ID...|SELECTOR", "try again now"},
+    {"hold", WORDS_IDS, "ID...|SELECTOR", "keep until released"},
+    {"release", WORDS_IDS, "ID...|SELECTOR", "let held mail go"},
+    {"bounce", WORDS_IDS, "ID...|SELECTOR", "return to the sender now"},
+    {"delete", WORDS_IDS, "ID...|SELECTOR", "remove without a notice"},
+    {"pause", WORDS_WHAT, "in|out|route:NAME|DOMAIN [--for 2h] [--reason TEXT]", "stop for a while"},
+    {"resume", WORDS_WHAT, "in|out|route:NAME|DOMAIN", "go on"},
+    {"reload", WORDS_NONE, "", "read the configuration again"},
+    {"route-test", WORDS_FROM_TO, "FROM TO", "which route a recipient takes, and why"},
+    {"dns", WORDS_DOMAIN, "DOMAIN", "where the DNS says its mail goes"},
+    {"check", WORDS_CHECK, "", "check the configuration file"},
+    {"spool-check", WORDS_NONE, "", "check every invariant and checksum (also: spool check)"},
+};
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: relayctl [-c FILE] [--json] COMMAND ...\n\n", to);
+	for (size_t i = 0; i < COUNT_OF(commands); i++)
+		fprintf(to, "  %-12s %s\n  %-12s %s\n", commands[i].name, commands[i].usage, "",
+		    commands[i].about);
+	fputs("\nSELECTOR: --id ID --from ADDR --to ADDR --domain D --route NAME --code C\n"
+	      "          --state waiting|held|aside|new|deferred --older 2h --younger 1d --all\n"
+	      "          ADDR may hold * and ?;  -  reads ids from standard input\n"
+	      "also:     --dry-run (say how many, change nothing)  --limit N\n"
+	      "files:    $RELAYD_CONF or /etc/relayd/relayd.conf names the socket and the spool;\n"
+	      "          $RELAYD_SOCKET names the socket directly\n"
+	      "exit:     0 done, 1 nothing matched or refused, 2 wrong use\n",
+	    to);
+}
+
+enum { OPT_JSON = 256, OPT_DRY_RUN, OPT_LIMIT, OPT_FOR, OPT_REASON, OPT_ALL, OPT_SELECT };
+
+static const struct option longs[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"limit", required_argument, NULL, OPT_LIMIT},
+    {"for", required_argument, NULL, OPT_FOR},
+    {"reason", required_argument, NULL, OPT_REASON},
+    {"all", no_argument, NULL, OPT_ALL},
+    {"id", required_argument, NULL, OPT_SELECT},
+    {"from", required_argument, NULL, OPT_SELECT},
+    {"to", required_argument, NULL, OPT_SELECT},
+    {"domain", required_argument, NULL, OPT_SELECT},
+    {"route", required_argument, NULL, OPT_SELECT},
+    {"state", required_argument, NULL, OPT_SELECT},
+    {"code", required_argument, NULL, OPT_SELECT},
+    {"older", required_argument, NULL, OPT_SELECT},
+    {"younger", required_argument, NULL, OPT_SELECT},
+    {NULL, 0, NULL, 0},
+};
+
+const struct config *
+ctl_config(struct ctl *c)
+{
+	if (c->config != NULL)
+		return c->config;
+	struct buf errors;
+	buf_init(&errors, 256u << 10);
+	c->config = config_read(c->config_file, &errors);
+	if (c->config == NULL)
+		fprintf(stderr, "%.*s\n", SPAN_ARG(buf_span(&errors)));
+	buf_clear(&errors);
+	return c->config;
+}
+
+static int
+run_request(struct ctl *c, const json_t *request)
+{
+	int status = ctl_ask(c, request);
+	if (status >= 0)
+		return status;
+	if (ctl_can_offline(c->command) && c->socket == NULL)
+		return ctl_offline(c, request);
+	fprintf(stderr, "relayctl: relayd does not answer%s%s; is it running, and is this its %s?\n",
+	    c->socket ? " at " : "", c->socket ? c->socket : "",
+	    c->socket ? "socket" : "configuration");
+	return CTL_NOTHING;
+}
+
+/* The same request once per id; the first bad status is the answer. */
+static int
+run_for_id(struct ctl *c, json_t *request, const char *id)
+{
+	json_object_set_new(json_object_get(request, "selector"), "id", json_string(id));
+	return run_request(c, request);
+}
+
+static int
+run_for_stdin(struct ctl *c, json_t *request)
+{
+	char line[256];
+	int status = CTL_DONE;
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		line[strcspn(line, " \t\r\n*!")] = '\0';
+		if (line[0] == '\0')
+			continue;
+		int one = run_for_id(c, request, line);
+		status = status ? status : one;
+	}
+	return status;
+}
+
+static int
+run_ids(struct ctl *c, json_t *request, int argc, char **argv)
+{
+	if (argc == 0)
+		return run_request(c, request);
+	int status = CTL_DONE;
+	for (int i = 0; i < argc; i++) {
+		int one = strcmp(argv[i], "-") == 0 ? run_for_stdin(c, request)
+						    : run_for_id(c, request, argv[i]);
+		status = status ? status : one;
+	}
+	return status;
+}
+
+static int
+wrong(const struct command *k)
+{
+	fprintf(stderr, "usage: relayctl %s %s\n", k->name, k->usage);
+	return CTL_USAGE;
+}
+
+static int
+run_check(struct ctl *c)
+{
+	if (ctl_config(c) == NULL)
+		return CTL_NOTHING;
+	printf("%s: fine\n", c->config_file);
+	return CTL_DONE;
+}
+
+static int
+run_command(struct ctl *c, const struct command *k, json_t *request, int argc, char **argv)
+{
+	json_object_set_new(request, "cmd", json_string(k->name));
+	switch (k->words) {
+	case WORDS_IDS: return run_ids(c, request, argc, argv);
+	case WORDS_CHECK: return argc == 0 ? run_check(c) : wrong(k);
+	case WORDS_NONE: return argc == 0 ? run_request(c, request) : wrong(k);
+	case WORDS_WHAT:
+	case WORDS_DOMAIN:
+		if (argc != 1)
+			return wrong(k);
+		json_object_set_new(
+		    request, k->words == WORDS_WHAT ? "what" : "domain", json_string(argv[0]));
+		return run_request(c, request);
+	case WORDS_FROM_TO:
+		if (argc != 2)
+			return wrong(k);
+		json_object_set_new(request, "from", json_string(argv[0]));
+		json_object_set_new(request, "to", json_string(argv[1]));
+		return run_request(c, request);
+	}
+	return CTL_USAGE;
+}
+
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* Options into the request; false: usage has been shown. */
+static bool
+parse_options(struct ctl *c, json_t *request, int argc, char **argv)
+{
+	json_t *selector = json_object_get(request, "selector");
+	int opt, at = 0;
+	while ((opt = getopt_long(argc, argv, "c:hV", longs, &at)) != -1) {
+		switch (opt) {
+		case 'c':
+			c->config_file = optarg;
+			c->socket = NULL;
+			break;
+		case 'h': usage(stdout); exit(CTL_DONE);
+		case 'V': printf("relayctl %s\n", RELAYD_VERSION); exit(CTL_DONE);
+		case OPT_JSON: c->json = true; break;
+		case OPT_DRY_RUN: json_object_set_new(request, "dry_run", json_true()); break;
+		case OPT_LIMIT:
+			json_object_set_new(request, "limit", json_integer(strtoll(optarg, NULL, 10)));
+			break;
+		case OPT_FOR: json_object_set_new(request, "for", json_string(optarg)); break;
+		case OPT_REASON: json_object_set_new(request, "reason", json_string(optarg)); break;
+		case OPT_ALL: json_object_set_new(selector, "all", json_true()); break;
+		case OPT_SELECT:
+			json_object_set_new(selector, longs[at].name, json_string(optarg));
+			break;
+		default: usage(stderr); return false;
+		}
+	}
+	return true;
+}
+
+static unsigned
+terminal_width(void)
+{
+	struct winsize w;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+		return w.ws_col;
+	return 200;
+}
+
+static int
+run(struct ctl *c, json_t *request, int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[0], "spool") == 0 && strcmp(argv[1], "check") == 0) {
+		static char joined[] = "spool-check";
+		argv[1] = joined;
+		argc--;
+		argv++;
+	}
+	const struct command *k = argc > 0 ? find_command(argv[0]) : NULL;
+	if (k == NULL) {
+		if (argc > 0)
+			fprintf(stderr, "relayctl: there is no command \"%s\"\n", argv[0]);
+		usage(stderr);
+		return CTL_USAGE;
+	}
+	c->command = k->name;
+	ctl_choose_printer(c);
+	return run_command(c, k, request, argc - 1, argv + 1);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *file = getenv("RELAYD_CONF"), *socket = getenv("RELAYD_SOCKET");
+	struct ctl c = {
+	    .config_file = file && *file ? file : "/etc/relayd/relayd.conf",
+	    .socket = socket && *socket ? socket : NULL,
+	    .width = terminal_width(),
+	};
+	json_t *request = json_pack("{s:i,s:{}}", "v", 1, "selector");
+	int status = CTL_USAGE;
+	if (parse_options(&c, request, argc, argv))
+		status = run(&c, request, argc - optind, argv + optind);
+	json_decref(request);
+	config_unref(&c.config);
+	if (fflush(stdout) != 0 && status == CTL_DONE)
+		status = CTL_NOTHING;
+	return status;
+}
