@@ -78,8 +78,50 @@ LIB := $(B)/librelay.a
 PROGRAMS := $(B)/relayd $(B)/relayctl $(B)/relay-sendmail
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
-.PHONY: all programs units talk help clean
+.PHONY: all programs units talk tools deps deps-test run demo test quick bench lint fuzz install help clean
 all: programs
+
+# ---- what is needed from Debian; libevent by version: older ones have known holes
+DEPS := gcc make libc6-dev libevent-dev=2.1.12-stable-8+deb12u1 liblmdb-dev libc-ares-dev libssl-dev \
+	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev
+DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks curl mandoc clang libclang-rt-14-dev
+
+deps:
+	@tools/need.sh $(DEPS)
+deps-test:
+	@tools/need.sh $(DEPS_TEST)
+	@tests/peers.sh build/peers
+
+# ---- the two commands of the README
+run: deps
+	@$(MAKE) --no-print-directory -s programs
+	@mkdir -p build/run
+	@exec build/relayd --try build/run
+
+test: deps-test
+	@tests/all.sh
+
+quick: deps-test
+	@tests/all.sh quick
+
+demo: deps-test
+	@$(MAKE) --no-print-directory -s programs tools
+	@/usr/bin/python3 tests/real/demo.py
+
+bench: deps-test
+	@$(MAKE) --no-print-directory -s programs tools
+	@/usr/bin/python3 tests/bench/bench.py
+
+help:
+	@echo "make run      build, and run a relay on loopback ports (installs what is missing)"
+	@echo "make test     all tests in all variants; ends with 'N passed, N failed'"
+	@echo "make quick    the release variant's tests only"
+	@echo "make demo     a message relayed, one deferred and explained, one bounced: under a minute"
+	@echo "make bench    messages per second, CPU and flushes per message"
+	@echo "make lint     clang-tidy, cppcheck, manual pages"
+	@echo "make fuzz     every fuzz target for SECONDS=60 each"
+	@echo "make install  DESTDIR= PREFIX=/usr/local"
+	@echo "VARIANT=release|test|asan|tsan|clang|fuzz chooses a build for programs, units, talk"
 
 programs: $(PROGRAMS)
 ifeq ($(VARIANT),release)
@@ -117,6 +159,44 @@ talk: $(B)/talk
 $(B)/talk: $(call obj,$(TALK_SRC)) $(call obj,$(TESTLIB_SRC)) $(LIB)
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- load generator and sink, for benchmarks and for the tests that kill the daemon
+TOOLS := $(patsubst tests/bench/%.c,$(B)/%,$(BENCH_SRC))
+tools: $(TOOLS)
+$(TOOLS): $(B)/%: $(B)/tests/bench/%.o $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- fuzzing: make fuzz SECONDS=60
+SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+fuzz: deps-test
+	@$(MAKE) --no-print-directory -s VARIANT=fuzz fuzzers
+	@tests/fuzz.sh $(SECONDS) $(FUZZERS)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/librelay.a
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+# ---- lint
+ALL_C = $(LIB_SRC) $(PROGRAM_SRC) $(CTL_SRC)
+lint:
+	@tools/need.sh clang-tidy cppcheck mandoc
+	@cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
+		--suppress=missingIncludeSystem --error-exitcode=1 -I. -Irelay -D__x86_64__ $(ALL_C)
+	@printf '%s\n' $(ALL_C) | xargs -P2 -n4 clang-tidy --quiet --warnings-as-errors='*' -- \
+		$(CSTD) $(INCLUDES) 2>/dev/null
+	@mandoc -Tlint -W warning tools/*.[0-9]
+
+PREFIX ?= /usr/local
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(B)/relayd $(B)/relayctl $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(B)/relay-sendmail $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 tools/relayd.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 
 clean:
 	rm -rf build

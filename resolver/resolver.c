@@ -71,6 +71,7 @@ struct mx_request {
 	unsigned flags;
 	enum state state;
 	char *domain; /* as given */
+	size_t domain_len;
 	char name[DNS_NAME_MAX];
 	struct later later;
 	struct timer deadline;
@@ -280,14 +281,19 @@ rules_of(const struct mx_request *q)
 	};
 }
 
+static struct span
+domain_of(const struct mx_request *q)
+{
+	return (struct span){q->domain, q->domain_len};
+}
+
 static bool
 is_literal(const struct mx_request *q, struct net_addr *bare)
 {
 	bare->family = NET_NONE;
 	if (q->domain[0] == '[')
 		return true;
-	return (q->flags & RESOLVE_HOST) != 0 &&
-	       net_parse_ip(span_str(q->domain), bare) == OK;
+	return (q->flags & RESOLVE_HOST) != 0 && net_parse_ip(domain_of(q), bare) == OK;
 }
 
 static enum state
@@ -295,7 +301,7 @@ answer_literal(struct mx_request *q, const struct net_addr *bare)
 {
 	struct mx_rules rules = rules_of(q);
 	char text[NET_TEXT];
-	struct span literal = span_str(q->domain);
+	struct span literal = domain_of(q);
 	if (bare->family != NET_NONE) {
 		net_format_literal(bare, text);
 		literal = span_str(text);
@@ -309,7 +315,7 @@ answer_bad_name(struct mx_request *q)
 {
 	struct buf b;
 	buf_init(&b, 1024);
-	buf_add_escaped(&b, span_cut(span_str(q->domain), 0, 100));
+	buf_add_escaped(&b, span_cut(domain_of(q), 0, 100));
 	buf_add_str(&b, ": no domain name");
 	q->answer.outcome = MX_NO_DOMAIN;
 	span_copy(buf_span(&b), q->answer.why, sizeof(q->answer.why));
@@ -342,7 +348,7 @@ begin(struct mx_request *q)
 	struct net_addr bare;
 	if (is_literal(q, &bare))
 		return answer_literal(q, &bare);
-	if (!dns_name_read(span_str(q->domain), q->name))
+	if (!dns_name_read(domain_of(q), q->name))
 		return answer_bad_name(q);
 	if ((q->flags & RESOLVE_HOST) != 0)
 		return choose(q, NULL);
@@ -452,6 +458,7 @@ resolver_mx_start(
 	q->arg = arg;
 	q->flags = flags;
 	q->domain = span_dup(domain);
+	q->domain_len = domain.n;
 	q->answer.host = q->host;
 	list_push(&r->requests, &q->link);
 	later_init(&q->later, r->loop, run, q);

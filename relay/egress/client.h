@@ -65,8 +65,8 @@ struct client_options {
 	struct net_addr to;             /* with port */
 	const char *host;               /* its name, for texts */
 	const char *helo;               /* our name; a literal if we have none */
-	const struct smtp_client_config *timeouts; /* borrowed for the client's life */
-	struct log *log;
+	const struct smtp_client_config *timeouts; /* copied, as the texts are */
+	struct log *log;                /* may be NULL */
 };
 
 struct mail_rcpt {
@@ -96,18 +96,22 @@ const struct verdict *client_verdict(const struct client *c);
 enum client_stage client_stage(const struct client *c);
 /* Set in CLIENT_LOST when the connection broke at STAGE_DOT: the other side may have the mail. */
 bool client_maybe_delivered(const struct client *c);
+/* Set in CLIENT_LOST when a connection that had been used before was found dead by the present
+ * transaction: nothing of it was answered (or only with 421), so it can be had anew elsewhere. */
+bool client_stale(const struct client *c);
 
 unsigned client_extensions(const struct client *c); /* enum client_ext */
 uint64_t client_size_limit(const struct client *c);  /* SIZE announced; 0: none or unknown */
 const char *client_peer(const struct client *c);     /* "mx1.example.org[192.0.2.1]:25" */
-unsigned client_messages(const struct client *c);    /* transactions so far */
+unsigned client_messages(const struct client *c);    /* transactions that are over */
 
 /* ---- reply parser (client_reply.c), pure and fuzzed */
 
 /*
  * Lines of one reply are added until it is complete.  Tolerant as real servers
- * need: lines without text, 8-bit text, differing codes in one reply (the first
- * counts).  ERR_SYNTAX: no reply code where one must be; ERR_RANGE: over the bounds.
+ * need: lines without text, 8-bit text, differing codes in one reply (the highest
+ * counts, so that no refusal is taken for success).  A line after a complete reply
+ * begins the next one; the owner ends with buf_clear(&r->text).  ERR_SYNTAX: no reply code where one must be; ERR_RANGE: over the bounds.
  */
 struct reply {
 	unsigned code;

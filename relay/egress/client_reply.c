@@ -70,7 +70,8 @@ scan_enhanced(struct scan *s, struct enhanced *out)
 static void
 take_code(struct reply *r, unsigned code)
 {
-	/* Where the lines differ, the gravest counts: better to try again than to lose. */
+	/* Where the lines differ, the gravest counts: better to try again than to lose.
+	 */
 	if (code > r->code)
 		r->code = code;
 }
@@ -117,12 +118,11 @@ struct verdict
 reply_verdict(const struct reply *r)
 {
 	struct span text = buf_span(&r->text);
-	struct verdict v = verdict_make(r->code, NULL, "%s", "");
 	size_t n = text.n < VERDICT_TEXT ? text.n : VERDICT_TEXT;
 	char flat[VERDICT_TEXT];
 	for (size_t i = 0; i < n; i++)
 		flat[i] = text.p[i] == '\n' ? ' ' : text.p[i];
-	v = verdict_make(r->code, NULL, "%.*s", (int)n, flat);
+	struct verdict v = verdict_make(r->code, NULL, "%.*s", (int)n, flat);
 	if (r->klass != 0 && r->klass == r->code / 100) {
 		v.klass = r->klass;
 		v.subject = r->subject;

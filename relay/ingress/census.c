@@ -43,7 +43,7 @@ census_free(struct census **cp)
 	struct census *c = *cp;
 	if (c == NULL)
 		return;
-	MAP_EACH(&c->clients, k) {
+	MAP_EACH (&c->clients, k) {
 		struct client *client = CONTAINER_OF(k, struct client, node);
 		map_remove(&c->clients, k);
 		mem_free(&client);

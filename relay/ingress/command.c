@@ -68,7 +68,8 @@ command_mail(struct span args, struct mail_command *out, struct verdict *why)
 }
 
 bool
-command_rcpt(struct span args, bool utf8_ok, struct rcpt_command *out, struct verdict *why)
+command_rcpt(
+    struct span args, bool utf8_ok, struct rcpt_command *out, struct verdict *why)
 {
 	*out = (struct rcpt_command){0};
 	struct scan s = scan_over(args);

@@ -45,7 +45,8 @@ struct rcpt_command {
 
 struct bdat_command {
 	uint64_t size;
-	bool trusted; /* the size is a number that can be believed, whatever else is wrong */
+	bool trusted; /* the size is a number that can be believed, whatever else is wrong
+		       */
 	bool last;
 };
 

@@ -24,7 +24,8 @@ struct crlf {
 void crlf_init(struct crlf *c, bool repair);
 
 /* Bytes in any split; what belongs to the content goes to emit in long runs. */
-void crlf_take(struct crlf *c, struct span in, void (*emit)(void *arg, struct span), void *arg);
+void crlf_take(
+    struct crlf *c, struct span in, void (*emit)(void *arg, struct span), void *arg);
 
 /* No more bytes. */
 void crlf_end(struct crlf *c, void (*emit)(void *arg, struct span), void *arg);

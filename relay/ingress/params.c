@@ -9,8 +9,9 @@
 #include "base/units.h"
 #include "spool/message.h"
 
-#define SIZE_DIGITS 20              /* RFC 1870 4 */
-#define SIZE_TRUSTED (UINT64_C(1) << 62) /* more is refused as too much, whatever it is */
+#define SIZE_DIGITS 20                   /* RFC 1870 4 */
+#define SIZE_TRUSTED (UINT64_C(1) << 62) /* more is refused as too much, whatever it is \
+					  */
 
 enum param_answer { PARAM_OK, PARAM_BAD, PARAM_TOO_MUCH };
 
@@ -45,7 +46,8 @@ take_body(struct param_target *t, struct span value)
 {
 	t->mail->eight_bit = span_ieq(value, SPAN("8BITMIME"));
 	t->mail->binary = span_ieq(value, SPAN("BINARYMIME"));
-	bool known = t->mail->eight_bit || t->mail->binary || span_ieq(value, SPAN("7BIT"));
+	bool known =
+	    t->mail->eight_bit || t->mail->binary || span_ieq(value, SPAN("7BIT"));
 	return known ? PARAM_OK : PARAM_BAD;
 }
 
@@ -162,7 +164,8 @@ take_orcpt(struct param_target *t, struct span value)
 {
 	struct scan s = scan_over(value);
 	struct span type;
-	if (value.n > ORCPT_MAX || !scan_run(&s, is_atom_char, &type) || !scan_char(&s, ';'))
+	if (value.n > ORCPT_MAX || !scan_run(&s, is_atom_char, &type) ||
+	    !scan_char(&s, ';'))
 		return PARAM_BAD;
 	bool raw_utf8 = t->utf8_ok && span_ieq(type, SPAN("utf-8"));
 	struct span address = scan_rest(&s);
@@ -198,8 +201,8 @@ refuse(struct verdict *why, unsigned code, const char *enhanced, const char *tex
 }
 
 static bool
-take_param(const struct param *p, struct param_target *t, bool has_value, struct span value,
-    struct verdict *why)
+take_param(const struct param *p, struct param_target *t, bool has_value,
+    struct span value, struct verdict *why)
 {
 	if (has_value != p->has_value || (has_value && value.n == 0))
 		return refuse(why, 501, "5.5.4", "Bad value of", p->name);
@@ -223,7 +226,8 @@ take_params(struct scan *s, const struct param *table, size_t n, struct param_ta
 		bool has_value = name.n < word.n;
 		const struct param *p = find_param(table, n, name);
 		if (p == NULL)
-			return refuse(why, 555, "5.5.4", "Parameter not recognised:", name);
+			return refuse(
+			    why, 555, "5.5.4", "Parameter not recognised:", name);
 		unsigned bit = 1u << (p - table);
 		if ((seen & bit) != 0)
 			return refuse(why, 501, "5.5.4", "Given twice:", p->name);

@@ -8,6 +8,7 @@
 
 /* All parameters up to the end of the line. False: `why` is the answer. */
 bool params_mail(struct scan *s, struct mail_command *out, struct verdict *why);
-bool params_rcpt(struct scan *s, bool utf8_ok, struct rcpt_command *out, struct verdict *why);
+bool
+params_rcpt(struct scan *s, bool utf8_ok, struct rcpt_command *out, struct verdict *why);
 
 #endif

@@ -12,20 +12,29 @@ struct receive {
 	struct receive_options o;
 	struct instant began;
 	enum receive_fault fault;
-	struct undot undot;        /* DATA */
-	struct crlf crlf;          /* BDAT */
+	struct undot undot; /* DATA */
+	struct crlf crlf;   /* BDAT */
 	struct header_scan header;
-	struct spool_body *body;   /* NULL once there is a fault */
+	struct spool_body *body; /* NULL once there is a fault */
 	uint64_t size;
-	char tail[2];              /* the last two octets of the content */
+	char tail[2]; /* the last two octets of the content */
 	/* while it is stored */
-	struct message *message;   /* borrowed */
+	struct message *message; /* borrowed */
 	struct spool_request *request;
 	spool_done_fn *done;
 	void *arg;
-	struct later tell;         /* the body could not be written; err says why */
+	struct later tell; /* the body could not be written; err says why */
 	enum err err;
 };
+
+/* The disk has caught up: of interest only while bytes come. */
+static void
+on_room(void *arg)
+{
+	struct receive *r = arg;
+	if (r->done == NULL)
+		r->o.on_room(r->o.arg);
+}
 
 static void
 tell_error(void *arg)
@@ -44,7 +53,7 @@ receive_new(const struct receive_options *o)
 	undot_init(&r->undot, repair);
 	crlf_init(&r->crlf, repair);
 	header_scan_init(&r->header, o->hostname);
-	r->body = spool_body_new(o->spool, o->loop, o->budget, o->on_room, o->arg);
+	r->body = spool_body_new(o->spool, o->loop, o->budget, on_room, r);
 	later_init(&r->tell, o->loop, tell_error, r);
 	return r;
 }

@@ -43,11 +43,11 @@ struct receive_options {
 	struct spool *spool;
 	struct loop *loop;
 	struct content_budget *budget;
-	struct span hostname;  /* ours; borrowed for its life */
-	uint64_t size_max;     /* 0: none */
+	struct span hostname; /* ours; borrowed for its life */
+	uint64_t size_max;    /* 0: none */
 	unsigned hops_max;
-	bool own;              /* from our own: bare line ends are repaired, long lines taken */
-	bool binary;           /* BODY=BINARYMIME: bytes are bytes */
+	bool own;    /* from our own: bare line ends are repaired, long lines taken */
+	bool binary; /* BODY=BINARYMIME: bytes are bytes */
 	void (*on_room)(void *arg);
 	void *arg;
 };
@@ -72,7 +72,8 @@ enum receive_fault receive_fault(const struct receive *r); /* so far */
 enum receive_fault receive_end(struct receive *r);         /* no more bytes */
 struct verdict receive_verdict(enum receive_fault f);
 
-/* After receive_end(): what was seen, and the MESSAGE_ flags that follow from the bytes. */
+/* After receive_end(): what was seen, and the MESSAGE_ flags that follow from the bytes.
+ */
 const struct header_scan *receive_header(const struct receive *r);
 uint32_t receive_flags(const struct receive *r);
 

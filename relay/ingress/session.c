@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* session - the life of one connection, its one callback, and its answers. */
+/*
+ * session - the life of one connection, its one callback, and its answers.
+ *
+ * A client that has closed its sending side (many scripts do) still gets its
+ * answers: the end of input ends the session when what came before is done.
+ * A connection that is reset is gone at once, and its message with it.
+ */
 #include "relay/ingress/session.h"
 
 #include <stdio.h>
@@ -7,11 +13,9 @@
 #include "base/mem.h"
 #include "relay/ingress/verbs.h"
 
-#define STEPS_PER_TURN 100           /* lines or blocks; then others are served */
-#define IDLE_COMMANDS 100            /* so many NOOPs and the like are free between messages */
-#define LINGER_MS (5 * SECOND_MS)    /* for the last reply to go out */
-#define DATA_ALLOWANCE_MS HOUR_MS    /* the time that any message may take, and then: */
-#define DATA_OCTETS_PER_SECOND 4096
+#define STEPS_PER_TURN 100 /* lines or blocks; then others are served */
+#define IDLE_COMMANDS 100  /* so many NOOPs and the like are free between messages */
+#define LINGER_MS (5 * SECOND_MS) /* for the last reply to go out */
 
 /* ---- answers */
 
@@ -107,8 +111,8 @@ session_follow_config(struct session *s)
 	const struct config *now = s->in->config;
 	if (now == s->config)
 		return;
-	/* Without its listener a session would fall under the global networks, which may trust
-	 * more than the listener's own list did. */
+	/* Without its listener a session would fall under the global networks, which may
+	 * trust more than the listener's own list did. */
 	const struct listener_config *listener = find_listener(now, s->listener_name);
 	if (listener == NULL && s->listener != NULL)
 		return;
@@ -128,6 +132,15 @@ session_facts(const struct session *s, struct span sender)
 	    .helo = span_str(s->helo),
 	    .sender = sender,
 	};
+}
+
+void
+session_add_postmaster(const struct session *s, struct buf *out)
+{
+	if (s->config->postmaster != NULL)
+		buf_add_str(out, s->config->postmaster);
+	else
+		buf_addf(out, "postmaster@%s", s->config->policy.hostname);
 }
 
 /* ---- states */
@@ -150,15 +163,6 @@ session_wait(struct session *s)
 {
 	io_pause(s->io);
 	io_deadline(s->io, 0);
-}
-
-void
-session_go_on(struct session *s)
-{
-	if (s->io == NULL)
-		return;
-	set_deadline(s);
-	io_resume(s->io);
 }
 
 void
@@ -200,12 +204,29 @@ const struct session_state session_command = {"command", take_command};
 
 /* ---- the connection */
 
+/* Nothing more will come, and what came is done. */
+static void
+end_at_eof(struct session *s)
+{
+	if (s->io != NULL && !io_paused(s->io) && io_eof(s->io))
+		session_end(s, "client closed");
+}
+
+void
+session_go_on(struct session *s)
+{
+	if (s->io == NULL)
+		return;
+	set_deadline(s);
+	io_resume(s->io);
+	if (io_input(s->io).n == 0)
+		end_at_eof(s);
+}
+
 static void
 on_turn(void *arg)
 {
-	struct session *s = arg;
-	if (s->io != NULL)
-		io_resume(s->io);
+	session_go_on(arg);
 }
 
 static void
@@ -219,20 +240,12 @@ take_input(struct session *s)
 			return;
 		}
 		if (!s->state->take(s))
-			return;
+			break;
 		steps++;
 		if (s->io != NULL && !io_paused(s->io))
 			set_deadline(s);
 	}
-}
-
-/* The client sends no more. What it sent is done, and may still be answered; but while the spool
- * has a complete message of it, the answer decides. */
-static void
-on_end_of_input(struct session *s)
-{
-	if (!io_paused(s->io))
-		session_end(s, "client closed");
+	end_at_eof(s);
 }
 
 static void
@@ -241,7 +254,7 @@ on_io(void *arg, enum io_event ev)
 	struct session *s = arg;
 	switch (ev) {
 	case IO_INPUT: take_input(s); break;
-	case IO_EOF: on_end_of_input(s); break;
+	case IO_EOF: end_at_eof(s); break;
 	case IO_ERROR: session_break(s, err_text(io_error(s->io))); break;
 	case IO_TIMEOUT: session_close(s, "4.4.2", "timeout"); break;
 	case IO_CONNECTED:
@@ -250,7 +263,8 @@ on_io(void *arg, enum io_event ev)
 }
 
 void
-session_start(struct ingress *in, int fd, const struct net_addr *peer, const char *listener)
+session_start(
+    struct ingress *in, int fd, const struct net_addr *peer, const char *listener)
 {
 	struct session *s = NEW(struct session);
 	s->in = in;
@@ -266,7 +280,8 @@ session_start(struct ingress *in, int fd, const struct net_addr *peer, const cha
 	in->sessions_n++;
 	char client[NET_TEXT];
 	net_format(peer, client);
-	LOG(in->o.log, EV_CONNECTED, F_STR("client", client), F_STR("listener", listener));
+	LOG(in->o.log, EV_CONNECTED, F_STR("client", client),
+	    F_STR("listener", listener));
 	session_say(s, "220 %s ESMTP relayd", s->config->policy.hostname);
 	set_deadline(s);
 }
@@ -324,28 +339,7 @@ void
 session_drain(struct session *s)
 {
 	bool idle = s->state == &session_command && s->tx == NULL && !io_paused(s->io) &&
-	    io_input(s->io).n == 0;
+		    io_input(s->io).n == 0;
 	if (idle)
 		session_close(s, "4.3.2", "shutting down");
-}
-
-/* ---- a message that is arriving */
-
-struct receive *
-session_receive_new(struct session *s)
-{
-	const struct config *c = s->config;
-	struct receive_options o = {
-	    .spool = s->in->o.spool,
-	    .loop = s->in->o.loop,
-	    .budget = s->in->o.budget,
-	    .hostname = span_str(c->policy.hostname),
-	    .size_max = c->server.message_size,
-	    .hops_max = c->server.hops,
-	    .own = s->tx->own,
-	    .binary = s->tx->binary,
-	    .on_room = on_room,
-	    .arg = s,
-	};
-	return receive_new(&o);
 }

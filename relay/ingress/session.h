@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "relay/ingress/command.h"
 #include "relay/ingress/ingress.h"
+#include "relay/ingress/listener.h"
 #include "relay/ingress/receive.h"
 #include "relay/ingress/transaction.h"
 
@@ -25,7 +26,8 @@ struct session;
 
 struct session_state {
 	const char *name;
-	bool (*take)(struct session *s); /* one line or block; false: more input is needed */
+	bool (*take)(
+	    struct session *s); /* one line or block; false: more input is needed */
 };
 
 extern const struct session_state session_command; /* session.c */
@@ -44,9 +46,9 @@ enum hello { HELLO_NONE, HELLO_HELO, HELLO_EHLO };
 
 struct session {
 	struct ingress *in;
-	struct link link; /* in->sessions or in->gone */
-	struct io *io;    /* NULL: over */
-	const struct config *config; /* a reference; renewed at MAIL */
+	struct link link;                       /* in->sessions or in->gone */
+	struct io *io;                          /* NULL: over */
+	const struct config *config;            /* a reference; renewed at MAIL */
 	const struct listener_config *listener; /* in config; NULL: none of this name */
 	char *listener_name;
 	struct net_addr peer;
@@ -60,7 +62,7 @@ struct session {
 	unsigned transactions; /* MAILs that were taken */
 	unsigned accepted;     /* messages */
 	struct instant began;
-	struct timer turn;     /* goes on in the next turn */
+	struct timer turn; /* goes on in the next turn */
 };
 
 /* The room's own view of struct ingress (ingress.c). */
@@ -68,12 +70,10 @@ struct ingress {
 	struct ingress_options o;
 	struct ingress_counters unseen; /* where nobody wants to see them */
 	const struct config *config;    /* a reference */
-	struct list listeners, sessions, gone;
+	struct listeners listeners;
+	struct list sessions, gone;
 	unsigned sessions_n;
 	struct later sweep;
-	int reserve;           /* a descriptor to give up when there is none */
-	bool starved;          /* there was none when we last tried */
-	struct timer reopen;   /* accept again */
 	bool draining;
 	void (*on_empty)(void *arg);
 	void *on_empty_arg;
@@ -82,7 +82,8 @@ struct ingress {
 /* ---- life */
 
 /* Takes fd. The client has been counted. */
-void session_start(struct ingress *in, int fd, const struct net_addr *peer, const char *listener);
+void session_start(
+    struct ingress *in, int fd, const struct net_addr *peer, const char *listener);
 
 /* Write what is queued and let go; why: for the log. Harmless if it is over already. */
 void session_end(struct session *s, const char *why);
@@ -110,12 +111,14 @@ void session_go_on(struct session *s);
 /* ---- answers */
 
 /* One line and its CRLF. */
-void session_say(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void session_say(struct session *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 void session_verdict(struct session *s, const struct verdict *v);
 
 /* An answer that counts against the error budget if it is 5xx. */
 void session_refuse(struct session *s, const struct verdict *v);
-void session_error(struct session *s, unsigned code, const char *status, const char *text);
+void
+session_error(struct session *s, unsigned code, const char *status, const char *text);
 
 /* The one log line of a refused MAIL, RCPT or message; rule and to may be NULL, {0}. */
 void session_log_refused(struct session *s, const char *what, const struct verdict *v,
@@ -125,20 +128,11 @@ void session_log_refused(struct session *s, const char *what, const struct verdi
 
 struct access_facts session_facts(const struct session *s, struct span sender);
 
+/* Where mail to <Postmaster> goes. */
+void session_add_postmaster(const struct session *s, struct buf *out);
+
 /* ---- the transaction */
 
 void session_reset(struct session *s); /* forget it */
-
-/* The message is complete: judge it, store it, answer, forget it. */
-void session_finish_message(struct session *s);
-
-/* It was refused at its end: log, answer. */
-void session_refuse_message(struct session *s, const struct verdict *v);
-
-/* A message that is arriving: NULL if the spool has no room for it. */
-struct receive *session_receive_new(struct session *s);
-
-/* Input was handed to the receive: pause while the disk is behind; false (and closed): too slow. */
-bool session_pace(struct session *s);
 
 #endif

@@ -31,7 +31,8 @@ transaction_free(struct transaction **tp)
 	mem_free(tp);
 }
 
-/* The local part without its quotes, then the domain in lower case: equal for address_same. */
+/* The local part without its quotes, then the domain in lower case: equal for
+ * address_same. */
 static uint64_t
 hash_address(const struct rcpt_set *set, const struct address *a)
 {

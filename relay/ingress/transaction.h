@@ -12,7 +12,7 @@ struct rcpt_set {
 	struct rcpt_slot {
 		uint64_t hash;
 		uint32_t at; /* index in message.rcpt + 1; 0: free */
-	} *slot;
+	} * slot;
 	size_t cap; /* a power of two; 0: none yet, look at each */
 	uint64_t seed[2];
 };
@@ -20,9 +20,10 @@ struct rcpt_set {
 struct transaction {
 	struct message *message;
 	struct rcpt_set set;
-	struct receive *receive;  /* from DATA or the first BDAT on */
+	struct receive *receive; /* from DATA or the first BDAT on */
 	bool smtputf8, binary, own;
-	bool chunk_refused;       /* a BDAT failed: nothing can come of this any more */
+	bool utf8_address;  /* one of the addresses is not ASCII */
+	bool chunk_refused; /* a BDAT failed: nothing can come of this any more */
 	unsigned rcpts_refused;
 	struct instant began;
 };
@@ -34,6 +35,7 @@ void transaction_free(struct transaction **t); /* what is not stored is gone */
 bool transaction_has(const struct transaction *t, const struct address *a);
 
 /* Add one that is not. */
-void transaction_add(struct transaction *t, const struct recipient *r, const struct address *a);
+void transaction_add(
+    struct transaction *t, const struct recipient *r, const struct address *a);
 
 #endif

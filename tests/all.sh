@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+#
+# all.sh [quick] - builds the variants and runs everything; the last line is
+# "N passed, N failed".  quick: the release variant, and the talks.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+export RELAYD_COUNTS
+RELAYD_COUNTS=$(mktemp) || exit 1
+trap 'rm -f "$RELAYD_COUNTS"' EXIT
+began=$SECONDS
+cores=$(nproc)
+status=0
+quick=0
+[ "${1:-}" = quick ] && quick=1
+
+build() { # VARIANT TARGET...
+	local variant=$1
+	shift
+	echo "== building $variant"
+	if ! make --no-print-directory -s -j"$cores" VARIANT="$variant" "$@" >build/log.$variant 2>&1; then
+		cat build/log.$variant
+		echo "== building $variant failed"
+		echo "0 1" >>"$RELAYD_COUNTS"
+		status=1
+		return 1
+	fi
+}
+
+run() { # TITLE COMMAND...
+	local title=$1
+	shift
+	tests/run.py -j "$cores" --title "$title" -- "$@" || status=1
+}
+
+
+only_programs() { # drop .o and .d from a glob's result
+	local f
+	for f in "$@"; do
+		case $f in *.o | *.d) ;; *) printf '%s\n' "$f" ;; esac
+	done
+}
+
+unit_list() {
+	only_programs build/"$1"/tests/unit/test_*
+}
+
+mkdir -p build
+if build release programs units tools; then
+	mapfile -t list < <(unit_list release)
+	run "unit release" "${list[@]}"
+fi
+if build test talk units; then
+	mapfile -t list < <(unit_list test)
+	run "unit test" "${list[@]}"
+	run "talk" "build/test/talk tests/talk/*.talk"
+	run "crash" "build/test/talk --crash tests/talk/x*.talk"
+fi
+if [ $quick = 0 ]; then
+	for variant in asan tsan; do
+		if build $variant programs units talk; then
+			mapfile -t list < <(unit_list $variant)
+			run "unit $variant" "${list[@]}"
+			run "talk $variant" "build/$variant/talk tests/talk/*.talk"
+		fi
+	done
+	build clang programs
+	if build fuzz fuzzers; then
+		run "fuzz" "tests/fuzz.sh 5 $(echo build/fuzz/fuzz_* | tr ' ' '\n' | grep -v '\.[od]$' | tr '\n' ' ')"
+	fi
+fi
+run "real" tests/real/test_*.py
+
+passed=$(awk '{n += $1} END {print n + 0}' "$RELAYD_COUNTS")
+failed=$(awk '{n += $2} END {print n + 0}' "$RELAYD_COUNTS")
+echo "== $((SECONDS - began)) seconds"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && exit $status
+exit 1

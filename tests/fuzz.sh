@@ -1,0 +1,36 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+#
+# fuzz.sh SECONDS FUZZER... - run each target for so long, with its corpus;
+# findings go to build/fuzz/findings/ and are printed with the command that
+# repeats them.
+set -u
+seconds=$1
+shift
+passed=0 failed=0
+total=0
+mkdir -p build/fuzz/findings
+for fuzzer in "$@"; do
+	name=$(basename "$fuzzer")
+	name=${name#fuzz_}
+	corpus=tests/fuzz/corpus/$name
+	work=build/fuzz/work/$name
+	mkdir -p "$work"
+	dirs=("$work")
+	[ -d "$corpus" ] && dirs+=("$corpus")
+	log=build/fuzz/$name.log
+	if "$fuzzer" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
+		-print_final_stats=1 -artifact_prefix="build/fuzz/findings/$name-" \
+		"${dirs[@]}" >"$log" 2>&1; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		tail -n 40 "$log"
+		echo "repeat: $fuzzer $(ls -t build/fuzz/findings/"$name"-* 2>/dev/null | head -n 1)"
+	fi
+	n=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+	total=$((total + ${n:-0}))
+done
+echo "$total executions"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

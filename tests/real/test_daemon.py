@@ -1,0 +1,177 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""The daemon as an administrator meets it: configuration, signals, the stopped
+spool, the sendmail command."""
+import os
+import signal
+import smtplib
+import stat
+import subprocess
+
+import real
+from real import RealTest, wait_for
+
+VIA = 'route "up" { via = {"127.0.0.1:%d"} }\nretry { first = "1h" }\n'
+
+
+def relayd(*args, **more):
+    return subprocess.run([os.path.join(real.BUILD, "relayd"), *args], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60, check=False, **more)
+
+
+def send(port, to="you@there.example", sender="me@here.example", body="x"):
+    with smtplib.SMTP("127.0.0.1", port) as s:
+        s.sendmail(sender, [to], f"Subject: t\r\n\r\n{body}\r\n")
+
+
+class Daemon(RealTest):
+    def file(self, text):
+        path = os.path.join(self.dir, "t.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def test_check_names_file_line_and_the_right_word(self):
+        path = self.file('hostname = "a.example"\nspool { path = "/tmp/x" }\n'
+                         'listener "smtp" { bnid = {"127.0.0.1:25"} }\n')
+        done = relayd("-t", "-c", path)
+        self.assertEqual(done.returncode, 78)
+        self.assertIn(f"{path}:3", done.stdout)
+        self.assertIn("bind", done.stdout)
+
+    def test_refuses_to_be_an_open_relay(self):
+        text = ('hostname = "a.example"\nspool { path = "/tmp/x" }\nnetworks = {"0.0.0.0/0"}\n'
+                'listener "smtp" { bind = {"127.0.0.1:2525"} }\n')
+        done = relayd("-t", "-c", self.file(text))
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("open relay", done.stdout)
+        done = relayd("-t", "-c", self.file("i-want-an-open-relay = true\n" + text))
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_reload_swaps_or_keeps(self):
+        sink = self.sink()
+        relay = self.relay('route "none" { deliver = "reject" text = "not yet" }\n')
+        with self.assertRaises(smtplib.SMTPRecipientsRefused):
+            send(relay.port)
+        relay.write('route "broken" { vai = {"x:1"} }\n')
+        relay.process.child.send_signal(signal.SIGHUP)
+        relay.log(r" reload-failed .*vai")
+        with self.assertRaises(smtplib.SMTPRecipientsRefused):
+            send(relay.port)
+        relay.write(VIA % sink.port)
+        self.assertEqual(relay.ctl("reload").returncode, 0)
+        send(relay.port)
+        relay.wait_empty()
+
+    def test_term_drains_and_the_queue_survives(self):
+        port = real.free_port()
+        relay = self.relay(VIA % port)
+        for i in range(20):
+            send(relay.port, f"u{i}@there.example")
+        relay.log(r" destination-down ")
+        self.assertEqual(relay.stop(), 0)
+        # stopped: relayctl opens the spool itself
+        self.assertEqual(len(relay.queue()), 20)
+        self.assertIn("not running", relay.ctl("why", relay.queue()[0]["queue_id"]).stdout)
+        self.assertIn("0 violations", relay.ctl("spool", "check").stdout)
+        self.assertEqual(relay.ctl("status", check=False).returncode, 1)
+        sink = self.sink(port)
+        relay.start()
+        relay.ctl("retry", "--all")
+        relay.wait_empty()
+        wait_for("20 messages", lambda: relay.queue() == [])
+        self.assertEqual(sink.process.child.poll(), None)
+
+    def test_second_daemon_is_refused(self):
+        relay = self.relay(VIA % 9)
+        done = relayd("-c", relay.file)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"in use|another|already")
+
+    def test_spool_and_socket_modes(self):
+        relay = self.relay(VIA % 9)
+        mode = lambda p: stat.S_IMODE(os.stat(os.path.join(self.dir, p)).st_mode)
+        self.assertEqual(mode("spool"), 0o700)
+        self.assertEqual(mode("control.sock"), 0o660)
+
+    def test_stranger_may_not_relay(self):
+        relay = self.relay('networks = {"192.0.2.0/24"}\n' + VIA % 9)
+        with self.assertRaises(smtplib.SMTPRecipientsRefused) as caught:
+            send(relay.port)
+        self.assertEqual(list(caught.exception.recipients.values())[0][0], 550)
+
+    def test_administration(self):
+        relay = self.relay(VIA % real.free_port())
+        for i in range(3):
+            send(relay.port, f"u{i}@there.example")
+        relay.log(r" destination-down ")
+        ids = [q["queue_id"] for q in relay.queue()]
+        self.assertEqual(len(set(ids)), 3)
+        self.assertIn("would hold: 3 recipients", relay.ctl("hold", "--all", "--dry-run").stdout)
+        self.assertEqual(relay.ctl("hold", ids[0]).returncode, 0)
+        self.assertEqual([q["queue_id"] for q in relay.queue("--state", "held")], [ids[0]])
+        self.assertEqual(relay.ctl("release", ids[0]).returncode, 0)
+        self.assertEqual(relay.queue("--state", "held"), [])
+        self.assertEqual(relay.ctl("delete", "-", stdin=ids[1] + "\n").returncode, 0)
+        self.assertEqual(len(relay.queue()), 2)
+        self.assertEqual(relay.ctl("delete", ids[1], check=False).returncode, 1)
+        self.assertEqual(relay.ctl("bounce", ids[2]).returncode, 0)
+        relay.log(r" bounced .*administrator")
+        wait_for("the notice", lambda: [q for q in relay.queue() if q["sender"] == ""])
+        self.assertEqual(relay.ctl("frobnicate", check=False).returncode, 2)
+        self.assertEqual(relay.ctl("queue", "--state", "nonsense", check=False).returncode, 2)
+        test = relay.ctl("route-test", "me@here.example", "you@there.example").stdout
+        self.assertIn("up", test)
+
+    def test_pause_and_resume(self):
+        sink = self.sink()
+        relay = self.relay(VIA % sink.port)
+        relay.ctl("pause", "route:up", "--reason", "maintenance")
+        send(relay.port)
+        why = relay.ctl("why", relay.queue()[0]["queue_id"]).stdout
+        self.assertIn("paused", why)
+        self.assertIn("maintenance", why)
+        relay.ctl("resume", "route:up")
+        relay.wait_empty()
+        relay.ctl("pause", "in")
+        with self.assertRaises(smtplib.SMTPException):
+            send(relay.port)
+        relay.ctl("resume", "in")
+        send(relay.port)
+        relay.wait_empty()
+
+    def test_dns_command(self):
+        dns = self.dns("example.org MX 5 mx.example.org\nmx.example.org A 192.0.2.7\n"
+                       "null.example MX 0 .\nbad.example SERVFAIL\n")
+        relay = self.relay('route "world" { deliver = "mx" }\n', dns)
+        self.assertIn("192.0.2.7", relay.ctl("dns", "example.org").stdout)
+        self.assertIn("null", relay.ctl("dns", "null.example").stdout)
+        self.assertIn("SERVFAIL", relay.ctl("dns", "bad.example").stdout)
+
+    def test_sendmail_command(self):
+        relay = self.relay(VIA % real.free_port())
+        env = dict(os.environ, RELAYD_SUBMIT=f"127.0.0.1:{relay.port}")
+        program = os.path.join(real.BUILD, "relay-sendmail")
+
+        def sendmail(text, *args):
+            return subprocess.run([program, *args], input=text.encode(), env=env, timeout=60,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        done = sendmail("To: A <a@x.example>, b@x.example (B)\nCc: \"C, c\" <c@x.example>\n"
+                        "Bcc: d@x.example\nSubject: t\n\n.\nafter a dot\n",
+                        "-t", "-oi", "-f", "me@here.example")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        row = relay.queue()[0]
+        self.assertEqual(sorted(r["address"] for r in row["recipients"]),
+                         ["a@x.example", "b@x.example", "c@x.example", "d@x.example"])
+        self.assertEqual(row["sender"], "me@here.example")
+        text = relay.ctl("cat", row["queue_id"], text=False).stdout
+        self.assertIn(b"\r\n.\r\nafter a dot\r\n", text)
+        self.assertNotIn(b"Bcc", text)
+        self.assertEqual(sendmail("Subject: x\n\nx\n").returncode, 64)
+        self.assertEqual(sendmail("x\n", "-t").returncode, 64)
+        relay.stop()
+        self.assertEqual(sendmail("Subject: x\n\nx\n", "a@x.example").returncode, 75)
+
+
+if __name__ == "__main__":
+    real.main()

@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * relay-sendmail - the sendmail-compatible submission command: reads a message
+ * on standard input and hands it to relayd by SMTP.  Exit status as in
+ * sysexits.h.  It holds no privileges and writes no files: what relayd did not
+ * acknowledge has not been accepted, and the caller is told so.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/net.h"
+#include "policy/address.h"
+#include "relay/config.h"
+
+#define RECIPIENTS_MAX 10000
+#define MESSAGE_MAX (256u << 20)
+#define TIMEOUT_S 600
+
+struct mail {
+	char *from;            /* envelope sender; NULL: the caller */
+	const char *full_name;
+	bool from_headers;     /* -t */
+	bool dot_ends;         /* a line with a single dot ends the message (no -i) */
+	char **rcpt;
+	size_t rcpts;
+	const char *notify, *envid, *ret;
+	const char *config_file;
+	struct buf text;       /* CRLF lines, dot-stuffed as it is sent */
+	size_t header_end;     /* octets of the header section, without the empty line */
+};
+
+static _Noreturn void
+fail(int status, const char *what, const char *detail)
+{
+	fprintf(stderr, "relay-sendmail: %s%s%s\n", what, detail ? ": " : "", detail ? detail : "");
+	exit(status);
+}
+
+/* ---- recipients */
+
+static void
+add_recipient(struct mail *m, struct span address)
+{
+	address = span_trim(address);
+	if (address.n >= 2 && address.p[0] == '<' && address.p[address.n - 1] == '>')
+		address = span_cut(address, 1, address.n - 2);
+	if (address.n == 0)
+		return;
+	for (size_t i = 0; i < address.n; i++)
+		if ((unsigned char)address.p[i] < 0x20 || address.p[i] == 0x7f)
+			fail(EX_USAGE, "a recipient with a control character", NULL);
+	if (m->rcpts >= RECIPIENTS_MAX)
+		fail(EX_USAGE, "too many recipients", NULL);
+	m->rcpt = mem_resize(m->rcpt, m->rcpts + 1, sizeof(char *));
+	m->rcpt[m->rcpts++] = span_dup(address);
+}
+
+/* Skips what belongs together: "quoted, text", (comments), <routes>. One address of the list. */
+static size_t
+address_length(struct span s)
+{
+	bool quoted = false, angle = false;
+	unsigned comment = 0;
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		if (c == '\\' && i + 1 < s.n)
+			i++;
+		else if (c == '"' && comment == 0)
+			quoted = !quoted;
+		else if (c == '(' && !quoted)
+			comment++;
+		else if (c == ')' && !quoted && comment > 0)
+			comment--;
+		else if (c == '<' && !quoted && comment == 0)
+			angle = true;
+		else if (c == '>' && !quoted)
+			angle = false;
+		else if ((c == ',' || c == ';' || c == ':') && !quoted && !angle && comment == 0)
+			return i;
+	}
+	return s.n;
+}
+
+/* "Name <a@b> (comment)" or "a@b (comment)": the address itself. */
+static void
+add_header_address(struct mail *m, struct span one)
+{
+	struct buf plain;
+	bool quoted = false, angle = false, had_angle = false;
+	unsigned comment = 0;
+	buf_init(&plain, 4096);
+	for (size_t i = 0; i < one.n; i++) {
+		char c = one.p[i];
+		bool escaped = c == '\\' && i + 1 < one.n;
+		if (c == '(' && !quoted && !angle)
+			comment++;
+		if (c == '<' && !quoted && comment == 0) {
+			buf_reset(&plain);
+			angle = had_angle = true;
+			continue;
+		}
+		if (c == '>' && !quoted && comment == 0)
+			angle = false;
+		else if (comment == 0 && (angle || !had_angle)) {
+			buf_add_char(&plain, c);
+			if (escaped)
+				buf_add_char(&plain, one.p[i + 1]);
+		}
+		if (c == '"' && comment == 0)
+			quoted = !quoted;
+		if (c == ')' && !quoted && comment > 0)
+			comment--;
+		i += escaped;
+	}
+	struct span s = span_trim(buf_span(&plain));
+	if (span_find(s, ' ') < s.n && !had_angle)
+		s = span_cut(s, 0, span_find(s, ' '));
+	add_recipient(m, s);
+	buf_clear(&plain);
+}
+
+static void
+add_header_list(struct mail *m, struct span value)
+{
+	while (value.n > 0) {
+		size_t n = address_length(value);
+		/* "Group: a, b;": what stands before the colon is a name */
+		if (n == value.n || value.p[n] != ':')
+			add_header_address(m, span_cut(value, 0, n));
+		value = span_cut(value, n + 1, value.n);
+	}
+}
+
+/* ---- the message */
+
+/* A line from standard input, LF or CRLF ended; false at the end. */
+static bool
+read_line(struct buf *line)
+{
+	int c;
+	buf_reset(line);
+	while ((c = getc(stdin)) != EOF && c != '\n')
+		buf_add_char(line, (char)c);
+	if (line->n > 0 && line->p[line->n - 1] == '\r')
+		line->n--;
+	return c != EOF || line->n > 0;
+}
+
+static bool
+is_field(struct span s)
+{
+	size_t colon = span_find(s, ':');
+	if (colon == 0 || colon == s.n)
+		return false;
+	for (size_t i = 0; i < colon; i++)
+		if (s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f)
+			return i > 0 && (s.p[i] == ' ' || s.p[i] == '\t') && s.p[colon - 1] <= ' ';
+	return true;
+}
+
+static bool
+named(struct span field, const char *name)
+{
+	struct span n = span_str(name);
+	return span_istarts(field, n) && field.n > n.n && field.p[n.n] == ':';
+}
+
+/* One whole field (folds unfolded into blanks): recipients for -t; Bcc is not sent. */
+static bool
+keep_field(struct mail *m, struct span field)
+{
+	size_t colon = span_find(field, ':');
+	struct span value = span_cut(field, colon + 1, field.n);
+	bool bcc = named(field, "Bcc");
+	if (m->from_headers && (bcc || named(field, "To") || named(field, "Cc")))
+		add_header_list(m, value);
+	return !bcc;
+}
+
+static void
+end_field(struct mail *m, struct buf *field, struct buf *raw)
+{
+	if (field->n == 0)
+		return;
+	if (keep_field(m, buf_span(field)))
+		buf_add_span(&m->text, buf_span(raw));
+	buf_reset(field);
+	buf_reset(raw);
+}
+
+static bool
+read_header(struct mail *m, struct buf *line)
+{
+	struct buf field, raw;
+	bool more, body = false;
+	buf_init(&field, 1u << 20);
+	buf_init(&raw, 1u << 20);
+	while ((more = read_line(line))) {
+		struct span s = buf_span(line);
+		bool fold = s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t') && field.n > 0;
+		if (s.n == 0 || (!fold && !is_field(s))) {
+			body = s.n > 0; /* no empty line: this one begins the body */
+			break;
+		}
+		if (!fold)
+			end_field(m, &field, &raw);
+		buf_add_span(&field, s);
+		buf_add_span(&raw, s);
+		buf_add_str(&raw, "\r\n");
+	}
+	end_field(m, &field, &raw);
+	m->header_end = m->text.n;
+	buf_add_str(&m->text, "\r\n");
+	buf_clear(&field);
+	buf_clear(&raw);
+	return body || more;
+}
+
+static void
+add_body_line(struct mail *m, struct span s)
+{
+	buf_add_span(&m->text, s);
+	buf_add_str(&m->text, "\r\n");
+}
+
+static void
+read_message(struct mail *m)
+{
+	struct buf line;
+	buf_init(&line, 16u << 20);
+	bool more = read_header(m, &line);
+	if (more && line.n > 0)
+		add_body_line(m, buf_span(&line));
+	while (more && read_line(&line)) {
+		if (m->dot_ends && line.n == 1 && line.p[0] == '.')
+			break;
+		add_body_line(m, buf_span(&line));
+	}
+	if (ferror(stdin))
+		fail(EX_IOERR, "reading standard input", strerror(errno));
+	if (line.overflow || m->text.overflow)
+		fail(EX_DATAERR, "the message is too large", NULL);
+	for (size_t i = 0; i < m->text.n; i++) { /* a CR alone would be refused: a line end it was */
+		if (m->text.p[i] == '\0')
+			fail(EX_DATAERR, "the message holds a NUL byte", NULL);
+	}
+	buf_clear(&line);
+}
+
+/* ---- SMTP, spoken plainly: one command, one answer */
+
+struct smtp {
+	int fd;
+	struct buf in;
+	struct buf reply;
+};
+
+static void
+give_up_on_network(const char *what)
+{
+	fail(EX_TEMPFAIL, what, errno ? strerror(errno) : "connection closed");
+}
+
+static int
+reply(struct smtp *s)
+{
+	buf_reset(&s->reply);
+	for (;;) {
+		size_t nl = span_find(buf_span(&s->in), '\n');
+		if (nl < s->in.n) {
+			struct span line = span_cut(buf_span(&s->in), 0, nl);
+			bool more = line.n > 3 && line.p[3] == '-';
+			buf_reset(&s->reply);
+			buf_add_span(&s->reply, span_trim(line));
+			if (s->reply.n > 0 && s->reply.p[s->reply.n - 1] == '\r')
+				s->reply.n--;
+			buf_add_char(&s->reply, '\0');
+			s->reply.n--;
+			buf_consume(&s->in, nl + 1);
+			if (!more)
+				return s->reply.n >= 3 ? s->reply.p[0] - '0' : 0;
+			continue;
+		}
+		char *room = buf_room(&s->in, 4096);
+		ssize_t n = room ? recv(s->fd, room, 4096, 0) : -1;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			give_up_on_network("relayd did not answer");
+		s->in.n += (size_t)n;
+	}
+}
+
+static void
+put(struct smtp *s, struct span bytes)
+{
+	size_t at = 0;
+	while (at < bytes.n) {
+		ssize_t n = send(s->fd, bytes.p + at, bytes.n - at, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			give_up_on_network("sending to relayd");
+		at += (size_t)n;
+	}
+}
+
+static int
+command(struct smtp *s, struct buf *line)
+{
+	buf_add_str(line, "\r\n");
+	put(s, buf_span(line));
+	buf_reset(line);
+	return reply(s);
+}
+
+/* 2 and 3 are fine; 4: try later; anything else: as given. */
+static void
+must(struct smtp *s, int klass, int permanent)
+{
+	if (klass == 2 || klass == 3)
+		return;
+	fail(klass == 4 ? EX_TEMPFAIL : permanent, "relayd said", s->reply.p);
+}
+
+static void
+put_data(struct smtp *s, const struct mail *m)
+{
+	struct span rest = buf_span(&m->text);
+	while (rest.n > 0) {
+		size_t n = span_find(rest, '\n') + 1;
+		if (n > rest.n)
+			n = rest.n;
+		if (rest.p[0] == '.')
+			put(s, SPAN("."));
+		/* long runs of lines that need no dot go out together */
+		while (n < rest.n && rest.p[n] != '.' && n < (32u << 10))
+			n += span_find(span_cut(rest, n, rest.n), '\n') + 1;
+		if (n > rest.n)
+			n = rest.n;
+		put(s, span_cut(rest, 0, n));
+		rest = span_cut(rest, n, rest.n);
+	}
+	put(s, SPAN(".\r\n"));
+}
+
+static bool
+has_utf8(const struct mail *m)
+{
+	for (size_t i = 0; m->from && m->from[i]; i++)
+		if ((unsigned char)m->from[i] >= 0x80)
+			return true;
+	for (size_t k = 0; k < m->rcpts; k++)
+		for (size_t i = 0; m->rcpt[k][i]; i++)
+			if ((unsigned char)m->rcpt[k][i] >= 0x80)
+				return true;
+	for (size_t i = 0; i < m->header_end; i++)
+		if ((unsigned char)m->text.p[i] >= 0x80)
+			return true;
+	return false;
+}
+
+static int
+send_mail(struct smtp *s, const struct mail *m)
+{
+	struct buf line;
+	char host[256] = "localhost";
+	buf_init(&line, 64u << 10);
+	(void)gethostname(host, sizeof(host) - 1);
+	must(s, reply(s), EX_UNAVAILABLE);
+	buf_addf(&line, "EHLO %s", host);
+	must(s, command(s, &line), EX_UNAVAILABLE);
+	buf_addf(&line, "MAIL FROM:<%s>%s", m->from, has_utf8(m) ? " SMTPUTF8" : "");
+	if (m->ret != NULL)
+		buf_addf(&line, " RET=%s", m->ret);
+	if (m->envid != NULL) {
+		buf_add_str(&line, " ENVID=");
+		xtext_encode(span_str(m->envid), &line);
+	}
+	must(s, command(s, &line), EX_NOPERM);
+	for (size_t i = 0; i < m->rcpts; i++) {
+		buf_addf(&line, "RCPT TO:<%s>", m->rcpt[i]);
+		if (m->notify != NULL)
+			buf_addf(&line, " NOTIFY=%s", m->notify);
+		must(s, command(s, &line), EX_NOUSER);
+	}
+	buf_add_str(&line, "DATA");
+	must(s, command(s, &line), EX_UNAVAILABLE);
+	put_data(s, m);
+	must(s, reply(s), EX_UNAVAILABLE);
+	buf_add_str(&line, "QUIT");
+	(void)command(s, &line);
+	buf_clear(&line);
+	return EX_OK;
+}
+
+/* ---- where relayd listens */
+
+static int
+connect_to(const struct net_addr *a)
+{
+	struct sockaddr_storage to;
+	struct timeval limit = {.tv_sec = TIMEOUT_S};
+	socklen_t n = net_to_sockaddr(a, &to);
+	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (const struct sockaddr *)&to, n) == 0)
+		return fd;
+	int saved = errno;
+	(void)close(fd);
+	errno = saved;
+	return -1;
+}
+
+static bool
+is_any(const struct net_addr *a)
+{
+	static const uint8_t zero[16];
+	return memcmp(a->ip, zero, sizeof(zero)) == 0;
+}
+
+/* $RELAYD_SUBMIT ("127.0.0.1:2525"), else the configuration's first listener, else port 25 here. */
+static int
+find_relayd(const struct mail *m)
+{
+	struct net_addr a;
+	const char *env = getenv("RELAYD_SUBMIT");
+	(void)net_parse_addr(SPAN("127.0.0.1:25"), &a);
+	if (env != NULL && *env) {
+		if (net_parse_addr(span_str(env), &a) != OK)
+			fail(EX_CONFIG, "RELAYD_SUBMIT is not ADDRESS:PORT", env);
+		return connect_to(&a);
+	}
+	struct buf errors;
+	buf_init(&errors, 64u << 10);
+	const struct config *c =
+	    access(m->config_file, R_OK) == 0 ? config_read(m->config_file, &errors) : NULL;
+	if (c != NULL) {
+		struct net_addr bind = c->listener[0].bind[0];
+		if (is_any(&bind))
+			a.port = bind.port;
+		else
+			a = bind;
+	}
+	config_unref(&c);
+	buf_clear(&errors);
+	return connect_to(&a);
+}
+
+/* ---- the command line */
+
+static char *
+callers_address(void)
+{
+	struct buf b;
+	char host[256] = "localhost";
+	const struct passwd *pw = getpwuid(getuid());
+	(void)gethostname(host, sizeof(host) - 1);
+	buf_init(&b, 1024);
+	buf_addf(&b, "%s@%s", pw ? pw->pw_name : "nobody", host);
+	return buf_take(&b);
+}
+
+static void
+add_from_header(struct mail *m)
+{
+	struct span header = {m->text.p, m->header_end};
+	struct buf line;
+	for (struct span rest = header; rest.n > 0;) {
+		if (named(rest, "From"))
+			return;
+		size_t nl = span_find(rest, '\n');
+		rest = span_cut(rest, nl + 1, rest.n);
+	}
+	if (m->full_name == NULL || *m->from == '\0')
+		return; /* relayd adds a plain one */
+	buf_init(&line, MESSAGE_MAX);
+	buf_add_str(&line, "From: \"");
+	for (const char *p = m->full_name; *p; p++)
+		if ((unsigned char)*p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f)
+			buf_add_char(&line, *p);
+	buf_addf(&line, "\" <%s>\r\n", m->from);
+	m->header_end += line.n;
+	buf_add_span(&line, buf_span(&m->text));
+	buf_clear(&m->text);
+	m->text = line;
+}
+
+static void
+set_from(struct mail *m, const char *from)
+{
+	struct span s = span_trim(span_str(from));
+	if (s.n >= 2 && s.p[0] == '<' && s.p[s.n - 1] == '>')
+		s = span_cut(s, 1, s.n - 2);
+	mem_free(&m->from);
+	m->from = span_dup(s);
+}
+
+static void
+usage(void)
+{
+	fputs("usage: relay-sendmail [-t] [-i] [-f SENDER] [-F NAME] [-N NOTIFY] [-R hdrs|full]\n"
+	      "                      [-V ENVID] [--] [RECIPIENT...]   < message\n"
+	      "Other sendmail options are accepted and have no effect.  Where relayd listens\n"
+	      "is taken from $RELAYD_SUBMIT (ADDRESS:PORT) or the configuration (-C FILE).\n",
+	    stderr);
+	exit(EX_USAGE);
+}
+
+static void
+mode(char c)
+{
+	if (c == 'm' || c == '\0')
+		return; /* -bm: what we do */
+	if (c == 'p')
+		fail(EX_USAGE, "the queue is shown by", "relayctl queue");
+	fail(EX_USAGE, "this mode is not offered here; relayd is the daemon", NULL);
+}
+
+static void
+parse(struct mail *m, int argc, char **argv)
+{
+	int c;
+	opterr = 0;
+	while ((c = getopt(argc, argv, "+tif:r:F:C:N:R:V:b:o:O:q::h:B:L:X:p:d:M:A:vnUGem")) != -1) {
+		switch (c) {
+		case 't': m->from_headers = true; break;
+		case 'i': m->dot_ends = false; break;
+		case 'f':
+		case 'r': set_from(m, optarg); break;
+		case 'F': m->full_name = optarg; break;
+		case 'C': m->config_file = optarg; break;
+		case 'N': m->notify = optarg; break;
+		case 'R': m->ret = strcasecmp(optarg, "full") == 0 ? "FULL" : "HDRS"; break;
+		case 'V': m->envid = optarg; break;
+		case 'b': mode(optarg[0]); break;
+		case 'o':
+			if (optarg[0] == 'i')
+				m->dot_ends = false;
+			break;
+		case 'q': exit(EX_OK); /* the queue runs by itself */
+		case '?': usage(); break;
+		default: break;
+		}
+	}
+	for (int i = optind; i < argc; i++)
+		for (struct span rest = span_str(argv[i]); rest.n > 0;) {
+			size_t n = address_length(rest);
+			add_header_address(m, span_cut(rest, 0, n));
+			rest = span_cut(rest, n + 1, rest.n);
+		}
+}
+
+static void
+check_addresses(const struct mail *m)
+{
+	struct address a;
+	if (*m->from != '\0' && address_parse(span_str(m->from), &a) != OK)
+		fail(EX_USAGE, "the sender is not an address; use -f user@domain", m->from);
+	for (size_t i = 0; i < m->rcpts; i++)
+		if (address_parse(span_str(m->rcpt[i]), &a) != OK && strchr(m->rcpt[i], '@') != NULL)
+			fail(EX_NOUSER, "not an address", m->rcpt[i]);
+	for (const char *p = m->notify; p && *p; p++)
+		if (strchr("NEVERSUCFAILDY,neversucfaildy", *p) == NULL)
+			fail(EX_USAGE, "-N takes never, or success, failure, delay with commas", m->notify);
+}
+
+/* "user" alone means somebody at this host. */
+static void
+complete_addresses(struct mail *m)
+{
+	char host[256] = "localhost";
+	(void)gethostname(host, sizeof(host) - 1);
+	for (size_t i = 0; i <= m->rcpts; i++) {
+		char **a = i < m->rcpts ? &m->rcpt[i] : &m->from;
+		if (**a == '\0' || strchr(*a, '@') != NULL)
+			continue;
+		struct buf b;
+		buf_init(&b, 2048);
+		buf_addf(&b, "%s@%s", *a, host);
+		mem_free(a);
+		*a = buf_take(&b);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *file = getenv("RELAYD_CONF");
+	struct mail m = {.dot_ends = true};
+	m.config_file = file && *file ? file : "/etc/relayd/relayd.conf";
+	buf_init(&m.text, MESSAGE_MAX);
+	parse(&m, argc, argv);
+	read_message(&m);
+	if (m.rcpts == 0)
+		fail(EX_USAGE, "no recipient; name one, or use -t to take them from the header", NULL);
+	if (m.from == NULL)
+		m.from = callers_address();
+	complete_addresses(&m);
+	check_addresses(&m);
+	add_from_header(&m);
+	struct smtp s = {.fd = find_relayd(&m)};
+	if (s.fd < 0)
+		fail(EX_TEMPFAIL, "relayd does not answer; is it running?", strerror(errno));
+	buf_init(&s.in, 64u << 10);
+	buf_init(&s.reply, 8192);
+	int status = send_mail(&s, &m);
+	(void)close(s.fd);
+	for (size_t i = 0; i < m.rcpts; i++)
+		mem_free(&m.rcpt[i]);
+	mem_free(&m.rcpt);
+	mem_free(&m.from);
+	buf_clear(&m.text);
+	buf_clear(&s.in);
+	buf_clear(&s.reply);
+	return status;
+}
