@@ -201,4 +201,4 @@ install: programs
 clean:
 	rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -name '*.d' -type f -not -path 'build/peers/*' 2>/dev/null)

@@ -10,6 +10,7 @@
 #ifndef RELAY_CONFIG_H
 #define RELAY_CONFIG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -108,11 +109,14 @@ struct config {
 	enum log_format log_format;
 	bool open_relay;          /* "i-want-an-open-relay = true" */
 	char *user;               /* drop to this user when started as root; NULL: stay */
+	atomic_uint refs;         /* config_ref, config_unref */
 };
 
 /*
  * Read and check a file.  On error NULL, and each problem is one line in
  * `errors`: "relayd.conf:14: listener "smtp": unknown key "bnid"; did you mean "bind"?"
+ * What is allowed but looks wrong is a line there, too: "relayd.conf:20: warning: ...".
+ * libconfuse has one lexer per process: one thread at a time (the main thread).
  */
 struct config *config_read(const char *path, struct buf *errors);
 
@@ -123,10 +127,13 @@ struct config *config_parse(const char *name, const char *text, struct buf *erro
 struct config *config_ref(const struct config *c);
 void config_unref(const struct config **c);
 
-/* What cannot change without a restart; lines "spool path: restart relayd to change it" in notes. */
+/* What a reload cannot change; lines "spool path: restart relayd to change it" in notes. */
 void config_diff(const struct config *from, const struct config *to, struct buf *notes);
 
-/* The documented keys, for the manual page and completion: calls told(section, key, type, default, about). */
+/*
+ * The documented keys, for the manual page and completion: calls told(section, key, type,
+ * default, about).  section "": outside of all.  A default in parentheses is words, no value.
+ */
 void config_keys(void (*told)(void *arg, const char *section, const char *key, const char *type,
     const char *fallback, const char *about), void *arg);
 

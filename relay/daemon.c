@@ -149,11 +149,14 @@ own_addresses(const struct config *c, struct net_addr *out, size_t max)
 	return n;
 }
 
+static void flush_log(void *arg);
+
 static enum err
 worker_open(struct daemon *d, struct worker *w, const struct daemon_options *o, struct buf *why)
 {
 	w->daemon = d;
 	w->loop = d->single ? d->loop : loop_new(d->world);
+	loop_each_turn(w->loop, flush_log, d->log);
 	struct dns_transport *t = make_dns(d, o, w->loop, why);
 	if (t == NULL)
 		return ERR_CONFIG;
@@ -553,6 +556,14 @@ daemon_free(struct daemon **dp)
 
 /* ---- the beginning */
 
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+static void
+flush_log(void *arg)
+{
+	log_flush(arg);
+}
+
 static enum err
 open_spool(struct daemon *d, struct buf *why)
 {
@@ -642,10 +653,8 @@ open_all(struct daemon *d, const struct daemon_options *o, struct buf *why)
 		e = drop_privileges(d, why);
 	if (e != OK)
 		return e;
-	if (o->signals) {
-		static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	if (o->signals)
 		loop_signals(d->loop, signals, COUNT_OF(signals), on_signal, d);
-	}
 	scheduler_start(d->scheduler);
 	return OK;
 }
@@ -660,7 +669,10 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 	d->single = o->single;
 	d->config = config_ref(o->config);
 	d->config_file = o->config_file ? mem_strdup(o->config_file) : NULL;
+	if (o->signals) /* before any thread is started: only the main loop may see them */
+		loop_block_signals(signals, COUNT_OF(signals));
 	d->loop = loop_new(d->world);
+	loop_each_turn(d->loop, flush_log, d->log);
 	d->pool = pool_new(d->single ? 0 : POOL_THREADS, d->loop);
 	d->budget.limit = d->config->server.memory;
 	d->census = census_new(d->world);

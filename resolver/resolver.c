@@ -428,7 +428,7 @@ give_up(struct waiter *w)
 	if (!link_in_list(&w->link))
 		return;
 	list_remove(&w->link);
-	w->answer = dns_answer_failed("timeout: no answer within 30 s");
+	w->answer = answer_failed(w->request->r, "timeout: within 30 s no answer");
 	w->request->pending--;
 }
 

@@ -28,6 +28,8 @@ struct loop {
 	struct list laters;
 	struct instant now;
 	bool stop, active;        /* active: something was done in this turn */
+	void (*each_turn)(void *arg);
+	void *each_turn_arg;
 	struct watch signal_watch;
 	int signal_fd;
 	void (*on_signal)(void *, int);
@@ -146,14 +148,14 @@ wait_flags(struct loop *l, bool wait)
 {
 	struct heap_node *first = heap_min(&l->timers);
 	if (!wait || l->stop || !list_empty(&l->laters))
-		return EVLOOP_NONBLOCK;
+		return EVLOOP_NONBLOCK | EVLOOP_ONCE;
 	if (first == NULL) {
 		(void)event_del(l->wake);
 		return EVLOOP_ONCE;
 	}
 	int64_t ms = first->key - world_now(l->world).ms;
 	if (ms <= 0)
-		return EVLOOP_NONBLOCK;
+		return EVLOOP_NONBLOCK | EVLOOP_ONCE;
 	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 	(void)event_add(l->wake, &tv);
 	return EVLOOP_ONCE;
@@ -168,7 +170,16 @@ loop_turn(struct loop *l, bool wait)
 	l->now = world_now(l->world);
 	fire_timers(l);
 	run_laters(l);
+	if (l->each_turn != NULL)
+		l->each_turn(l->each_turn_arg);
 	return l->active;
+}
+
+void
+loop_each_turn(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+	l->each_turn = fn;
+	l->each_turn_arg = arg;
 }
 
 void
@@ -304,13 +315,23 @@ on_signal_fd(void *arg, unsigned what)
 }
 
 void
-loop_signals(struct loop *l, const int *signo, unsigned n, void (*on_signal)(void *, int), void *arg)
+loop_block_signals(const int *signo, unsigned n)
 {
 	sigset_t set;
 	(void)sigemptyset(&set);
 	for (unsigned i = 0; i < n; i++)
 		(void)sigaddset(&set, signo[i]);
 	CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+}
+
+void
+loop_signals(struct loop *l, const int *signo, unsigned n, void (*on_signal)(void *, int), void *arg)
+{
+	sigset_t set;
+	(void)sigemptyset(&set);
+	for (unsigned i = 0; i < n; i++)
+		(void)sigaddset(&set, signo[i]);
+	loop_block_signals(signo, n);
 	CHECK(l->signal_fd < 0);
 	l->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	CHECK(l->signal_fd >= 0);

@@ -92,7 +92,13 @@ void later_init(struct later *d, struct loop *l, void (*run)(void *arg), void *a
 void later_set(struct later *d); /* setting twice runs once */
 void later_clear(struct later *d);
 
+/* Call fn(arg) at the very end of every turn (one per loop): flushing a log, say. */
+void loop_each_turn(struct loop *l, void (*fn)(void *arg), void *arg);
+
 /* ---- signals, for the main thread's loop */
+
+/* Block these signals in the calling thread and those it starts from now on. */
+void loop_block_signals(const int *signo, unsigned n);
 
 /* Block these signals and call on_signal(arg, signo) on the loop when one arrives. */
 void loop_signals(struct loop *l, const int *signo, unsigned n, void (*on_signal)(void *, int),

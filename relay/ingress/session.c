@@ -179,6 +179,23 @@ is_foreign(const struct session *s)
 	return s->commands == 0 && in.n > 0 && !is_alpha((unsigned char)in.p[0]);
 }
 
+/* Whether the first LF that is buffered ends a line as it should. */
+static bool
+ends_in_crlf(struct span in)
+{
+	size_t nl = span_find(in, '\n');
+	return nl > 0 && nl < in.n && in.p[nl - 1] == '\r';
+}
+
+/* Behind a bare LF nobody knows what was meant as a command: nothing of it is run. */
+static void
+refuse_bare(struct session *s, bool delimited)
+{
+	session_error(s, 500, "5.5.2", "A line ends with CRLF and holds no NUL");
+	if (!delimited)
+		session_end(s, "bare LF");
+}
+
 static bool
 take_command(struct session *s)
 {
@@ -186,6 +203,7 @@ take_command(struct session *s)
 		session_close(s, "4.7.0", "this is a mail server");
 		return false;
 	}
+	bool delimited = ends_in_crlf(io_input(s->io));
 	struct span line = {0};
 	enum io_line got = io_line(s->io, COMMAND_LINE_MAX, &line);
 	if (got == IO_MORE)
@@ -194,7 +212,7 @@ take_command(struct session *s)
 	if (got == IO_TOO_LONG)
 		session_error(s, 500, "5.5.2", "Line too long");
 	else if (got == IO_BARE)
-		session_error(s, 500, "5.5.2", "A line ends with CRLF and holds no NUL");
+		refuse_bare(s, delimited);
 	else if (verb_run(s, line) && ++s->idle > IDLE_COMMANDS)
 		count_error(s);
 	return true;

@@ -39,24 +39,46 @@ is_full(const struct session *s)
 	return n >= s->config->server.recipients || n >= MESSAGE_RCPT_MAX;
 }
 
+/* <Postmaster> alone is for everybody (RFC 5321 4.5.1), if the administrator has named
+ * one. */
+static bool
+is_open_postmaster(const struct session *s, const struct rcpt_command *c)
+{
+	return c->recipient.domain.n == 0 && s->config->postmaster != NULL;
+}
+
+static const struct route *
+postmaster_route(const struct session *s, const struct address *a)
+{
+	struct span sender = s->tx->message->sender;
+	const struct route *r = route_find(&s->config->policy.routes, sender, a->text);
+	return r != NULL && r->deliver != ROUTE_REJECT ? r : NULL;
+}
+
 /* What policy says, and what will be stored: 250, or why not. dest holds r->dest. */
 static struct verdict
-judge(const struct session *s, const struct address *a, struct recipient *r,
-    struct buf *dest, const char **rule)
+judge(const struct session *s, const struct address *a, const struct rcpt_command *c,
+    struct recipient *r, struct buf *dest, const char **rule)
 {
 	const struct route *route = NULL;
 	struct access_facts f = session_facts(s, s->tx->message->sender);
 	struct verdict v = access_recipient(&f, a->text, &route, rule);
-	if (!verdict_ok(&v))
+	if (!verdict_ok(&v) && is_open_postmaster(s, c))
+		route = postmaster_route(s, a);
+	if (!verdict_ok(&v) && route == NULL)
 		return v;
 	if (route == NULL || route_key(route, a->text, dest) != OK) {
 		*rule = "route-key";
 		return verdict_make(501, "5.1.3", "This domain cannot be a destination");
 	}
-	r->address = a->text;
-	r->dest = buf_span(dest);
-	r->state = route->deliver == ROUTE_HOLD ? RECIPIENT_HELD : RECIPIENT_WAITING;
-	return v;
+	*r = (struct recipient){
+	    .address = a->text,
+	    .dest = buf_span(dest),
+	    .notify = c->notify,
+	    .orcpt = c->orcpt,
+	    .state = route->deliver == ROUTE_HOLD ? RECIPIENT_HELD : RECIPIENT_WAITING,
+	};
+	return verdict_make(250, "2.1.5", "Ok");
 }
 
 static void
@@ -69,9 +91,9 @@ take(struct session *s, const struct address *a, const struct rcpt_command *c)
 	}
 	struct buf dest;
 	buf_init(&dest, 0);
-	struct recipient r = {.notify = c->notify, .orcpt = c->orcpt};
+	struct recipient r = {0};
 	const char *rule = NULL;
-	struct verdict v = judge(s, a, &r, &dest, &rule);
+	struct verdict v = judge(s, a, c, &r, &dest, &rule);
 	if (verdict_ok(&v) && is_full(s)) {
 		rule = "recipients";
 		v = verdict_make(452, "4.5.3", "Too many recipients");
@@ -81,7 +103,7 @@ take(struct session *s, const struct address *a, const struct rcpt_command *c)
 	} else {
 		transaction_add(t, &r, a);
 		t->utf8_address = t->utf8_address || a->utf8;
-		session_say(s, "250 2.1.5 Ok");
+		session_verdict(s, &v);
 	}
 	buf_clear(&dest);
 }

@@ -18,7 +18,7 @@ tests/lib/fake_dns.h:
     big.example      TRUNCATE                    TC over UDP; the true answer over TCP
     x.example        GARBAGE                     also EMPTY, WRONGID, WRONGNAME, NOQUESTION
     old.example      NOEDNS                      FORMERR without OPT if the query has OPT
-    drip.example     DRIP                        TC over UDP; over TCP one octet in 20 ms
+    drip.example     DRIP                        TC over UDP; over TCP one octet in 2 ms
     notcp.example    NOTCP                       TC over UDP; TCP is closed without an answer
 
 Standard library only.
@@ -254,7 +254,7 @@ def serve_stream(conn, zone, log):
             for at in range(0, len(whole), step):
                 conn.sendall(whole[at:at + step])
                 if step == 1:
-                    time.sleep(0.02)
+                    time.sleep(0.002)
     except (EOFError, OSError, ValueError, IndexError, struct.error):
         pass
     conn.close()

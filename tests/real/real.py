@@ -82,6 +82,7 @@ class Process:
             if self.child.stdin:
                 self.child.stdin.close()
         self.reader.join(LIMIT)
+        self.child.stdout.close()
         return self.child.returncode
 
 
@@ -120,9 +121,7 @@ class Relay:
         return self.process.stop()
 
     def kill(self):
-        self.process.child.kill()
-        self.process.child.wait()
-        self.process.reader.join(LIMIT)
+        self.process.stop(signal.SIGKILL)
 
     def ctl(self, *args, check=True, text=True, stdin=None):
         done = subprocess.run([os.path.join(BUILD, "relayctl"), "-c", self.file, *args],

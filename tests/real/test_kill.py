@@ -23,6 +23,13 @@ CONNECTIONS = 50
 CONCURRENCY = 20
 
 
+def lines(path):
+    if not os.path.exists(path):
+        return 0
+    with open(path, "rb") as f:
+        return sum(1 for _ in f)
+
+
 class Kill(RealTest):
     def test_kill_in_the_middle_of_a_load(self):
         dice = random.Random(SEED)
@@ -38,10 +45,9 @@ class Kill(RealTest):
                                 stdout=subprocess.PIPE, text=True)
         self.addCleanup(load.kill)
         kills = 0
-        lines = lambda: sum(1 for _ in open(ledger, "rb")) if os.path.exists(ledger) else 0
         for i in range(ROUNDS):
             goal = MESSAGES * (i + 1) // (ROUNDS + 1)
-            real.wait_for(f"{goal} acknowledged", lambda: lines() >= goal or load.poll() is not None)
+            real.wait_for(f"{goal} acknowledged", lambda: lines(ledger) >= goal or load.poll() is not None)
             if load.poll() is not None:
                 break
             time.sleep(dice.uniform(0, 0.02))  # where in a batch it dies is up to chance

@@ -58,7 +58,7 @@ class Through(RealTest):
     def test_swaks_to_smtp_sink_by_mx(self):
         port = real.free_port()
         dump = os.path.join(self.dir, "dump")
-        self.started(real.smtp_sink(port, "-D", dump))
+        self.started(real.smtp_sink(port, "-u", "root", "-D", dump))
         dns = self.dns("example.org MX 10 mx1.example.org\nmx1.example.org A 127.0.0.1\n")
         relay = self.relay(MX % port, dns)
         done = subprocess.run(["swaks", "--server", f"127.0.0.1:{relay.port}", "--from",
@@ -119,8 +119,8 @@ class Through(RealTest):
         relay.wait_empty()
         by_sender = {m[0]: m for m in keeper.mail}
         self.assertEqual(by_sender["me@here.example"][1], ["yes@there.example"])
-        notice = email.message_from_bytes(by_sender[""][2], policy=email.policy.default)
-        self.assertEqual(by_sender[""][1], ["me@here.example"])
+        notice = email.message_from_bytes(by_sender["<>"][2], policy=email.policy.default)
+        self.assertEqual(by_sender["<>"][1], ["me@here.example"])
         self.assertEqual(notice.get_content_type(), "multipart/report")
         self.assertEqual(notice.get_param("report-type"), "delivery-status")
         text, status, headers = list(notice.iter_parts())

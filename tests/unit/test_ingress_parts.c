@@ -324,7 +324,7 @@ test_crlf(void **state)
 	    {{"ab\r", 3}, "ab\r\n", true, false, 3},
 	    {{"\n", 1}, "\r\n", false, true, 1},
 	    {{"\r\r\n", 3}, "\r\n\r\n", true, false, 1},
-	    {{"\n\r\n.\r\n\r\n", 9}, "\r\n\r\n.\r\n\r\n", false, true, 1},
+	    {{"\n\r\n.\r\n\r\n", 8}, "\r\n\r\n.\r\n\r\n", false, true, 1},
 	    {{"\r\n\r", 3}, "\r\n\r\n", true, false, 1},
 	    {{"a\r\r\nb\n\rc\r\n", 10}, "a\r\n\r\nb\r\n\r\nc\r\n", true, true, 4},
 	};

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * config_check - combinations.  First of all: is this an open relay?  Then what
+ * can never work (an error) and what will not do what it seems to (a warning).
+ */
+#include "relay/config_private.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+/* ---- open relays */
+
+#define OPEN_RELAY_HINT \
+	"that is an open relay; if it shall be one, write i-want-an-open-relay = true"
+
+/* Whether the list has every address of the network. */
+static bool
+covers(const struct network_list *l, const struct net_cidr *whole)
+{
+	bool touched = false;
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->net[i].base.family != whole->base.family)
+			continue;
+		if (l->net[i].bits <= whole->bits &&
+		    net_cidr_has(&l->net[i], &whole->base))
+			return true;
+		touched = touched || net_cidr_has(whole, &l->net[i].base);
+	}
+	if (!touched || whole->bits == (whole->base.family == NET_IPV4 ? 32 : 128))
+		return false;
+	struct net_cidr low = *whole, high;
+	low.bits++;
+	high = low;
+	high.base.ip[whole->bits / 8] |= (uint8_t)(0x80 >> whole->bits % 8);
+	return covers(l, &low) && covers(l, &high);
+}
+
+/*
+ * All of the Internet's addresses in one of the families, however it is pieced
+ * together; the special ranges at the edges may be left out.
+ */
+static bool
+is_everyone(const struct network_list *l)
+{
+	static const struct net_cidr public4[] = {
+	    {{.family = NET_IPV4, .ip = {16}}, 4},
+	    {{.family = NET_IPV4, .ip = {32}}, 3},
+	    {{.family = NET_IPV4, .ip = {64}}, 3},
+	    {{.family = NET_IPV4, .ip = {128}}, 2},
+	    {{.family = NET_IPV4, .ip = {192}}, 3},
+	};
+	static const struct net_cidr public6 = {{.family = NET_IPV6, .ip = {0x20}}, 3};
+	size_t n = 0;
+	while (n < COUNT_OF(public4) && covers(l, &public4[n]))
+		n++;
+	return n == COUNT_OF(public4) || covers(l, &public6);
+}
+
+/* Where the list says it: the network that is everyone alone, else the first of all. */
+static struct place
+widest(const struct block *b)
+{
+	const struct setting *first = block_setting(b, "networks");
+	for (size_t i = 0; i < b->settings; i++) {
+		const struct setting *s = &b->setting[i];
+		struct net_cidr net;
+		if (s->key == first->key && s->text != NULL &&
+		    net_parse_cidr(span_str(s->text), &net) == OK && net_cidr_any(&net))
+			return s->at;
+	}
+	return first->at;
+}
+
+static void
+check_networks(struct reading *r, const struct block *b, const struct config *c,
+    const struct network_list *l)
+{
+	if (c->open_relay || b == NULL || !is_everyone(l))
+		return;
+	struct buf name;
+	buf_init(&name, 200);
+	block_add_name(b, &name);
+	reading_problem(r, widest(b), "%.*snetworks has everyone in it; " OPEN_RELAY_HINT,
+	    SPAN_ARG(buf_span(&name)));
+	buf_clear(&name);
+}
+
+/* ---- listeners */
+
+static bool
+is_any_address(const struct net_addr *a)
+{
+	static const uint8_t zero[16];
+	return memcmp(a->ip, zero, sizeof(zero)) == 0;
+}
+
+/* The same socket, or "[::]", which takes IPv4 as well, and "0.0.0.0". */
+static bool
+same_bind(const struct net_addr *a, const struct net_addr *b)
+{
+	return a->port == b->port && a->scope == b->scope &&
+	       (net_same_ip(a, b) || (is_any_address(a) && is_any_address(b)));
+}
+
+static const struct listener_config *
+bound_before(const struct config *c, size_t i, size_t k)
+{
+	for (size_t other = 0; other <= i; other++)
+		for (size_t n = 0; n < (other == i ? k : c->listener[other].binds); n++)
+			if (same_bind(
+				&c->listener[i].bind[k], &c->listener[other].bind[n]))
+				return &c->listener[other];
+	return NULL;
+}
+
+void
+check_listener(struct reading *r, const struct config *c, size_t i, const struct block *b)
+{
+	const struct listener_config *l = &c->listener[i];
+	const struct setting *s = block_setting(b, "bind");
+	for (size_t k = 0; k < l->binds; k++) {
+		const struct listener_config *other = bound_before(c, i, k);
+		char at[NET_TEXT];
+		if (other == NULL)
+			continue;
+		net_format(&l->bind[k], at);
+		reading_problem(r, s != NULL ? s->at : b->at,
+		    "listener \"%.60s\": bind = \"%s\" is taken by listener \"%.60s\" "
+		    "(line %u)%s",
+		    l->name, at, other->name, other->line,
+		    is_any_address(&l->bind[k]) ? "; [::] takes IPv4 as well"
+						: "; choose another port");
+	}
+	if (l->has_networks)
+		check_networks(r, b, c, &l->networks);
+}
+
+/* ---- routes */
+
+static bool
+matches_any(const struct route_pattern *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i].local.p == NULL && p[i].domain.p == NULL && !p[i].null_sender)
+			return true;
+	return n == 0;
+}
+
+/* It was given, but only makes sense with another way of delivery. */
+static void
+check_goes_with(
+    struct reading *r, const struct block *b, const char *key, bool fine, const char *way)
+{
+	const struct setting *s = block_setting(b, key);
+	if (s != NULL && !fine)
+		reading_problem(r, s->at,
+		    "route \"%.60s\": %s goes with deliver = \"%s\" only; remove one of "
+		    "the two",
+		    b->title, key, way);
+}
+
+/* The first route before i that takes all that i could get. */
+static const struct route *
+hidden_by(const struct config *c, size_t i)
+{
+	for (size_t k = 0; k < i; k++) {
+		const struct route *other = &c->policy.routes.route[k];
+		if (matches_any(other->to, other->to_n) &&
+		    matches_any(other->from, other->from_n))
+			return other;
+	}
+	return NULL;
+}
+
+static bool
+carries_on(const struct route *route)
+{
+	return route->deliver != ROUTE_DISCARD && route->deliver != ROUTE_REJECT;
+}
+
+static bool
+pattern_failed(const struct block *b, const struct route *route)
+{
+	return (block_setting(b, "to") != NULL && route->to_n == 0) ||
+	       (block_setting(b, "from") != NULL && route->from_n == 0);
+}
+
+static void
+check_ways(struct reading *r, const struct block *b, const struct route *route)
+{
+	const struct setting *s = block_setting(b, "deliver");
+	bool mx = route->deliver == ROUTE_MX;
+	check_goes_with(r, b, "via", route->deliver == ROUTE_VIA, "via");
+	check_goes_with(r, b, "port", mx, "mx");
+	check_goes_with(r, b, "allow-loopback", mx, "mx");
+	check_goes_with(r, b, "text", route->deliver == ROUTE_REJECT, "reject");
+	if (route->deliver == ROUTE_VIA && block_setting(b, "via") == NULL)
+		reading_problem(r, s != NULL ? s->at : b->at,
+		    "route \"%.60s\": deliver = \"via\" says not where; write via = "
+		    "{\"mail.example.org:25\"}",
+		    b->title);
+}
+
+void
+check_route(struct reading *r, const struct config *c, size_t i, const struct block *b)
+{
+	const struct route *route = &c->policy.routes.route[i];
+	const struct setting *s = block_setting(b, "inbound");
+	check_ways(r, b, route);
+	if (pattern_failed(b, route))
+		return; /* it is not meant to be for all, only misspelt */
+	if (route->inbound && !c->open_relay && carries_on(route) &&
+	    matches_any(route->to, route->to_n))
+		reading_problem(r, s->at,
+		    "route \"%.60s\": strangers could send to anyone; name our own "
+		    "domains with "
+		    "to = {\"example.org\"}: " OPEN_RELAY_HINT,
+		    b->title);
+	const struct route *other = hidden_by(c, i);
+	if (other != NULL)
+		reading_warning(r, b->at,
+		    "route \"%.60s\" is never reached, because \"%.60s\" (line %u) takes "
+		    "everything; "
+		    "put it before that one",
+		    b->title, other->name, other->line);
+}
+
+/* ---- the rest */
+
+static void
+check_retry(struct reading *r, const struct retry_config *t)
+{
+	if (t->expire_ms < t->interval_ms)
+		reading_problem(r, reading_place(r, "retry", "expire"),
+		    "retry: expire is shorter than interval, and nothing would be tried "
+		    "twice; "
+		    "write expire = \"5d\"");
+	if (t->warn_ms > 0 && t->warn_ms >= t->expire_ms)
+		reading_problem(r, reading_place(r, "retry", "warn"),
+		    "retry: warn is not before expire; make it shorter, or 0 for never");
+}
+
+static void
+check_there(struct reading *r, const struct config *c)
+{
+	const struct block *spool = reading_block(r, "spool");
+	if (spool == NULL || block_setting(spool, "path") == NULL)
+		reading_problem(r, reading_place(r, "spool", "path"),
+		    "spool: there is no path; write spool { path = \"/var/lib/relayd\" "
+		    "}");
+	if (c->listeners == 0)
+		reading_problem(r, (struct place){0, 1},
+		    "there is no listener; write listener \"smtp\" { bind = "
+		    "{\"[::]:25\"} }");
+}
+
+void
+check_all(struct reading *r, const struct config *c)
+{
+	check_there(r, c);
+	check_networks(r, reading_block(r, ""), c, &c->policy.networks);
+	check_retry(r, &c->retry);
+	if (c->client.initial > c->client.concurrency)
+		reading_problem(r, reading_place(r, "outgoing", "initial"),
+		    "outgoing: initial is more than concurrency; write %u or less",
+		    c->client.concurrency);
+}

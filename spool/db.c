@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * db - the LMDB environment: opened once, one huge map (address space only),
+ * so that it never has to be resized under readers.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "spool/private.h"
+
+#define MAP_SIZE ((size_t)1 << 40)
+#define MAP_SIZE_MIN ((size_t)1 << 32)
+#define READERS_MAX 64
+
+static const char *const name[DB_COUNT] = {
+    "meta", "msg", "body", "rcpt", "sched", "dest", "destname"};
+
+enum err
+db_err(int rc)
+{
+	switch (rc) {
+	case MDB_SUCCESS: return OK;
+	case MDB_NOTFOUND: return ERR_NOT_FOUND;
+	case MDB_MAP_FULL:
+	case ENOSPC:
+	case EDQUOT: return ERR_DISK_FULL;
+	case MDB_KEYEXIST: return ERR_EXISTS;
+	case MDB_CORRUPTED:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_INVALID: return ERR_DAMAGED;
+	case MDB_VERSION_MISMATCH: return ERR_VERSION;
+	case EACCES:
+	case EPERM: return ERR_DENIED;
+	default: return ERR_IO;
+	}
+}
+
+/* ---- values */
+
+enum err
+db_get(MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span *value)
+{
+	MDB_val k = {n, (void *)(uintptr_t)key}, v;
+	int rc = mdb_get(t, d, &k, &v);
+	if (rc == 0)
+		*value = (struct span){v.mv_data, v.mv_size};
+	return db_err(rc);
+}
+
+enum err
+db_put(MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span value, unsigned flags)
+{
+	MDB_val k = {n, (void *)(uintptr_t)key}, v = {value.n, (void *)(uintptr_t)value.p};
+	if (FAULT("spool.put.full"))
+		return ERR_DISK_FULL;
+	return db_err(mdb_put(t, d, &k, &v, flags));
+}
+
+enum err
+db_del(MDB_txn *t, MDB_dbi d, const void *key, size_t n)
+{
+	MDB_val k = {n, (void *)(uintptr_t)key};
+	int rc = mdb_del(t, d, &k, NULL);
+	return rc == MDB_NOTFOUND ? OK : db_err(rc);
+}
+
+enum err
+db_get_u64(MDB_txn *t, struct spool *s, const char *key, uint64_t *v)
+{
+	struct span value = {NULL, 0};
+	*v = 0;
+	enum err e = db_get(t, s->dbi[DB_META], key, strlen(key), &value);
+	if (e == ERR_NOT_FOUND)
+		return OK;
+	if (e == OK && value.n != 8)
+		return ERR_DAMAGED;
+	if (e == OK)
+		*v = key_get((const unsigned char *)value.p, 8);
+	return e;
+}
+
+enum err
+db_put_u64(MDB_txn *t, struct spool *s, const char *key, uint64_t v)
+{
+	unsigned char p[8];
+	key_put(p, v, 8);
+	return db_put(t, s->dbi[DB_META], key, strlen(key), (struct span){(char *)p, 8}, 0);
+}
+
+static enum err
+check_prefix(int rc, const void *key, size_t prefix, const MDB_val *k)
+{
+	if (rc != 0)
+		return db_err(rc);
+	return k->mv_size >= prefix && memcmp(k->mv_data, key, prefix) == 0 ? OK : ERR_NOT_FOUND;
+}
+
+enum err
+db_seek(MDB_cursor *c, const void *key, size_t n, size_t prefix, MDB_val *k, MDB_val *v)
+{
+	*k = (MDB_val){n, (void *)(uintptr_t)key};
+	return check_prefix(mdb_cursor_get(c, k, v, MDB_SET_RANGE), key, prefix, k);
+}
+
+enum err
+db_next(MDB_cursor *c, const void *key, size_t prefix, MDB_val *k, MDB_val *v)
+{
+	return check_prefix(mdb_cursor_get(c, k, v, MDB_NEXT), key, prefix, k);
+}
+
+/* ---- opening */
+
+static unsigned
+env_flags(const struct spool *s)
+{
+	unsigned flags = MDB_NOTLS | MDB_NOSUBDIR;
+	if (s->read_only)
+		flags |= MDB_RDONLY;
+#ifdef RELAY_FAULTS
+	if (getenv("RELAY_TEST_NOSYNC") != NULL)
+		flags |= MDB_NOSYNC;
+#endif
+	return flags;
+}
+
+static enum err
+open_env(struct spool *s, struct buf *why)
+{
+	struct buf file;
+	buf_init(&file, 8192);
+	buf_addf(&file, "%s/data.mdb", s->path);
+	char *path = buf_take(&file);
+	int rc = ENOMEM;
+	for (size_t size = MAP_SIZE; rc == ENOMEM && size >= MAP_SIZE_MIN; size >>= 2) {
+		rc = mdb_env_create(&s->env);
+		if (rc != 0)
+			break;
+		(void)mdb_env_set_maxdbs(s->env, 32);
+		(void)mdb_env_set_maxreaders(s->env, READERS_MAX);
+		(void)mdb_env_set_mapsize(s->env, size);
+		rc = mdb_env_open(s->env, path, env_flags(s), 0600);
+		if (rc != 0) {
+			mdb_env_close(s->env);
+			s->env = NULL;
+		}
+	}
+	if (rc != 0)
+		buf_addf(why, "spool %s: cannot open data.mdb: %s", s->path, mdb_strerror(rc));
+	mem_free(&path);
+	if (rc != 0)
+		return db_err(rc);
+	int fd, dead = 0;
+	if (mdb_env_get_fd(s->env, &fd) == 0)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	(void)mdb_reader_check(s->env, &dead);
+	return OK;
+}
+
+static enum err
+check_version(struct spool *s, MDB_txn *t, struct buf *why)
+{
+	uint64_t version;
+	enum err e = db_get_u64(t, s, "format", &version);
+	if (e != OK)
+		return e;
+	if (version == 0 && !s->read_only)
+		return db_put_u64(t, s, "format", FORMAT_VERSION);
+	if (version == FORMAT_VERSION)
+		return OK;
+	buf_addf(why,
+	    "spool %s has format %llu, this relayd knows %d: install the relayd that wrote it",
+	    s->path, (unsigned long long)version, FORMAT_VERSION);
+	return ERR_VERSION;
+}
+
+static enum err
+read_meta(struct spool *s, MDB_txn *t)
+{
+	uint64_t bytes, dest;
+	enum err e = db_get_u64(t, s, "id", &s->last_id);
+	if (e == OK)
+		e = db_get_u64(t, s, "bytes", &bytes);
+	if (e == OK)
+		e = db_get_u64(t, s, "dest", &dest);
+	if (e == OK) {
+		atomic_store(&s->bytes, bytes);
+		s->next_dest = (uint32_t)dest + 1;
+	}
+	return e;
+}
+
+static enum err
+open_tables(struct spool *s, struct buf *why)
+{
+	MDB_txn *t;
+	int rc = mdb_txn_begin(s->env, NULL, s->read_only ? MDB_RDONLY : 0, &t);
+	if (rc != 0)
+		return db_err(rc);
+	/* the version first: nothing of a newer spool is touched */
+	rc = mdb_dbi_open(t, name[DB_META], s->read_only ? 0 : MDB_CREATE, &s->dbi[DB_META]);
+	enum err e = rc == 0 ? check_version(s, t, why) : db_err(rc);
+	for (int i = DB_META + 1; e == OK && i < DB_COUNT; i++)
+		e = db_err(mdb_dbi_open(t, name[i], s->read_only ? 0 : MDB_CREATE, &s->dbi[i]));
+	if (e == OK)
+		e = read_meta(s, t);
+	if (e != OK) {
+		mdb_txn_abort(t);
+		return e;
+	}
+	return db_err(mdb_txn_commit(t));
+}
+
+enum err
+db_open(struct spool *s, struct buf *why)
+{
+	enum err e = open_env(s, why);
+	if (e == OK)
+		e = open_tables(s, why);
+	if (e != OK && why->n == 0)
+		buf_addf(why, "spool %s: %s", s->path, err_text(e));
+	return e;
+}
+
+void
+db_close(struct spool *s)
+{
+	if (s->env != NULL)
+		mdb_env_close(s->env);
+	s->env = NULL;
+}

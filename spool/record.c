@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC */
+/* record - encoding and decoding; decode(encode(x)) = x. */
+#include "spool/record.h"
+
+#include <string.h>
+
+#include "base/crc32c.h"
+
+#define HEAD 5 /* version, crc */
+
+/* ---- numbers */
+
+static void
+put_n(struct buf *b, uint64_t v, size_t bytes)
+{
+	unsigned char p[8];
+	for (size_t i = 0; i < bytes; i++)
+		p[i] = (unsigned char)(v >> (8 * i));
+	buf_add(b, p, bytes);
+}
+
+static void
+put_span(struct buf *b, struct span s)
+{
+	put_n(b, s.n, 4);
+	buf_add_span(b, s);
+}
+
+/* A bounded reader that remembers having failed. */
+struct reader {
+	struct span rest;
+	bool bad;
+};
+
+static uint64_t
+get_n(struct reader *r, size_t bytes)
+{
+	uint64_t v = 0;
+	if (r->bad || r->rest.n < bytes) {
+		r->bad = true;
+		return 0;
+	}
+	for (size_t i = 0; i < bytes; i++)
+		v |= (uint64_t)(unsigned char)r->rest.p[i] << (8 * i);
+	r->rest = span_cut(r->rest, bytes, r->rest.n);
+	return v;
+}
+
+static struct span
+get_span(struct reader *r)
+{
+	uint64_t n = get_n(r, 4);
+	if (r->bad || n > r->rest.n) {
+		r->bad = true;
+		return (struct span){"", 0};
+	}
+	struct span s = span_cut(r->rest, 0, (size_t)n);
+	r->rest = span_cut(r->rest, (size_t)n, r->rest.n);
+	return s;
+}
+
+/* ---- frame */
+
+static size_t
+begin(struct buf *b)
+{
+	size_t at = b->n;
+	put_n(b, RECORD_VERSION, 1);
+	put_n(b, 0, 4);
+	return at;
+}
+
+static void
+end(struct buf *b, size_t at)
+{
+	if (b->overflow)
+		return;
+	uint32_t crc = crc32c(0, b->p + at + HEAD, b->n - at - HEAD);
+	for (size_t i = 0; i < 4; i++)
+		b->p[at + 1 + i] = (char)(crc >> (8 * i));
+}
+
+static struct reader
+open_record(struct span value)
+{
+	struct reader r = {.rest = value};
+	uint64_t version = get_n(&r, 1);
+	uint64_t crc = get_n(&r, 4);
+	if (r.bad || version != RECORD_VERSION || crc32c(0, r.rest.p, r.rest.n) != crc)
+		r.bad = true;
+	return r;
+}
+
+/* ---- message */
+
+void
+record_put_message(struct buf *b, const struct message *m, const struct message_extra *x)
+{
+	size_t at = begin(b);
+	put_n(b, m->flags, 4);
+	put_n(b, m->warned, 1);
+	put_n(b, (uint64_t)m->arrival.ms, 8);
+	put_n(b, m->size, 8);
+	put_n(b, m->file, 8);
+	put_n(b, m->crc, 4);
+	put_n(b, x->chunks, 2);
+	put_n(b, x->rcpts_total, 2);
+	put_span(b, m->sender);
+	put_span(b, m->envid);
+	put_span(b, m->client);
+	put_span(b, m->helo);
+	put_span(b, m->protocol);
+	put_span(b, m->listener);
+	put_span(b, m->account);
+	put_span(b, m->prefix);
+	end(b, at);
+}
+
+enum err
+record_get_message(struct span value, struct message *m, struct message_extra *x)
+{
+	struct reader r = open_record(value);
+	m->flags = (uint32_t)get_n(&r, 4);
+	m->warned = get_n(&r, 1) != 0;
+	m->arrival.ms = (int64_t)get_n(&r, 8);
+	m->size = get_n(&r, 8);
+	m->file = get_n(&r, 8);
+	m->crc = (uint32_t)get_n(&r, 4);
+	x->chunks = (uint16_t)get_n(&r, 2);
+	x->rcpts_total = (uint16_t)get_n(&r, 2);
+	struct span *const field[] = {&m->sender, &m->envid, &m->client, &m->helo, &m->protocol,
+	    &m->listener, &m->account, &m->prefix};
+	for (size_t i = 0; i < sizeof(field) / sizeof(field[0]); i++)
+		*field[i] = message_keep(m, get_span(&r));
+	return r.bad ? ERR_DAMAGED : OK;
+}
+
+/* ---- recipient */
+
+void
+record_put_rcpt(struct buf *b, const struct recipient *r)
+{
+	size_t at = begin(b);
+	put_n(b, (uint64_t)r->state, 1);
+	put_n(b, r->notify, 1);
+	put_n(b, r->attempts, 4);
+	put_n(b, (uint64_t)r->due.ms, 8);
+	put_n(b, (uint64_t)r->first_try.ms, 8);
+	put_n(b, (uint64_t)r->last_try.ms, 8);
+	put_span(b, r->address);
+	put_span(b, r->orcpt);
+	put_span(b, r->reply);
+	put_span(b, r->host);
+	end(b, at);
+}
+
+enum err
+record_get_rcpt(struct span value, struct recipient *r)
+{
+	struct reader in = open_record(value);
+	uint64_t state = get_n(&in, 1);
+	if (state > RECIPIENT_ASIDE)
+		in.bad = true;
+	r->state = (enum recipient_state)(in.bad ? RECIPIENT_ASIDE : state);
+	r->notify = (uint8_t)get_n(&in, 1);
+	r->attempts = (uint32_t)get_n(&in, 4);
+	r->due.ms = (int64_t)get_n(&in, 8);
+	r->first_try.ms = (int64_t)get_n(&in, 8);
+	r->last_try.ms = (int64_t)get_n(&in, 8);
+	r->address = get_span(&in);
+	r->orcpt = get_span(&in);
+	r->reply = get_span(&in);
+	r->host = get_span(&in);
+	return in.bad ? ERR_DAMAGED : OK;
+}
+
+enum lane
+lane_of(enum recipient_state s)
+{
+	switch (s) {
+	case RECIPIENT_HELD: return LANE_HELD;
+	case RECIPIENT_ASIDE: return LANE_ASIDE;
+	case RECIPIENT_WAITING: break;
+	}
+	return LANE_READY;
+}
+
+/* ---- keys */
+
+void
+key_put(unsigned char *p, uint64_t v, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		p[i] = (unsigned char)(v >> (8 * (bytes - 1 - i)));
+}
+
+uint64_t
+key_get(const unsigned char *p, size_t bytes)
+{
+	uint64_t v = 0;
+	for (size_t i = 0; i < bytes; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+void
+sched_key_put(unsigned char p[KEY_SCHED], const struct sched_key *k)
+{
+	key_put(p, k->lane, 1);
+	key_put(p + 1, k->dest, 4);
+	key_put(p + 5, (uint64_t)k->due, 6);
+	key_put(p + 11, k->id, 8);
+}
+
+void
+sched_key_get(const unsigned char p[KEY_SCHED], struct sched_key *k)
+{
+	k->lane = p[0];
+	k->dest = (uint32_t)key_get(p + 1, 4);
+	k->due = (int64_t)key_get(p + 5, 6);
+	k->id = key_get(p + 11, 8);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * record (private to spool) - values on disk: one byte of version, a CRC32C of
+ * what follows, little-endian numbers, bytes with their length in front.
+ * Unknown bytes behind the known fields are ignored, so that a later version
+ * may add some.  Decoders take any bytes and fail with ERR_DAMAGED.
+ */
+#ifndef SPOOL_RECORD_H
+#define SPOOL_RECORD_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "spool/message.h"
+
+#define RECORD_VERSION 1
+#define RECORD_MAX (4u << 20)
+
+enum lane { LANE_READY = 0x10, LANE_HELD = 0x20, LANE_ASIDE = 0x30 };
+
+/* What the message record holds beside struct message. */
+struct message_extra {
+	uint16_t chunks;      /* of inline content */
+	uint16_t rcpts_total; /* as accepted, for the accounting of bytes */
+};
+
+void record_put_message(struct buf *b, const struct message *m, const struct message_extra *x);
+/* Fills m's envelope (not id, recipients, content). */
+enum err record_get_message(struct span value, struct message *m, struct message_extra *x);
+
+/* A recipient without index and dest, which are in its key. Spans of *r point into value. */
+void record_put_rcpt(struct buf *b, const struct recipient *r);
+enum err record_get_rcpt(struct span value, struct recipient *r);
+
+enum lane lane_of(enum recipient_state s);
+
+/* ---- keys: big-endian, so that memory order is the order meant */
+#define KEY_ID 8
+#define KEY_BODY 10
+#define KEY_RCPT 14
+#define KEY_SCHED 19
+
+void key_put(unsigned char *p, uint64_t v, size_t bytes);
+uint64_t key_get(const unsigned char *p, size_t bytes);
+
+struct sched_key {
+	uint8_t lane;
+	uint32_t dest;
+	int64_t due;
+	uint64_t id;
+};
+void sched_key_put(unsigned char p[KEY_SCHED], const struct sched_key *k);
+void sched_key_get(const unsigned char p[KEY_SCHED], struct sched_key *k);
+
+#endif

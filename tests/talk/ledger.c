@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: ISC */
+/* ledger - the books of a crash run. */
+#include "tests/talk/ledger.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#define MONO_START_MS INT64_C(1000000)
+#define WALL_START_MS INT64_C(1795435200000) /* 2026-11-23T12:00:00Z */
+#define PAGE_OF_MESSAGES 100
+
+struct ledger *
+ledger_new(void)
+{
+	void *p = mmap(NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(p != MAP_FAILED);
+	ledger_reset(p);
+	return p;
+}
+
+void
+ledger_reset(struct ledger *l)
+{
+	memset(l, 0, sizeof(*l));
+	l->mono_ms = MONO_START_MS;
+	l->wall_ms = WALL_START_MS;
+	l->dice = 1;
+}
+
+void
+ledger_promise(struct ledger *l, const struct ledger_message *m)
+{
+	CHECK(l->messages < LEDGER_MESSAGES);
+	l->message[l->messages++] = *m;
+}
+
+void
+ledger_take(struct ledger *l, const struct ledger_body *b)
+{
+	CHECK(l->bodies < LEDGER_BODIES);
+	l->body[l->bodies++] = *b;
+}
+
+/* ---- looking for a recipient of a message */
+
+static bool
+has_text(const char *p, size_t n, const char *text)
+{
+	return n > 0 && memmem(p, n, text, strlen(text)) != NULL;
+}
+
+static bool
+taken(const struct ledger *l, const char *mark, const char *rcpt)
+{
+	for (size_t i = 0; i < l->bodies; i++) {
+		const struct ledger_body *b = &l->body[i];
+		if (!has_text(b->text, b->n, mark))
+			continue;
+		for (size_t k = 0; k < b->rcpts; k++)
+			if (strcmp(b->rcpt[k], rcpt) == 0)
+				return true;
+		if (has_text(b->text, b->n, "delivery-status") &&
+		    has_text(b->text, b->n, rcpt))
+			return true;
+	}
+	return false;
+}
+
+static bool
+in_message(struct spool_reader *r, uint64_t id, const char *mark, const char *rcpt)
+{
+	struct message *m = NULL;
+	if (spool_read_message(r, id, true, &m) != OK)
+		return false;
+	char text[64u << 10];
+	size_t n = 0;
+	bool found = false;
+	if (content_read(m->content, 0, text, sizeof(text), &n) == OK &&
+	    has_text(text, n, mark)) {
+		for (size_t i = 0; i < m->rcpts; i++)
+			found = found || span_eq(m->rcpt[i].address, span_str(rcpt));
+		found = found || ((m->flags & MESSAGE_NOTICE) && has_text(text, n, rcpt));
+	}
+	message_unref(&m);
+	return found;
+}
+
+static bool
+in_spool(struct spool_reader *r, const char *mark, const char *rcpt)
+{
+	struct message *page[PAGE_OF_MESSAGES];
+	uint64_t after = 0;
+	size_t n = 1;
+	bool found = false;
+	while (!found && n > 0) {
+		if (spool_read_messages(r, after, page, COUNT_OF(page), &n) != OK)
+			break;
+		for (size_t i = 0; i < n; i++) {
+			after = page[i]->id;
+			found = found || in_message(r, after, mark, rcpt);
+			message_unref(&page[i]);
+		}
+	}
+	return found;
+}
+
+bool
+ledger_check(struct ledger *l, struct spool_reader *r, struct buf *why)
+{
+	for (size_t i = 0; i < l->messages; i++) {
+		const struct ledger_message *m = &l->message[i];
+		char mark[40];
+		(void)snprintf(mark, sizeof(mark), "X-Talk: %u\r\n", m->number);
+		for (size_t k = 0; k < m->rcpts; k++) {
+			if (taken(l, mark, m->rcpt[k]) || in_spool(r, mark, m->rcpt[k]))
+				continue;
+			buf_addf(why, "message %u for <%s> was acknowledged and is lost",
+			    m->number, m->rcpt[k]);
+			return false;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * talk - plays talks against the daemon's code in this process.
+ *
+ *	talk [-v] FILES...          each once
+ *	talk [-v] --crash FILES...  each again and again, dying at the first, second, ...
+ *	                            pass of any fault, until one run survives
+ *
+ * Each talk is played in a child process, so that it may die.  After a planned
+ * death a new child goes on behind the next `restart`; in a crash run it opens
+ * the spool, checks it against the ledger and lets everything go out.  The
+ * ledger, and in it the clock, is shared memory.
+ */
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "base/mem.h"
+#include "tests/talk/actors.h"
+
+#define PATIENCE_S 300 /* of real time, for one child */
+
+struct talk {
+	struct script *script;
+	struct ledger *ledger;
+	char dir[64];
+	bool verbose;
+};
+
+/* ---- steps */
+
+static void
+set_dns(struct stage *s, const struct step *step)
+{
+	if (strcmp(step->text, "clear") == 0)
+		fake_dns_clear(s->dns);
+	else if (!fake_dns_add(s->dns, step->text))
+		stage_fail(
+		    s, step->line, "the zone cannot have: %s", fake_dns_error(s->dns));
+}
+
+static void
+set_doors(struct stage *s, const struct step *step)
+{
+	for (size_t i = 0; i < step->words; i++) {
+		if (step->kind == STEP_ACCEPT)
+			stage_open(s, step->word[i]);
+		else
+			stage_close(s, step->word[i], step->kind == STEP_SILENT);
+	}
+}
+
+static void
+reload(struct stage *s, const struct step *step)
+{
+	struct buf text;
+	buf_init(&text, 0);
+	stage_write_config(s, step->text);
+	bool ok = daemon_reload(s->daemon, &text);
+	if (ok == step->wrong)
+		stage_fail(s, step->line, "the configuration was %s: %.*s",
+		    ok ? "taken" : "refused", SPAN_ARG(buf_span(&text)));
+	log_set(s->log, LOG_DEBUG, LOG_TEXT);
+	buf_clear(&text);
+	stage_settle(s);
+}
+
+static void
+check_spool(struct stage *s, const struct step *step)
+{
+	stage_settle(s);
+	uint64_t n = stage_spool(s, step->line);
+	if (n != step->n)
+		stage_fail(
+		    s, step->line, "the spool has %llu messages", (unsigned long long)n);
+}
+
+static void
+plan(struct stage *s, const struct step *step)
+{
+	if (s->ledger->marks)
+		return; /* a crash run has plans of its own */
+	s->ledger->dying = step->kind == STEP_DIE;
+	fault_plan(step->kind == STEP_DIE ? FAULT_DIE : FAULT_FAIL, step->text, step->n);
+}
+
+static void
+restart(struct stage *s, const struct step *step)
+{
+	if (s->ledger->dying)
+		stage_fail(s, step->line, "the planned death did not come");
+	stage_stop(s);
+	stage_start(s);
+}
+
+static void
+play_step(struct stage *s, struct cast *c, struct step *step)
+{
+	switch (step->kind) {
+	case STEP_DNS: set_dns(s, step); break;
+	case STEP_PLAY: cast_play(c, step); break;
+	case STEP_PASS: stage_pass(s, step->ms); break;
+	case STEP_CLOCK: s->ledger->wall_ms += step->ms; break;
+	case STEP_REFUSE:
+	case STEP_SILENT:
+	case STEP_ACCEPT: set_doors(s, step); break;
+	case STEP_LOG:
+		if (!stage_log(s, step))
+			stage_fail(s, step->line, "the log has no such line");
+		break;
+	case STEP_NOLOG: stage_no_log(s, step); break;
+	case STEP_SPOOL: check_spool(s, step); break;
+	case STEP_RELOAD: reload(s, step); break;
+	case STEP_STOP: stage_stop(s); break;
+	case STEP_START: stage_start(s); break;
+	case STEP_RESTART: restart(s, step); break;
+	case STEP_DIE:
+	case STEP_FAIL: plan(s, step); break;
+	}
+}
+
+/* ---- a child */
+
+/* What earlier steps have set, without playing them. */
+static void
+catch_up(struct stage *s, size_t to)
+{
+	for (size_t i = 0; i < to; i++) {
+		struct step *step = &s->script->step[i];
+		for (size_t k = 0; k < step->parts; k++)
+			step->part[k].attached = true;
+		if (step->kind == STEP_DNS)
+			set_dns(s, step);
+		if (step->kind == STEP_REFUSE || step->kind == STEP_SILENT ||
+		    step->kind == STEP_ACCEPT)
+			set_doors(s, step);
+		if (step->kind == STEP_RELOAD && !step->wrong)
+			stage_write_config(s, step->text);
+	}
+}
+
+static void
+finish(struct stage *s, struct cast *c)
+{
+	cast_free(&c);
+	if (s->daemon != NULL) {
+		stage_settle(s);
+		(void)stage_spool(s, s->script->step[s->step - 1].line);
+		stage_cut(s);
+	}
+	stage_unexpected(s);
+	stage_free(&s);
+}
+
+/* From step `from` on; a restart at `from` is the one after a death. */
+static int
+play_talk(struct talk *t, size_t from)
+{
+	struct stage *s = stage_new(t->script, t->ledger, t->dir, t->verbose);
+	struct cast *c = cast_new(s);
+	s->step = from;
+	catch_up(s, from);
+	stage_start(s);
+	for (s->step = from ? from + 1 : 0; s->step < s->script->steps; s->step++) {
+		t->ledger->step = s->step;
+		play_step(s, c, &s->script->step[s->step]);
+	}
+	if (t->ledger->dying)
+		stage_fail(s, s->script->step[s->step - 1].line,
+		    "the planned death did not come");
+	finish(s, c);
+	return 0;
+}
+
+/* After a death in a crash run: is everything there, and does it go out? */
+static int
+recover(struct talk *t)
+{
+	struct stage *s = stage_new(t->script, t->ledger, t->dir, t->verbose);
+	struct buf why;
+	buf_init(&why, 0);
+	s->step = s->script->steps;
+	catch_up(s, s->step);
+	s->recovering = true;
+	stage_start(s);
+	(void)stage_spool(s, 0);
+	struct spool_reader *r = spool_reader_new(daemon_spool(s->daemon));
+	if (!ledger_check(t->ledger, r, &why))
+		stage_fail(s, 0, "%.*s", SPAN_ARG(buf_span(&why)));
+	stage_recover(s);
+	if (!ledger_check(t->ledger, r, &why))
+		stage_fail(s, 0, "later: %.*s", SPAN_ARG(buf_span(&why)));
+	spool_reader_free(&r);
+	stage_cut(s);
+	stage_free(&s);
+	buf_clear(&why);
+	return 0;
+}
+
+struct act {
+	int (*run)(struct talk *t, size_t from);
+	size_t from;
+	unsigned long die; /* in a crash run: at the n-th pass of any fault; 0: not */
+};
+
+static int
+run_recover(struct talk *t, size_t from)
+{
+	(void)from;
+	return recover(t);
+}
+
+/* Run it in a child; its exit status, or -1 if a signal ended it. */
+static int
+in_child(struct talk *t, const struct act *act)
+{
+	(void)fflush(stdout);
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		(void)alarm(PATIENCE_S);
+		if (act->die > 0)
+			fault_plan(FAULT_DIE, NULL, act->die);
+		int status = act->run(t, act->from);
+		(void)fflush(stdout);
+		exit(status); /* not _exit: leaks are looked for */
+	}
+	int status = 0;
+	CHECK(waitpid(pid, &status, 0) == pid);
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	printf("%s: the process was ended by signal %d\n", t->script->path,
+	    WTERMSIG(status));
+	return -1;
+}
+
+/* ---- a talk */
+
+static int
+remove_one(const char *path, const struct stat *st, int what, struct FTW *ftw)
+{
+	(void)st;
+	(void)what;
+	(void)ftw;
+	return remove(path);
+}
+
+static void
+fresh_dir(struct talk *t)
+{
+	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	(void)snprintf(t->dir, sizeof(t->dir), "%s/talk.XXXXXX", base);
+	CHECK(mkdtemp(t->dir) != NULL);
+}
+
+static void
+remove_dir(struct talk *t)
+{
+	(void)nftw(t->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* The restart behind the step that a process died in; steps if there is none. */
+static size_t
+next_restart(const struct script *s, size_t from)
+{
+	while (from < s->steps && s->step[from].kind != STEP_RESTART)
+		from++;
+	return from;
+}
+
+static bool
+run_once(struct talk *t)
+{
+	struct act act = {.run = play_talk};
+	ledger_reset(t->ledger);
+	for (;;) {
+		int status = in_child(t, &act);
+		if (status != FAULT_EXIT || !t->ledger->dying) {
+			if (status != 0 && status != 1)
+				printf("%s: it ended with status %d near line %u\n",
+				    t->script->path, status,
+				    t->script->step[t->ledger->step].line);
+			return status == 0;
+		}
+		t->ledger->dying = false;
+		act.from = next_restart(t->script, t->ledger->step);
+		if (act.from == t->script->steps) {
+			printf("%s: it died, and no restart follows\n", t->script->path);
+			return false;
+		}
+	}
+}
+
+static bool
+run_crash(struct talk *t)
+{
+	for (unsigned long n = 1;; n++) {
+		struct act play = {.run = play_talk, .die = n},
+			   again = {.run = run_recover};
+		fresh_dir(t);
+		ledger_reset(t->ledger);
+		t->ledger->marks = true;
+		int status = in_child(t, &play);
+		bool died = status == FAULT_EXIT;
+		if (died)
+			status = in_child(t, &again);
+		remove_dir(t);
+		if (status != 0) {
+			printf("%s: failed when dying at fault pass %lu\n",
+			    t->script->path, n);
+			return false;
+		}
+		if (!died) {
+			printf("%s: %lu points\n", t->script->path, n - 1);
+			return true;
+		}
+	}
+}
+
+static bool
+run_file(const char *path, bool crash, bool verbose)
+{
+	struct talk t = {.verbose = verbose};
+	t.script = script_read(path);
+	if (t.script == NULL)
+		return false;
+	t.ledger = ledger_new();
+	if (crash)
+		return run_crash(&t);
+	fresh_dir(&t);
+	bool ok = run_once(&t);
+	remove_dir(&t);
+	return ok;
+}
+
+int
+main(int argc, char **argv)
+{
+	bool crash = false, verbose = false;
+	int i = 1, passed = 0, failed = 0;
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "-v") == 0)
+			verbose = true;
+		else if (strcmp(argv[i], "--crash") == 0)
+			crash = true;
+		else
+			i = argc;
+	}
+	if (i >= argc) {
+		(void)fprintf(stderr, "usage: talk [-v] [--crash] FILES...\n");
+		return 2;
+	}
+	CHECK(setenv("RELAY_TEST_NOSYNC", "1", 1) == 0 && setenv("TZ", "UTC", 1) == 0);
+	for (; i < argc; i++) {
+		bool ok = run_file(argv[i], crash, verbose);
+		passed += ok;
+		failed += !ok;
+	}
+	printf("%d passed, %d failed\n", passed, failed);
+	return failed > 0;
+}
