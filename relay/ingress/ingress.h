@@ -30,7 +30,7 @@ void census_free(struct census **c);
 
 enum census_answer { CENSUS_OK, CENSUS_TOTAL, CENSUS_CLIENT };
 
-/* Count a connection of this client unless a limit is reached. */
+/* Count a connection of this client unless a limit is reached. An IPv6 client is its /64. */
 enum census_answer census_enter(struct census *c, const struct net_addr *client, unsigned max_total,
     unsigned max_client);
 void census_leave(struct census *c, const struct net_addr *client);

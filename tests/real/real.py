@@ -90,7 +90,7 @@ CONFIG = """
 hostname = "relay.test"
 spool { path = "%(dir)s/spool" min-free = "16M" }
 control { path = "%(dir)s/control.sock" }
-networks = {"127.0.0.0/8"}
+networks = {"%(networks)s"}
 listener "smtp" { bind = {"127.0.0.1:%(port)d"} protocol = "smtp" }
 %(more)s
 """
@@ -99,8 +99,9 @@ listener "smtp" { bind = {"127.0.0.1:%(port)d"} protocol = "smtp" }
 class Relay:
     """relayd with a directory of its own; may be killed and started again."""
 
-    def __init__(self, directory, more, dns=None):
+    def __init__(self, directory, more, dns=None, networks="127.0.0.0/8"):
         self.dir = directory
+        self.networks = networks
         self.port = free_port()
         self.file = os.path.join(directory, "relayd.conf")
         if dns:
@@ -110,7 +111,8 @@ class Relay:
 
     def write(self, more):
         with open(self.file, "w", encoding="utf-8") as f:
-            f.write(CONFIG % {"dir": self.dir, "port": self.port, "more": more})
+            f.write(CONFIG % {"dir": self.dir, "port": self.port, "more": more,
+                             "networks": self.networks})
 
     def start(self):
         self.process = Process([os.path.join(BUILD, "relayd"), "-c", self.file])
@@ -211,8 +213,8 @@ class RealTest(unittest.TestCase):
         self.dir = tempfile.mkdtemp(prefix="relayd-real.")
         self.addCleanup(shutil.rmtree, self.dir, True)
 
-    def relay(self, more, dns=None):
-        r = Relay(self.dir, more, dns.port if dns else None)
+    def relay(self, more, dns=None, **options):
+        r = Relay(self.dir, more, dns.port if dns else None, **options)
         r.start()
         self.addCleanup(lambda: r.process.child.poll() is None and r.stop())
         return r

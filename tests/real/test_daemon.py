@@ -95,7 +95,7 @@ class Daemon(RealTest):
         self.assertEqual(mode("control.sock"), 0o660)
 
     def test_stranger_may_not_relay(self):
-        relay = self.relay('networks = {"192.0.2.0/24"}\n' + VIA % 9)
+        relay = self.relay(VIA % 9, networks="192.0.2.0/24")
         with self.assertRaises(smtplib.SMTPRecipientsRefused) as caught:
             send(relay.port)
         self.assertEqual(list(caught.exception.recipients.values())[0][0], 550)

@@ -21,6 +21,9 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/crc32c.h"
+#include "base/dot.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/scan.h"
@@ -163,7 +166,7 @@ read_config(const char *extra)
 }
 
 static struct rig *
-rig_new_with(const char *extra, uint64_t max_size)
+rig_new_with(const char *extra, uint64_t max_size, unsigned threads)
 {
 	struct rig *r = NEW(struct rig);
 	r->clock = (struct clock_world){{&clock_ops}, 1000, 1};
@@ -172,7 +175,7 @@ rig_new_with(const char *extra, uint64_t max_size)
 	r->log = log_new(w, STDERR_FILENO);
 	log_hook(r->log, on_line, r);
 	log_set(r->log, LOG_DEBUG, LOG_TEXT);
-	r->pool = pool_new(0, r->loop);
+	r->pool = pool_new(threads, r->loop);
 	strcpy(r->dir, "/tmp/test-ingress-XXXXXX");
 	assert_non_null(mkdtemp(r->dir));
 	struct spool_options so = {
@@ -213,7 +216,7 @@ rig_new_with(const char *extra, uint64_t max_size)
 static struct rig *
 rig_new(const char *extra)
 {
-	return rig_new_with(extra, 0);
+	return rig_new_with(extra, 0, 0);
 }
 
 static void
@@ -1484,13 +1487,124 @@ test_log(void **state)
 	rig_free(&r);
 }
 
+/* ---- large content: a file, written while it comes; the client waits for the disk */
+
+static void
+add_large(struct buf *b)
+{
+	buf_add_str(b, HEAD "\r\n");
+	for (unsigned i = 0; i < 40000; i++)
+		buf_addf(
+		    b, "%s%08x %0*u\r\n", i % 7 == 0 ? "." : "", i * 2654435761u, 60, i);
+}
+
+static void
+check_large(struct rig *r, const struct buf *content)
+{
+	assert_int_equal(r->got_n, 1);
+	const struct message *m = r->got[0];
+	struct buf stored = {0};
+	whole(m, &stored);
+	assert_int_not_equal(m->file, 0);
+	assert_int_equal(m->crc, crc32c(0, content->p, content->n));
+	assert_true(span_eq(
+	    span_cut(buf_span(&stored), m->prefix.n, stored.n), buf_span(content)));
+	buf_clear(&stored);
+	forget(r);
+}
+
+static void
+test_large(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(NULL);
+	struct buf content = {0}, wire = {0};
+	add_large(&content);
+	buf_add_str(&wire, HI MAIL RCPT DATA);
+	dot_stuff_add(&(struct dot_stuff){0}, &wire, buf_span(&content));
+	buf_add_str(&wire, DOT QUIT);
+	talk(r, STRANGER, buf_span(&wire), OK_DATA "250/2.0.0 221/2.0.0 .", "DATA");
+	check_large(r, &content);
+
+	buf_reset(&wire);
+	buf_addf(&wire, HI MAIL RCPT "BDAT %zu\r\n", content.n - 1000);
+	buf_add(&wire, content.p, content.n - 1000);
+	buf_add_str(&wire, "BDAT 1000 LAST\r\n");
+	buf_add(&wire, content.p + content.n - 1000, 1000);
+	buf_add_str(&wire, QUIT);
+	talk(r, STRANGER, buf_span(&wire), OK_RCPT "250/2.0.0 250/2.0.0 221/2.0.0 .",
+	    "BDAT");
+	check_large(r, &content);
+
+#ifdef RELAY_FAULTS
+	for (unsigned long n = 1; n < 40; n += 13) {
+		fault_plan(FAULT_FAIL, "spool.file.write", n);
+		talk(r, STRANGER, buf_span(&wire),
+		    OK_RCPT "250/2.0.0 452/4.3.1 221/2.0.0 .", "the disk is full");
+		fault_plan(FAULT_NONE, NULL, 0);
+		assert_int_equal(r->got_n, 0);
+	}
+#endif
+	buf_clear(&content);
+	buf_clear(&wire);
+	rig_free(&r);
+}
+
+/* A pool with a thread of its own is slower than we are: the session waits for it, and
+ * goes on. */
+static void
+test_slow_disk(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new_with(NULL, 0, 1);
+	struct buf content = {0}, wire = {0};
+	add_large(&content);
+	add_large(&content);
+	buf_add_str(&wire, HI MAIL RCPT DATA);
+	dot_stuff_add(&(struct dot_stuff){0}, &wire, buf_span(&content));
+	buf_add_str(&wire, DOT QUIT);
+	struct client c = call(r, STRANGER);
+	struct span left = buf_span(&wire);
+	for (unsigned i = 0; i < 20000 && !c.closed; i++) {
+		ssize_t n = send(c.fd, left.p, left.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		left = span_cut(left, n > 0 ? (size_t)n : 0, left.n);
+		hear(&c);
+		if (n <= 0)
+			usleep(1000);
+	}
+	expect(&c, OK_DATA "250/2.0.0 221/2.0.0 .", "a slow disk");
+	check_large(r, &content);
+	hang_up(&c);
+	buf_clear(&content);
+	buf_clear(&wire);
+	rig_free(&r);
+}
+
+/* The end of everything between the final dot and the spool's answer. */
+static void
+test_free_while_storing(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(NULL);
+	struct client c = call(r, OWN);
+	struct span all = SPAN(HI MAIL RCPT DATA TEXT DOT);
+	assert_int_equal(send(c.fd, all.p, all.n, 0), (ssize_t)all.n);
+	loop_turn(r->loop, false);
+	ingress_free(&r->in);
+	run(r);
+	hear(&c);
+	assert_false(has(buf_span(&c.heard), "queued as"));
+	hang_up(&c);
+	rig_free(&r);
+}
+
 /* ---- the spool has no room */
 
 static void
 test_spool_full(void **state)
 {
 	(void)state;
-	struct rig *r = rig_new_with(NULL, 200 << 10);
+	struct rig *r = rig_new_with(NULL, 200 << 10, 0);
 	talk(r, OWN, SPAN(HI "MAIL FROM:<> SIZE=1000000\r\n"), OK_HI "452/4.3.1",
 	    "declared");
 	send_sized(r, false, 1000000, OK_DATA "452/4.3.1 250/2.0.0");
@@ -1642,6 +1756,9 @@ main(void)
 	    cmocka_unit_test(test_prefix),
 	    cmocka_unit_test(test_flags),
 	    cmocka_unit_test(test_log),
+	    cmocka_unit_test(test_large),
+	    cmocka_unit_test(test_slow_disk),
+	    cmocka_unit_test(test_free_while_storing),
 	    cmocka_unit_test(test_spool_full),
 	    cmocka_unit_test(test_fairness),
 	    cmocka_unit_test(test_listen),
