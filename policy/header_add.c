@@ -21,6 +21,17 @@ put_clean(struct buf *b, struct span s, size_t max, bool utf8)
 	}
 }
 
+/* An address between angle brackets: quoted local parts keep their blanks and quotes. */
+static void
+put_address(struct buf *b, struct span s, bool utf8)
+{
+	bool valid = utf8 && u8_check((const uint8_t *)s.p, s.n) == NULL;
+	for (size_t i = 0; i < s.n && i < RCPT_MAX; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		buf_add_char(b, (c >= 0x20 && c < 0x7f) || (c >= 0x80 && valid) ? (char)c : '?');
+	}
+}
+
 size_t
 header_add_received(struct buf *b, const struct received_facts *f)
 {
@@ -46,7 +57,7 @@ header_add_received(struct buf *b, const struct received_facts *f)
 	}
 	if (f->rcpt.n > 0) {
 		buf_add_str(b, "\r\n\tfor <");
-		put_clean(b, f->rcpt, RCPT_MAX, utf8);
+		put_address(b, f->rcpt, utf8);
 		buf_add_char(b, '>');
 	}
 	buf_add_str(b, ";\r\n\t");
@@ -77,6 +88,6 @@ void
 header_add_from(struct buf *b, struct span address)
 {
 	buf_add_str(b, "From: <");
-	put_clean(b, address, RCPT_MAX, true);
+	put_address(b, address, true);
 	buf_add_str(b, ">\r\n");
 }

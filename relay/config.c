@@ -46,7 +46,9 @@ config_parse(const char *name, const char *text, struct buf *errors)
 	struct buf copy;
 	(void)reading_file(&r, name);
 	buf_init(&copy, 0);
-	buf_addf(&copy, "%s\n", text);
+	buf_add_str(&copy, text);
+	if (copy.n == 0 || copy.p[copy.n - 1] != '\n')
+		buf_add_char(&copy, '\n');
 	char *own = buf_take(&copy);
 	struct config *c = read_text(&r, name, own, errors);
 	mem_free(&own);

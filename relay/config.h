@@ -11,6 +11,7 @@
 #define RELAY_CONFIG_H
 
 #include <stdatomic.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -104,7 +105,7 @@ struct config {
 	char *postmaster;         /* where double bounces and <Postmaster> go; NULL: postmaster@hostname */
 	char *control_path;
 	unsigned control_mode;    /* 0660 */
-	unsigned threads;         /* io threads; 0: one per core */
+	unsigned threads;         /* io threads, at most 64; 0: one per core */
 	enum log_level log_level;
 	enum log_format log_format;
 	bool open_relay;          /* "i-want-an-open-relay = true" */

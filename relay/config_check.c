@@ -119,7 +119,9 @@ check_listener(struct reading *r, const struct config *c, size_t i, const struct
 {
 	const struct listener_config *l = &c->listener[i];
 	const struct setting *s = block_setting(b, "bind");
-	for (size_t k = 0; k < l->binds; k++) {
+	bool misspelt =
+	    s == NULL && r->errors > 0; /* perhaps: then the default is not meant */
+	for (size_t k = 0; k < l->binds && !misspelt; k++) {
 		const struct listener_config *other = bound_before(c, i, k);
 		char at[NET_TEXT];
 		if (other == NULL)

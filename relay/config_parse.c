@@ -139,40 +139,21 @@ report_unknown(struct reading *r, const cfg_t *cfg, const char *name)
 	buf_clear(&line);
 }
 
-static int
-on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
-{
-	struct reading *r = reading_now;
-	*(const char **)result = value;
-	if (r == NULL)
-		return 0;
-	struct block *b = block_of(r, cfg);
-	const struct config_key *k =
-	    b != NULL ? config_key_find(b->section->name, opt->name) : NULL;
-	if (k == NULL) {
-		if (strcmp(opt->name, OPENING) != 0)
-			report_unknown(r, cfg, opt->name);
-		return 0;
-	}
-	bool earlier = block_setting(b, k->name) != NULL;
-	struct setting *s = add_setting(b, k, here(r, cfg));
-	s->text = mem_strdup(value);
-	/* The values so far, this one and those of the default included. */
-	s->first = opt->nvalues <= 1 || !earlier;
-	s->adds = opt->nvalues > 1 && !earlier;
-	return 0;
-}
-
 static void
 learn(struct reading *r, const cfg_t *cfg, const char *name)
 {
+	const struct block *b = block_of(r, cfg);
 	report_unknown(r, cfg, name);
 	if (r->unknowns == UNKNOWN_MAX ||
 	    unknown_find(r, section_name(cfg), name) != NULL)
 		return;
 	r->unknown = mem_resize(r->unknown, r->unknowns + 1, sizeof(*r->unknown));
-	r->unknown[r->unknowns++] =
-	    (struct unknown){mem_strdup(section_name(cfg)), mem_strdup(name), SHAPE_KEY};
+	r->unknown[r->unknowns++] = (struct unknown){
+	    .section = mem_strdup(section_name(cfg)),
+	    .name = mem_strdup(name),
+	    .shape = SHAPE_KEY,
+	    .block = b != NULL ? b->at : here(r, cfg),
+	};
 	r->again = true;
 }
 
@@ -188,16 +169,52 @@ learn_shape(struct reading *r, const cfg_t *cfg, const char *name, enum shape kn
 	return true;
 }
 
+/* The value of a key that has been learned: another listener or route may have it, too.
+ */
+static void
+on_unknown_value(
+    struct reading *r, const cfg_t *cfg, const struct block *b, const char *name)
+{
+	const struct unknown *u = unknown_find(r, section_name(cfg), name);
+	if (u != NULL && b != NULL && b->section->titled &&
+	    (b->at.file != u->block.file || b->at.line != u->block.line))
+		report_unknown(r, cfg, name);
+}
+
+static int
+on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	struct reading *r = reading_now;
+	*(const char **)result = value;
+	if (r == NULL)
+		return 0;
+	struct block *b = block_of(r, cfg);
+	const struct config_key *k =
+	    b != NULL ? config_key_find(b->section->name, opt->name) : NULL;
+	if (k == NULL) {
+		on_unknown_value(r, cfg, b, opt->name);
+		return 0;
+	}
+	bool earlier = block_setting(b, k->name) != NULL;
+	struct setting *s = add_setting(b, k, here(r, cfg));
+	s->text = mem_strdup(value);
+	/* The values so far, this one and those of the default included. */
+	s->first = opt->nvalues <= 1 || !earlier;
+	s->adds = opt->nvalues > 1 && !earlier;
+	return 0;
+}
+
+enum { NO_SUCH, NO_EQUALS, NO_BRACE };
+
 static const struct complaint {
 	const char *format; /* libconfuse's, with one %s */
 	const char *ours;
 } complaints[] = {
-#define NO_SUCH 0
-    {"no such option '%s'", ""},
-#define NO_EQUALS 1
-    {"missing equal sign after option '%s'", "\"%s\" is a key; write %s = and its value"},
-#define NO_BRACE 2
-    {"missing opening brace for section '%s'", "section \"%s\" needs a { here"},
+    [NO_SUCH] = {"no such option '%s'", ""},
+    [NO_EQUALS] = {"missing equal sign after option '%s'",
+	"\"%s\" is a key; write %s = and its value"},
+    [NO_BRACE] = {"missing opening brace for section '%s'",
+	"section \"%s\" needs a { here"},
     {"unexpected token '%s'", "\"%s\" does not fit here; one value stands in quotes, "
 			      "several in { } with commas"},
     {"found duplicate title '%s'",
@@ -256,6 +273,10 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 			on_complaint(r, cfg, &complaints[i], word != NULL ? word : "");
 			return;
 		}
+	}
+	if (strcmp(fmt, "premature end of file") == 0) {
+		reading_problem(r, here(r, cfg), "the file ends where more was to come");
+		return;
 	}
 	struct buf text;
 	buf_init(&text, 4096);
@@ -417,7 +438,8 @@ add_unknown(const struct reading *r, struct options *o, const char *section)
 		if (u->shape == SHAPE_KEY)
 			add_option(o, (cfg_opt_t){.name = u->name,
 					  .type = CFGT_STR,
-					  .flags = CFGF_NODEFAULT | CFGF_LIST});
+					  .flags = CFGF_NODEFAULT | CFGF_LIST,
+					  .parsecb = on_value});
 		else
 			add_section(r, o, u->name, u->shape == SHAPE_TITLED);
 	}

@@ -58,7 +58,8 @@ struct config_key {
 	enum config_type type;
 	unsigned flags;
 	uint64_t min, max;
-	const char *fallback; /* as one would write it, lists with ", "; in () only for people; NULL: none */
+	const char *fallback; /* as one would write it, lists with ", "; in () only for
+				 people; NULL: none */
 	const char *const *words; /* TYPE_WORD; ends with NULL */
 	size_t field, count;      /* offsets in struct config, listener_config or route */
 	const char *about;
@@ -70,17 +71,21 @@ struct config_section {
 	const char *about;
 };
 
-extern const struct config_section config_sections[]; /* the first is ""; ends with a NULL name */
-extern const struct config_key config_schema[];       /* ends with a NULL name */
+extern const struct config_section
+    config_sections[]; /* the first is ""; ends with a NULL name */
+extern const struct config_key config_schema[]; /* ends with a NULL name */
 
 const struct config_section *config_section_find(const char *name);
 const struct config_key *config_key_find(const char *section, const char *name);
-const char *config_fallback(const struct config_key *k); /* NULL if it has none that can be read */
+const char *
+config_fallback(const struct config_key *k); /* NULL if it has none that can be read */
 
-/* What the next release brings: "TLS comes with the next release; remove this line". NULL: unknown. */
+/* What the next release brings: "TLS comes with the next release; remove this line".
+ * NULL: unknown. */
 const char *config_later(const char *section, const char *name, const char *word);
 
-/* "; did you mean "bind"?", or where the key belongs, or what is known here. section is a real one. */
+/* "; did you mean "bind"?", or where the key belongs, or what is known here. section is a
+ * real one. */
 void config_hint_key(const char *section, const char *name, struct buf *out);
 /* "; did you mean "info"?", or "; write "a", "b" or "c"". */
 void config_hint_word(const char *const *words, const char *word, struct buf *out);
@@ -118,7 +123,8 @@ struct problem {
 
 struct unknown {
 	char *section, *name;
-	unsigned shape; /* config_parse.c */
+	unsigned shape;     /* config_parse.c */
+	struct place block; /* where it was seen first */
 };
 
 struct reading {
@@ -161,7 +167,8 @@ bool source_prepare(struct reading *r, unsigned file, char *text);
 /* Fill r->block from the prepared text. */
 void reading_parse(struct reading *r, unsigned file, char *text);
 
-/* One value into the field of its key in base. False with a problem at `at`; b may be NULL. */
+/* One value into the field of its key in base. False with a problem at `at`; b may be
+ * NULL. */
 bool value_set(struct reading *r, const struct block *b, const struct config_key *k,
     struct span text, struct place at, void *base);
 const char *value_type_name(const struct config_key *k, struct buf *room);
@@ -172,8 +179,10 @@ struct config *config_build(struct reading *r, const char *name);
 void config_free(struct config *c);
 
 /* What no single value shows, but a listener, a route, or only all of it together. */
-void check_listener(struct reading *r, const struct config *c, size_t i, const struct block *b);
-void check_route(struct reading *r, const struct config *c, size_t i, const struct block *b);
+void check_listener(
+    struct reading *r, const struct config *c, size_t i, const struct block *b);
+void
+check_route(struct reading *r, const struct config *c, size_t i, const struct block *b);
 void check_all(struct reading *r, const struct config *c);
 
 /* The block of an untitled section; NULL if it is not there. */

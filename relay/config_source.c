@@ -56,8 +56,8 @@ load(int fd, char **out)
 					    : NULL;
 	if (why != NULL)
 		mem_free(&text);
-	else
-		text[n] = '\n'; /* an empty one is a text as well */
+	else if (n == 0 || text[n - 1] != '\n')
+		text[n] = '\n';
 	*out = text;
 	return why;
 }

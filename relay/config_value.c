@@ -275,10 +275,25 @@ domain_name(struct span text)
 	return name;
 }
 
+/* Labels as RFC 1123 2.1 has them; the DNS itself would take more. */
+static bool
+is_host_name(const char *name)
+{
+	for (const char *p = name; *p != '\0'; p++) {
+		bool first = p == name || p[-1] == '.',
+		     last = p[1] == '.' || p[1] == '\0';
+		if (*p == '_' || (*p == '-' && (first || last)))
+			return false;
+	}
+	return true;
+}
+
 static bool
 take_domain(struct value *v)
 {
 	char *name = domain_name(v->text);
+	if (name != NULL && !is_host_name(name))
+		mem_free(&name);
 	if (name == NULL)
 		return wrong(v,
 		    SHOWN " is not a domain name; write it like \"mail.example.org\"",

@@ -109,8 +109,10 @@ configuration(const struct arguments *a, struct buf *errors)
 static void
 print_errors(const struct buf *errors)
 {
+	if (errors->n == 0)
+		return;
 	fwrite(errors->p, 1, errors->n, stderr);
-	if (errors->n > 0 && errors->p[errors->n - 1] != '\n')
+	if (errors->p[errors->n - 1] != '\n')
 		fputc('\n', stderr);
 }
 

@@ -455,6 +455,7 @@ writer_stop(struct spool *s)
 	}
 	if (s->running) {
 		atomic_store(&s->stop, true);
+		inbox_wake(s->in);
 		CHECK(pthread_join(s->thread, NULL) == 0);
 		s->running = false;
 	}

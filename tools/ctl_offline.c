@@ -122,7 +122,8 @@ cat(struct offline *o)
 	char chunk[16u << 10];
 	uint64_t at = 0;
 	size_t got = 1;
-	(void)fwrite(m->prefix.p, 1, m->prefix.n, stdout);
+	if (m->prefix.n > 0)
+		(void)fwrite(m->prefix.p, 1, m->prefix.n, stdout);
 	while (got > 0 && content_read(m->content, at, chunk, sizeof(chunk), &got) == OK) {
 		(void)fwrite(chunk, 1, got, stdout);
 		at += got;

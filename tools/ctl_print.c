@@ -36,14 +36,21 @@ put_safe(struct buf *b, const char *text)
 	}
 }
 
+static void
+put_buf(struct buf *b)
+{
+	if (b->n > 0)
+		(void)fwrite(b->p, 1, b->n, stdout);
+	buf_clear(b);
+}
+
 void
 ctl_put(const char *text)
 {
 	struct buf b;
 	buf_init(&b, 1u << 20);
 	put_safe(&b, text);
-	(void)fwrite(b.p, 1, b.n, stdout);
-	buf_clear(&b);
+	put_buf(&b);
 }
 
 /* Columns of UTF-8 text, counting one per character. */
@@ -72,12 +79,11 @@ cell(const char *text, size_t width, bool last)
 		buf_add_char(&b, '~');
 		n++;
 	}
-	(void)fwrite(b.p, 1, b.n, stdout);
+	put_buf(&b);
 	for (; !last && n < width + 2; n++)
 		putchar(' ');
 	if (last)
 		putchar('\n');
-	buf_clear(&b);
 }
 
 /* ---- queue */
@@ -226,9 +232,9 @@ print_data(struct ctl *c, const json_t *line)
 	struct buf b;
 	(void)c;
 	buf_init(&b, 1u << 20);
-	if (base64_decode(span_str(text_of(line, "data")), &b) == OK)
-		(void)fwrite(b.p, 1, b.n, stdout);
-	buf_clear(&b);
+	if (base64_decode(span_str(text_of(line, "data")), &b) != OK)
+		buf_reset(&b);
+	put_buf(&b);
 }
 
 static void

@@ -84,13 +84,18 @@ inbox_post_chain(struct inbox *in, struct parcel *first)
 		first = next;
 	}
 	(void)pthread_mutex_unlock(&in->lock);
-	if (was_empty) {
-		uint64_t one = 1;
-		ssize_t n;
-		do
-			n = write(in->fd, &one, sizeof(one));
-		while (n < 0 && errno == EINTR);
-	}
+	if (was_empty)
+		inbox_wake(in);
+}
+
+void
+inbox_wake(struct inbox *in)
+{
+	uint64_t one = 1;
+	ssize_t n;
+	do
+		n = write(in->fd, &one, sizeof(one));
+	while (n < 0 && errno == EINTR);
 }
 
 struct parcel *

@@ -35,6 +35,9 @@ struct parcel *inbox_take(struct inbox *in);
 /* Take everything and open each parcel; how many were opened. */
 unsigned inbox_open_all(struct inbox *in);
 
+/* Make the receiver look, though nothing was posted. */
+void inbox_wake(struct inbox *in);
+
 /* Block until something is there (for threads that have no loop). */
 void inbox_wait(struct inbox *in);
 

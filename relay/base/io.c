@@ -49,6 +49,7 @@ enum io_flags {
 	IO_F_SKIP_CR = 256,   /* the last byte thrown away was a CR */
 	IO_F_FINISH = 512,    /* the owner has let go: write, then close */
 	IO_F_ERROR = 1024,    /* to be told at the end of the turn */
+	IO_F_SHUT = 2048,     /* our side is closed; the peer's end is awaited */
 };
 
 struct io {
@@ -396,13 +397,23 @@ update_watch(struct io *io)
 	watch_set(&io->watch, wanted);
 }
 
+/*
+ * Everything is written: close our side and wait for the peer's.  Closing both
+ * at once while input is unread would make the kernel send a reset, and the
+ * peer might never see our last answer.
+ */
 static void
 finish_if_done(struct io *io)
 {
-	if (io->queued == 0 || has(io, IO_F_ERROR | IO_F_DEAD))
+	if (has(io, IO_F_ERROR | IO_F_DEAD) || (io->queued == 0 && has(io, IO_F_EOF))) {
 		destroy(io);
-	else
-		update_watch(io);
+		return;
+	}
+	if (io->queued == 0 && !has(io, IO_F_SHUT)) {
+		io->flags |= IO_F_SHUT;
+		(void)shutdown(io->watch.fd, SHUT_WR);
+	}
+	update_watch(io);
 }
 
 /* The end of a turn in which something was queued, resumed, or went wrong. */

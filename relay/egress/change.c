@@ -186,17 +186,16 @@ compose_kind(struct compose *c, const struct message *m, enum notice_kind kind)
 	size_t n = 0;
 	for (size_t i = 0; i < c->items; i++) {
 		const struct recipient *r = recipient_of(m, c->item[i].index);
-		const struct outcome *o = outcome_of(c->report, c->item[i].index);
-		if (c->item[i].kind != kind || r == NULL || !notice_wanted(kind, m, r))
+		const struct notice_item *item = &c->item[i];
+		if (item->kind != kind || r == NULL || !notice_wanted(kind, m, r))
 			continue;
-		bool said = o != NULL && o->reply.n > 0;
 		struct notice_recipient *to = &list[n++];
 		to->address = r->address;
 		to->orcpt = r->orcpt;
-		memcpy(to->status, c->item[i].status, sizeof(to->status));
-		to->reply = said ? o->reply : r->reply;
-		to->host = said ? o->host : r->host;
-		to->last_try = o != NULL && o->attempted ? c->now : r->last_try;
+		memcpy(to->status, item->status, sizeof(to->status));
+		to->reply = item->reply ? span_str(item->reply) : r->reply;
+		to->host = item->reply ? span_str(item->host) : r->host;
+		to->last_try = item->attempted ? c->now : r->last_try;
 		to->expires = backoff_expiry(&c->config->retry, m->arrival, m->sender.n == 0);
 	}
 	struct notice notice = {kind, c->config->policy.hostname, m, list, n, c->now, c->world};
@@ -254,6 +253,10 @@ compose_drop(void *arg)
 	message_unref(&c->notice[1]);
 	config_unref(&c->config);
 	report_free(&c->report);
+	for (size_t i = 0; i < c->items; i++) {
+		mem_free(&c->item[i].reply);
+		mem_free(&c->item[i].host);
+	}
 	mem_free(&c->item);
 	mem_free(&c);
 }
@@ -283,6 +286,25 @@ compose_done(void *arg)
 	give_to_spool(change);
 }
 
+/* What was said now to the recipients of this change and of those that go with it. */
+static void
+take_words(struct change *change)
+{
+	for (size_t i = 0; i < change->items; i++) {
+		struct notice_item *item = &change->item[i];
+		const struct outcome *o = NULL;
+		for (struct change *c = change; c != NULL && o == NULL; c = c->then)
+			o = outcome_of(c->report, item->index);
+		if (o == NULL)
+			continue;
+		item->attempted = o->attempted;
+		if (o->reply.n == 0)
+			continue;
+		item->reply = span_dup(o->reply);
+		item->host = span_dup(o->host);
+	}
+}
+
 void
 change_submit(struct change *change)
 {
@@ -291,6 +313,7 @@ change_submit(struct change *change)
 		give_to_spool(change);
 		return;
 	}
+	take_words(change);
 	struct compose *c = NEW(struct compose);
 	c->change = change;
 	c->report = change->report;

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "relay/egress/backoff.h"
 #include "relay/egress/courier.h"
 
 #define TRIES_MAX 10 /* addresses tried for one job */
@@ -452,7 +453,8 @@ sort(struct delivery *d)
 	d->todo = mem_alloc((m->rcpts + 1) * sizeof(struct mail_rcpt));
 	for (size_t i = 0; i < m->rcpts; i++) {
 		const struct recipient *r = &m->rcpt[i];
-		if (r->state == RECIPIENT_WAITING && r->due.ms <= d->job->now.ms &&
+		struct wall due = backoff_sane_due(&d->config->retry, r->due, d->job->now);
+		if (r->state == RECIPIENT_WAITING && due.ms <= d->job->now.ms &&
 		    span_eq(r->dest, span_str(d->job->dest)))
 			sort_recipient(d, r);
 	}

@@ -239,10 +239,18 @@ dest_step(struct dest *d)
 {
 	struct scheduler *s = d->scheduler;
 	struct wall now = scheduler_now(s);
-	if (!s->started || s->draining || scheduler_paused(s, d) != NULL) {
+	if (!s->started || s->draining) {
 		set_timer(d, NO_HEAD);
 		return;
 	}
+	const struct pause *p = scheduler_paused(s, d);
+	if (p != NULL) {
+		set_timer(d, p->until.ms ? p->until.ms : NO_HEAD);
+		return;
+	}
+	d->retry_at = backoff_sane_due(&s->config->retry, d->retry_at, now);
+	if (d->head.ms != NO_HEAD)
+		d->head = backoff_sane_due(&s->config->retry, d->head, now);
 	if (d->state == DEST_DOWN && d->retry_at.ms > now.ms) {
 		set_timer(d, d->retry_at.ms);
 		return;

@@ -105,8 +105,11 @@ deliver(struct reporter *p, const struct recipient *r, const struct job_result *
 {
 	count(&p->s->counters->delivered);
 	log_outcome(p, EV_DELIVERED, r, &res->verdict, (struct wall){0});
-	if (res->relayed && notice_wanted(NOTICE_RELAYED, p->m, r))
-		change_notice(p->change, r->index, NOTICE_RELAYED, "2.0.0");
+	if (!res->relayed || !notice_wanted(NOTICE_RELAYED, p->m, r))
+		return;
+	change_notice(p->change, r->index, NOTICE_RELAYED, "2.0.0");
+	LOG(p->s->log, EV_RELAYED_NOTICE, F_STR("id", p->id), F_ADDR("to", r->address),
+	    F_ADDR("from", p->m->sender));
 }
 
 static void

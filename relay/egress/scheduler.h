@@ -142,6 +142,9 @@ struct notice_item {
 	uint16_t index;
 	enum notice_kind kind;
 	char status[16];
+	/* from the outcome, taken when the change is submitted */
+	char *reply, *host; /* owned; NULL: nothing was said now, what was said before counts */
+	bool attempted;
 };
 
 struct change {

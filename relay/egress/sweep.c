@@ -82,13 +82,18 @@ fail_at_dest(struct scheduler *s, struct fail_all *f, const struct recipient *fi
 			verdict_add(&line, v);
 		o.reply = buf_span(&line);
 		report_add(c->report, &o);
-		change_notice(head ? head : c, r->index, NOTICE_FAILED, f->status);
 		char id[SPOOL_ID_LEN + 1];
 		spool_id_format(f->m->id, id);
 		LOG(s->log, EV_BOUNCED, F_STR("id", id), F_ADDR("to", r->address),
 		    F_ADDR("from", f->m->sender), F_STR("status", f->status),
 		    F_SPAN("reply", o.reply.n ? o.reply : r->reply),
 		    F_INT("attempts", r->attempts));
+		if (notice_wanted(NOTICE_FAILED, f->m, r))
+			change_notice(head ? head : c, r->index, NOTICE_FAILED, f->status);
+		else
+			LOG(s->log, EV_DROPPED, F_STR("id", id), F_ADDR("to", r->address),
+			    F_STR("why", f->m->sender.n ? "the sender wanted no notice"
+							: "no notice to the null sender"));
 		atomic_fetch_add_explicit(&s->counters->failed, 1, memory_order_relaxed);
 	}
 	buf_clear(&line);
@@ -312,8 +317,12 @@ look_at_clocks(struct scheduler *s)
 			    F_STR("now", "nothing expires for one retry interval"));
 		}
 	}
+	bool back = s->sweep_wall.ms != 0 && wall.ms < s->sweep_wall.ms;
 	s->sweep_wall = wall;
 	s->sweep_mono = mono;
+	if (back) /* what was put off to a time that is now far away is due */
+		MAP_EACH (&s->dests, k)
+			dest_step(CONTAINER_OF(k, struct dest, node));
 }
 
 static void

@@ -10,8 +10,7 @@
 #include "spool/message.h"
 
 #define SIZE_DIGITS 20                   /* RFC 1870 4 */
-#define SIZE_TRUSTED (UINT64_C(1) << 62) /* more is refused as too much, whatever it is \
-					  */
+#define SIZE_TRUSTED (UINT64_C(1) << 62) /* more is too much, whatever it is */
 
 enum param_answer { PARAM_OK, PARAM_BAD, PARAM_TOO_MUCH };
 

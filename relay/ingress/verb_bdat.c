@@ -12,8 +12,7 @@
 #include "relay/ingress/arrival.h"
 #include "relay/ingress/verbs.h"
 
-#define SKIP_MAX (UINT64_C(256) << 20) /* a refused chunk of more is not worth reading \
-					*/
+#define SKIP_MAX (UINT64_C(256) << 20) /* a refused chunk of more is not read */
 
 /* What is wrong with this chunk before any of it is there: code 0, nothing. */
 static struct verdict

@@ -444,8 +444,6 @@ read_talk(struct parser *p, struct span rest)
 static void
 read_config_step(struct parser *p, struct span rest)
 {
-	if (p->script->steps > 0)
-		wrong(p, "config stands before all steps; later it is reload");
 	p->script->config = read_config(p, rest);
 }
 

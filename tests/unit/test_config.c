@@ -1,0 +1,793 @@
+/* SPDX-License-Identifier: ISC */
+/* config: what is taken, what is refused and in which line, snapshots, the manual page.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/when.h"
+#include "relay/config.h"
+
+/* The least that works; what a test adds begins in line 4. */
+#define BASE                                     \
+	"hostname = \"gw.example.org\"\n"        \
+	"spool { path = \"/var/lib/relayd\" }\n" \
+	"listener \"smtp\" { bind = {\"127.0.0.1:25\"} }\n"
+
+static struct config *
+parse(const char *text, struct buf *errors)
+{
+	buf_init(errors, 64u << 10);
+	struct config *c = config_parse("t.conf", text, errors);
+	buf_add_char(errors, '\0');
+	return c;
+}
+
+/* Without an error and without a warning. */
+static struct config *
+good(const char *text)
+{
+	struct buf errors;
+	struct config *c = parse(text, &errors);
+	if (c == NULL || errors.n > 1)
+		fail_msg("%s\ngave\n%s", text, errors.p);
+	buf_clear(&errors);
+	return c;
+}
+
+static void
+drop(struct config *c)
+{
+	const struct config *gone = c;
+	config_unref(&gone);
+	assert_null(gone);
+}
+
+static void
+bad(const char *text, const char *want)
+{
+	struct buf errors;
+	struct config *c = parse(text, &errors);
+	if (c != NULL || strstr(errors.p, want) == NULL)
+		fail_msg("%s\ngave\n%s\nnot\n%s", text, errors.p, want);
+	buf_clear(&errors);
+}
+
+/* ---- what is taken */
+
+static void
+test_defaults(void **state)
+{
+	(void)state;
+	struct config *c = good(BASE);
+	assert_string_equal(c->file, "t.conf");
+	assert_string_equal(c->policy.hostname, "gw.example.org");
+	assert_int_equal(c->policy.networks.n, 2);
+	assert_int_equal(c->policy.networks.net[0].bits, 32);
+	assert_int_equal(c->policy.networks.net[1].bits, 128);
+	assert_int_equal(c->policy.message_size_max, 50u << 20);
+	assert_int_equal(c->policy.routes.n, 1);
+	assert_string_equal(c->policy.routes.route[0].name, "default");
+	assert_int_equal(c->policy.routes.route[0].deliver, ROUTE_MX);
+	assert_int_equal(c->policy.routes.route[0].port, 25);
+	assert_int_equal(c->retry.interval_ms, 30 * MINUTE_MS);
+	assert_int_equal(c->retry.first_ms, 5 * MINUTE_MS);
+	assert_int_equal(c->retry.jitter_percent, 10);
+	assert_int_equal(c->retry.expire_ms, 5 * DAY_MS);
+	assert_int_equal(c->retry.warn_ms, 4 * HOUR_MS);
+	assert_int_equal(c->retry.bounce_expire_ms, DAY_MS);
+	assert_int_equal(c->server.recipients, 1000);
+	assert_int_equal(c->server.memory, 128u << 20);
+	assert_int_equal(c->server.data_ms, 3 * MINUTE_MS);
+	assert_int_equal(c->client.concurrency, 20);
+	assert_int_equal(c->client.dot_ms, 10 * MINUTE_MS);
+	assert_int_equal(c->client.idle_ms, 5 * SECOND_MS);
+	assert_null(c->dns.servers);
+	assert_int_equal(c->dns.timeout_ms, 5 * SECOND_MS);
+	assert_int_equal(c->spool.max_size, 0);
+	assert_int_equal(c->spool.min_free, 128u << 20);
+	assert_int_equal(c->spool.inline_max, 256u << 10);
+	assert_string_equal(c->control_path, "/run/relayd/control.sock");
+	assert_int_equal(c->control_mode, 0660);
+	assert_int_equal(c->log_level, LOG_INFO);
+	assert_int_equal(c->log_format, LOG_TEXT);
+	assert_null(c->postmaster);
+	assert_null(c->user);
+	assert_false(c->open_relay);
+	assert_false(c->listener[0].has_networks);
+	assert_int_equal(c->listener[0].line, 3);
+	drop(c);
+}
+
+/* DESIGN.md 4, as far as this release goes. */
+static const char example[] =
+    "hostname = \"gw.example.lan\"\n"
+    "spool { path = \"/var/lib/relayd\"  max-size = \"64G\"  inline-max = \"256K\" }\n"
+    "networks = {\"127.0.0.0/8\", \"::1/128\", \"192.168.0.0/16\"}    # may relay\n"
+    "\n"
+    "listener \"smtp\"        { bind = {\"[::]:25\"}   protocol = \"smtp\" }\n"
+    "listener \"printers\"    { bind = {\"192.168.7.1:2525\"} protocol = \"smtp\" "
+    "networks = {\"192.168.7.0/24\"} }\n"
+    "\n"
+    "retry { interval = \"30m\"  first = \"5m\"  jitter = \"10%\"  expire = \"5d\"  "
+    "warn = \"4h\"  bounce-expire = \"1d\" }\n"
+    "\n"
+    "route \"partner\" { to = {\"partner.example\"}  via = {\"mx1.partner.example:25\", "
+    "\"[2001:db8::1]:2525\"} }\n"
+    "route \"ours\"    { to = {\"example.lan\", \".example.lan\"} inbound = true "
+    "deliver = \"mx\" port = 2500 allow-loopback = yes }\n"
+    "route \"nobody\"  { to = {\"nobody@example.org\"} from = {\"<>\"} deliver = "
+    "\"reject\" "
+    "text = \"nobody here\" }\n"
+    "route \"world\"   { deliver = \"mx\" concurrency = 7 }\n"
+    "\n"
+    "dns { servers = {\"127.0.0.1:53\", \"::1\"}  timeout = \"5s\" }  // default: "
+    "resolv.conf\n"
+    "control { path = \"/run/relayd/control.sock\" mode = \"0600\" }\n"
+    "log { format = json level = debug }\n";
+
+static void
+test_example(void **state)
+{
+	(void)state;
+	struct config *c = good(example);
+	assert_int_equal(c->listeners, 2);
+	assert_string_equal(c->listener[1].name, "printers");
+	assert_true(c->listener[1].has_networks);
+	assert_int_equal(c->listener[1].networks.n, 1);
+	assert_int_equal(c->listener[1].line, 6);
+	assert_int_equal(c->listener[0].bind[0].family, NET_IPV6);
+	assert_int_equal(c->listener[0].bind[0].port, 25);
+	assert_int_equal(c->spool.max_size, UINT64_C(64) << 30);
+	assert_string_equal(c->dns.servers, "127.0.0.1:53,[::1]:53");
+	assert_int_equal(c->control_mode, 0600);
+	assert_int_equal(c->log_level, LOG_DEBUG);
+	assert_int_equal(c->log_format, LOG_JSON);
+
+	assert_int_equal(c->policy.routes.n, 4);
+	const struct route *route = c->policy.routes.route;
+	assert_int_equal(route[0].deliver, ROUTE_VIA);
+	assert_int_equal(route[0].hops, 2);
+	assert_string_equal(route[0].hop[0].host, "mx1.partner.example");
+	assert_int_equal(route[0].hop[0].addr.family, NET_NONE);
+	assert_string_equal(route[0].hop[1].host, "2001:db8::1");
+	assert_int_equal(route[0].hop[1].addr.family, NET_IPV6);
+	assert_int_equal(route[0].hop[1].port, 2525);
+	assert_int_equal(route[0].line, 10);
+	assert_int_equal(route[1].port, 2500);
+	assert_true(route[1].allow_loopback && route[1].inbound);
+	assert_int_equal(route[1].to_n, 2);
+	assert_int_equal(route[2].deliver, ROUTE_REJECT);
+	assert_string_equal(route[2].reject_text, "nobody here");
+	assert_int_equal(route[3].concurrency, 7);
+	assert_ptr_equal(
+	    route_find(&c->policy.routes, SPAN("a@b.example"), SPAN("x@sub.example.lan")),
+	    &route[1]);
+	drop(c);
+}
+
+static void
+test_good(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {
+	    BASE,
+	    "/* a comment\nof two lines */" BASE "# at the end, without a newline",
+	    "#\n" BASE,
+	    BASE "//comment\n//\n",
+	    BASE "networks = {}\n",
+	    BASE "networks = {10.0.0.0/8}\n",
+	    BASE "networks = 10.0.0.0/8\n",
+	    BASE "spool { max-size = 1G }\n", /* in two pieces */
+	    BASE "postmaster = 'root@example.org'\nuser = \"relayd\"\nthreads = 2\n",
+	    BASE "networks = {\"0.0.0.0/1\"}\n",
+	    BASE "networks = {\"0.0.0.0/0\"}\ni-want-an-open-relay = true\n",
+	    BASE "route a { inbound = true }\ni-want-an-open-relay = true\n",
+	    BASE "route trap { inbound = true deliver = discard }\n",
+	    BASE "route a { via = {\"localhost\"} }\n",
+	    BASE "route a { via = {\"b\\303\\274cher.example:25\"} }\n",
+	    BASE "retry { warn = \"0\" }\n",
+	    BASE "retry { first = \"2h\" interval = \"1h\" }\n",
+	    BASE "outgoing { concurrency = 2 }\n",
+	    BASE "log { level = \"warn\" }\r\n",
+	    BASE "route a { text = \"a # is // no /* comment \\\" {\" deliver = "
+		 "\"reject\" }\n",
+	    BASE "listener b { bind = {\"192.0.2.1:25\", \"[2001:db8::1]:25\"} }\n",
+	    BASE "listener b { bind += {\"192.0.2.1:25\"} bind += {\"192.0.2.2:25\"} }\n",
+	    BASE "listener b { bind = {\"127.0.0.1:26\"} tls = \"none\" auth = \"no\" "
+		 "networks = {} }\n",
+	};
+	for (size_t i = 0; i < COUNT_OF(texts); i++)
+		drop(good(texts[i]));
+}
+
+static void
+test_adding_to_a_list(void **state)
+{
+	(void)state;
+	struct config *c =
+	    good(BASE "networks += {\"10.0.0.0/8\"}\nnetworks += {\"172.16.0.0/12\"}\n");
+	assert_int_equal(c->policy.networks.n, 4);
+	assert_int_equal(c->policy.networks.net[0].bits, 32);
+	assert_int_equal(c->policy.networks.net[3].bits, 12);
+	drop(c);
+	c = good(BASE "networks = {}\n");
+	assert_int_equal(c->policy.networks.n, 0);
+	drop(c);
+	c = good(BASE "listener b { bind = {\"127.0.0.1:26\"} networks = {} }\n");
+	assert_true(c->listener[1].has_networks);
+	assert_int_equal(c->listener[1].networks.n, 0);
+	drop(c);
+	c = good(BASE "outgoing { concurrency = 2 }\n");
+	assert_int_equal(c->client.initial, 2);
+	drop(c);
+}
+
+/* ---- what is refused */
+
+static void
+test_bad(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+	    /* keys and sections */
+	    {BASE "hostnmae = \"x.example\"\n",
+		"t.conf:4: unknown key or section \"hostnmae\"; did you mean "
+		"\"hostname\"?"},
+	    {BASE "listener \"b\" {\n bnid = {\"[::]:25\"}\n}\n",
+		"t.conf:5: listener \"b\": unknown key \"bnid\"; did you mean \"bind\"?"},
+	    {BASE "spool { zzz = 1 }\n",
+		"t.conf:4: spool: unknown key \"zzz\"; known here: path, max-size,"},
+	    {BASE "zzz = 1\n", "known here: hostname, networks,"},
+	    {BASE "\nlister \"x\" { bind = {1} }\n",
+		"t.conf:5: unknown key or section \"lister\"; did you mean "
+		"\"listener\"?"},
+	    {BASE "rety { interval = 5 }\n",
+		"t.conf:4: unknown key or section \"rety\"; did you mean"},
+	    {BASE "message-size = 10M\n", "t.conf:4: unknown key or section "
+					  "\"message-size\"; it belongs into limits { }"},
+	    {BASE "spool { threads = 2 }\n",
+		"t.conf:4: spool: unknown key \"threads\"; it belongs outside"},
+	    {BASE "hostname = \"b.example\"\n",
+		"t.conf:4: \"hostname\" is given twice; it is in line 1 already"},
+	    {BASE "spool { path = \"/x\" }\n",
+		"t.conf:4: spool: \"path\" is given twice; it is in line 2"},
+	    {BASE "listener smtp { }\n",
+		"t.conf:4: there already is one called \"smtp\""},
+	    {BASE "route a { }\nroute b {}\nroute a { }\n",
+		"t.conf:6: there already is one called \"a\""},
+	    {BASE "\"hostname\" = x\n", "t.conf:4: a key stands without quotes"},
+	    {BASE "spool|path = \"/x\"\n", "t.conf:4: a | means nothing here"},
+	    /* form */
+	    {BASE "log { level = \"info\"\n",
+		"t.conf:4: this { is never closed; a } is missing"},
+	    {BASE "}\n", "t.conf:4: this } closes nothing"},
+	    {BASE "user = \"x\nthreads = 1\n", "t.conf:4: this string is never closed"},
+	    {BASE "/* x\n\n", "t.conf:4: this comment is never closed"},
+	    {BASE "/*/ x\n\n", "t.conf:4: this comment is never closed"},
+	    {BASE "user x\n", "t.conf:4: \"user\" is a key; write user = and its value"},
+	    {BASE "user = {a}\n", "t.conf:4: \"{\" does not fit here"},
+	    {BASE "user =\n", "t.conf:5: the file ends where more was to come"},
+	    {BASE "networks = {\"10.0.0.0/8\" \"11.0.0.0/8\"}\n",
+		"t.conf:4: \"11.0.0.0/8\" does not fit here"},
+	    {BASE "threads += 2\n", "t.conf:4: \"threads\" is not a list"},
+	    {BASE "listener { }\n", "t.conf:4: section \"listener\" needs a name"},
+	    {BASE "listener a b { }\n", "t.conf:4: section \"listener\" needs a {"},
+	    {BASE "listener \"a b\" { }\n",
+		"t.conf:4: listener \"a b\": this name will not do"},
+	    {BASE "''\n", "t.conf:4: "},
+	    {BASE "user = \"${RELAYD_TEST_NOT_SET}\"\n",
+		"t.conf:4: the environment has no \"RELAYD_TEST_NOT_SET\""},
+	    {BASE "user = \"${RELAYD_TEST\"\n", "t.conf:4: this ${ is not closed"},
+	    {BASE "include(\"/nonexistent/x\")\n",
+		"t.conf:4: cannot read \"/nonexistent/x\": No such file"},
+	    {BASE "include(\"/dev/zero\")\n",
+		"t.conf:4: cannot read \"/dev/zero\": not a file"},
+	    {BASE "include()\n", "t.conf:4: include takes one file"},
+	    {BASE "include \"x\"\n", "t.conf:4: write include(\"FILE\")"},
+	    /* values */
+	    {BASE "threads = two\n", "t.conf:4: threads = \"two\" is not a number"},
+	    {BASE "threads = 65\n",
+		"t.conf:4: threads = \"65\" is out of range; write 0 to 64"},
+	    {BASE "threads = 99999999999999999999\n", "out of range; write 0 to 64"},
+	    {BASE "threads = -1\n", "t.conf:4: threads = \"-1\" is not a number"},
+	    {BASE "limits { message-size = 100 }\n",
+		"t.conf:4: limits: message-size = \"100\" is not a size"},
+	    {BASE "limits { message-size = \"5m\" }\n", "\"5m\" is not a size"},
+	    {BASE "limits { message-size = \"5G\" }\n",
+		"\"5G\" is out of range; write 1K to 4G"},
+	    {BASE "limits { errors = 0 }\n", "\"0\" is out of range; write 1 to 10000"},
+	    {BASE "retry { interval = 30 }\n",
+		"t.conf:4: retry: interval = \"30\" is not a duration"},
+	    {BASE "retry { interval = \"8d\" }\n",
+		"\"8d\" is out of range; write 100ms to 7d"},
+	    {BASE "retry { jitter = \"51%\" }\n",
+		"t.conf:4: retry: jitter = \"51%\" is out of range; write 0% to 50%"},
+	    {BASE "retry { jitter = 10 }\n",
+		"\"10\" is not a percentage; write it like \"10%\""},
+	    {BASE "i-want-an-open-relay = maybe\n",
+		"\"maybe\" is neither true nor false"},
+	    {BASE "log { level = inof }\n",
+		"t.conf:4: log: level = \"inof\" is not known; did you mean \"info\"?"},
+	    {BASE "log { format = xml }\n", "is not known; write \"text\" or \"json\""},
+	    {BASE "control { mode = 999 }\n", "\"999\" is not a mode"},
+	    {BASE "control { mode = 01777 }\n", "is not a mode"},
+	    {BASE "control { path = \"run/x\" }\n", "\"run/x\" is a relative path"},
+	    {BASE "control { path = "
+		  "\"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" }\n",
+		"is too long; 107 octets are the most"},
+	    {BASE "user = \"\"\n", "t.conf:4: user = \"\" is empty"},
+	    {BASE "user = \"a\\nb\"\n", "user = \"a?b\" has control characters"},
+	    {BASE "postmaster = root\n", "\"root\" is not a mail address"},
+	    {BASE "networks = {\"10.0.0.0/8\",\n\"10.1.2.3/8\"}\n",
+		"t.conf:5: networks = \"10.1.2.3/8\" has bits set behind its first 8"},
+	    {BASE "networks = {\"10.0.0.0/33\"}\n", "\"10.0.0.0/33\" is not a network"},
+	    {BASE "networks = {\"office\"}\n", "\"office\" is not a network"},
+	    {BASE "dns { servers = {\"ns.example\"} }\n",
+		"is not a name server's address"},
+	    {BASE "dns { servers = {\"192.0.2.1:0\"} }\n",
+		"is not a name server's address"},
+	    {BASE "dns { servers = {} }\n", "dns: servers = {} is empty"},
+	    {"hostname = \"-\"\n", "t.conf:1: hostname = \"-\" is not a domain name"},
+	    {"hostname = \"192.0.2.1\"\n", "is not a domain name"},
+	    {"hostname = \"a..b\"\n", "is not a domain name"},
+	    {"hostname = \"a_b.example\"\n", "is not a domain name"},
+	    /* listeners */
+	    {BASE "listener b { bind = {\"25\"} }\n",
+		"listener \"b\": bind = \"25\" is not an address with a port"},
+	    {BASE "listener b { bind = {\"[::]:0\"} }\n", "\"[::]:0\" has no port"},
+	    {BASE "listener b { bind = {} }\n",
+		"t.conf:4: listener \"b\": bind = {} is empty"},
+	    {BASE "listener b { bind = {\"127.0.0.1:25\"} }\n",
+		"t.conf:4: listener \"b\": bind = \"127.0.0.1:25\" is taken by listener "
+		"\"smtp\" (line 3)"},
+	    {BASE "listener b { bind = {\"[::]:26\", \"0.0.0.0:26\"} }\n",
+		"is taken by listener \"b\" (line 4); [::] takes IPv4"},
+	    {BASE "listener b { tls = starttls }\n",
+		"t.conf:4: listener \"b\": tls = \"starttls\": TLS comes with the next "
+		"release; remove this line"},
+	    {BASE "listener b { auth = required }\n",
+		"sign-in comes with the next release; remove this line"},
+	    {BASE "listener b { protocol = pop3 }\n",
+		"POP3 comes with the next release; remove this listener"},
+	    {BASE "listener b { protocol = smpt }\n", "did you mean \"smtp\"?"},
+	    {BASE "tls { certificate = \"/x\" key = \"/y\" }\n",
+		"t.conf:4: TLS comes with the next release; remove this section"},
+	    {BASE "metrics { bind = \"127.0.0.1:9525\" }\n",
+		"t.conf:4: the metrics page comes with the next release"},
+	    {BASE "route a { to = {\"x.example\"}\n deliver = mailbox }\n",
+		"t.conf:5: route \"a\": deliver = \"mailbox\": delivery to mailboxes "
+		"comes with"},
+	    {BASE "route a { user = \"x\" }\n",
+		"t.conf:4: route \"a\": sign-in comes with the next release"},
+	    /* routes */
+	    {BASE "route a { via = {\":25\"} }\n",
+		"t.conf:4: route \"a\": via = \":25\" is not a server"},
+	    {BASE "route a { via = {\"x.example:0\"} }\n", "\"x.example:0\" has port 0"},
+	    {BASE "route a { via = {\"x.example:\"} }\n", "is not a server"},
+	    {BASE "route a { via = {\"2001:db8::1\"} }\n", "is not a server"},
+	    {BASE "route a { via = {\"[x.example]:25\"} }\n", "is not a server"},
+	    {BASE "route a { via = {\"[\"} }\n", "is not a server"},
+	    {BASE "route a { via = {\"\"} }\n", "is not a server"},
+	    {BASE "route a { via = {} }\n", "via = {} is empty"},
+	    {BASE "route a {\n deliver = mx\n via = {\"x.example:25\"} }\n",
+		"t.conf:6: route \"a\": via goes with deliver = \"via\" only"},
+	    {BASE "route a { deliver = via }\n",
+		"t.conf:4: route \"a\": deliver = \"via\" says not where"},
+	    {BASE "route a { via = {\"x.example:25\"} port = 26 }\n",
+		"port goes with deliver = \"mx\" only"},
+	    {BASE "route a { text = \"x\" }\n",
+		"text goes with deliver = \"reject\" only"},
+	    {BASE "route a { port = 0 }\n", "\"0\" is out of range; write 1 to 65535"},
+	    {BASE "route a { to = {\"a b\"} }\n",
+		"t.conf:4: route \"a\": to = \"a b\" is not a pattern"},
+	    /* open relays */
+	    {BASE "networks = {\"127.0.0.1/32\",\n\"0.0.0.0/0\"}\n",
+		"t.conf:5: networks has everyone in it; that is an open relay"},
+	    {BASE "networks = {\"::/0\"}\n", "t.conf:4: networks has everyone in it"},
+	    {BASE "networks = {\"2000::/3\"}\n", "networks has everyone in it"},
+	    {BASE "networks = {\"128.0.0.0/1\", \"0.0.0.0/1\"}\n",
+		"networks has everyone in it"},
+	    {BASE "networks = {\"128.0.0.0/1\", \"64.0.0.0/2\", \"0.0.0.0/3\", "
+		  "\"32.0.0.0/3\"}\n",
+		"everyone"},
+	    {BASE "networks = {\"8000::/1\", \"::/1\"}\n", "networks has everyone in it"},
+	    {BASE "networks = {\"::ffff:0:0/96\"}\n", "networks has everyone in it"},
+	    {BASE "networks += {\"0.0.0.0/0\"}\n",
+		"t.conf:4: networks has everyone in it"},
+	    {BASE "listener b { networks = {\"0.0.0.0/0\"} bind = {\"127.0.0.1:26\"} }\n",
+		"t.conf:4: listener \"b\": networks has everyone in it"},
+	    {BASE "route a {\n inbound = true }\n",
+		"t.conf:5: route \"a\": strangers could send to anyone"},
+	    {BASE "route a { to = {\"x.example\", \"*\"} inbound = true }\n",
+		"strangers could send to anyone"},
+	    {BASE "route a { inbound = true deliver = hold }\n",
+		"strangers could send to anyone"},
+	    /* the whole */
+	    {"hostname = a.example\nspool { path = /x }\n",
+		"t.conf:1: there is no listener; write listener"},
+	    {"hostname = a.example\nlistener a {}\n",
+		"t.conf:1: spool: there is no path"},
+	    {"hostname = a.example\nlistener a {}\nspool { node = 1 }\n",
+		"t.conf:3: spool: there is no path"},
+	    {"hostname = a.example\nlistener a {}\nspool { path = \"var/x\" }\n",
+		"t.conf:3: spool: path = \"var/x\" is a relative path"},
+	    {"", "t.conf:1: there is no listener"},
+	    {BASE "retry {\n interval = \"1h\"\n expire = \"30m\" warn = \"1m\" }\n",
+		"t.conf:6: retry: expire is shorter than interval"},
+	    {BASE "retry { expire = \"4h\" }\n",
+		"t.conf:4: retry: warn is not before expire"},
+	    {BASE "outgoing { initial = 30 }\n",
+		"t.conf:4: outgoing: initial is more than concurrency; write 20 or less"},
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++)
+		bad(cases[i].text, cases[i].want);
+}
+
+static void
+test_many_at_once(void **state)
+{
+	(void)state;
+	struct buf errors;
+	struct config *c =
+	    parse("hostname = \"-\"\n"
+		  "threds = 5\n"
+		  "listener \"a\" { bnid = {\"[::]:25\"} }\n"
+		  "tls { certificate = \"x\" }\n"
+		  "listener \"b\" { bnid = {\"[::]:26\"} tls = \"implicit\" }\n"
+		  "lister \"c\" { colour = 1 }\n"
+		  "lister \"d\" { }\n"
+		  "retry { interval = 30 jitter = \"90%\" }\n",
+		&errors);
+	assert_null(c);
+	assert_string_equal(errors.p,
+	    "t.conf:1: hostname = \"-\" is not a domain name; write it like "
+	    "\"mail.example.org\"\n"
+	    "t.conf:1: spool: there is no path; write spool { path = \"/var/lib/relayd\" "
+	    "}\n"
+	    "t.conf:2: unknown key or section \"threds\"; did you mean \"threads\"?\n"
+	    "t.conf:3: listener \"a\": unknown key \"bnid\"; did you mean \"bind\"?\n"
+	    "t.conf:4: TLS comes with the next release; remove this section\n"
+	    "t.conf:5: listener \"b\": unknown key \"bnid\"; did you mean \"bind\"?\n"
+	    "t.conf:5: listener \"b\": tls = \"implicit\": TLS comes with the next "
+	    "release; remove "
+	    "this line\n"
+	    "t.conf:6: unknown key or section \"lister\"; did you mean \"listener\"?\n"
+	    "t.conf:8: retry: interval = \"30\" is not a duration; write numbers with "
+	    "ms, s, m, h, d "
+	    "or w: \"1h30m\"\n"
+	    "t.conf:8: retry: jitter = \"90%\" is out of range; write 0% to 50%\n");
+	buf_clear(&errors);
+}
+
+static void
+test_warnings(void **state)
+{
+	(void)state;
+	struct buf errors;
+	struct config *c =
+	    parse(BASE "route a { }\nroute b { to = {\"x.example\"} }\n", &errors);
+	assert_non_null(c);
+	assert_string_equal(errors.p, "t.conf:5: warning: route \"b\" is never reached, "
+				      "because \"a\" (line 4) takes everything; "
+				      "put it before that one\n");
+	buf_clear(&errors);
+	drop(c);
+	/* Without hostname: the machine's, perhaps with a warning. */
+	c = parse(strchr(BASE, '\n'), &errors);
+	assert_non_null(c);
+	assert_non_null(strchr(c->policy.hostname, '.'));
+	buf_clear(&errors);
+	drop(c);
+}
+
+/* ---- environment and files */
+
+static void
+test_environment(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("RELAYD_TEST_USER", "mail", 1), 0);
+	struct config *c = good(BASE "user = \"${RELAYD_TEST_USER}\"\n"
+				     "threads = ${RELAYD_TEST_THREADS:-3}\n"
+				     "networks = {\"${RELAYD_TEST_NET:-10.0.0.0/8}\"}\n");
+	assert_string_equal(c->user, "mail");
+	assert_int_equal(c->threads, 3);
+	assert_int_equal(c->policy.networks.net[0].bits, 8);
+	drop(c);
+	assert_int_equal(unsetenv("RELAYD_TEST_USER"), 0);
+}
+
+struct files {
+	char dir[64];
+	char path[128]; /* of the last one written */
+};
+
+static const char *
+put_file(struct files *f, const char *name, const char *text)
+{
+	snprintf(f->path, sizeof(f->path), "%s/%s", f->dir, name);
+	FILE *out = fopen(f->path, "w");
+	assert_non_null(out);
+	assert_int_equal(fputs(text, out) >= 0, 1);
+	assert_int_equal(fclose(out), 0);
+	return f->path;
+}
+
+static struct config *
+read_file(struct files *f, struct buf *errors)
+{
+	snprintf(f->path, sizeof(f->path), "%s/main.conf", f->dir);
+	buf_init(errors, 0);
+	struct config *c = config_read(f->path, errors);
+	buf_add_char(errors, '\0');
+	return c;
+}
+
+static int
+make_dir(void **state)
+{
+	struct files *f = NEW(struct files);
+	memcpy(f->dir, "/tmp/test_config.XXXXXX", sizeof("/tmp/test_config.XXXXXX"));
+	*state = f;
+	return mkdtemp(f->dir) == NULL;
+}
+
+static int
+remove_dir(void **state)
+{
+	static const char *const names[] = {"main.conf", "a.conf", "b.conf"};
+	struct files *f = *state;
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		snprintf(f->path, sizeof(f->path), "%s/%s", f->dir, names[i]);
+		(void)unlink(f->path);
+	}
+	(void)rmdir(f->dir);
+	mem_free(&f);
+	return 0;
+}
+
+static void
+test_includes(void **state)
+{
+	struct files *f = *state;
+	struct buf errors;
+	put_file(f, "a.conf", "# two\nuser = \"a\"\nspool { include(\"b.conf\") }\n");
+	put_file(f, "b.conf", "node = 7");
+	put_file(f, "main.conf", BASE "include(\"a.conf\")\nthreads = 3\n");
+	struct config *c = read_file(f, &errors);
+	assert_string_equal(errors.p, "");
+	assert_string_equal(c->user, "a");
+	assert_int_equal(c->spool.node, 7);
+	assert_int_equal(c->threads, 3);
+	buf_clear(&errors);
+	drop(c);
+
+	put_file(f, "b.conf", "\n\nnode = seven\n\nnod = 7\n");
+	put_file(f, "main.conf", BASE "include(\"a.conf\")\nthreads = x\n");
+	assert_null(read_file(f, &errors));
+	char want[512];
+	snprintf(want, sizeof(want),
+	    "%s/main.conf:5: threads = \"x\" is not a number; write digits without a "
+	    "unit\n"
+	    "%s/b.conf:3: spool: node = \"seven\" is not a number; write digits without "
+	    "a unit\n"
+	    "%s/b.conf:5: spool: unknown key \"nod\"; did you mean \"node\"?\n",
+	    f->dir, f->dir, f->dir);
+	assert_string_equal(errors.p, want);
+	buf_clear(&errors);
+}
+
+/* As a daemon that is reloaded with a mistake in an included file, again and again. */
+static void
+test_failing_includes(void **state)
+{
+	struct files *f = *state;
+	struct buf errors;
+	put_file(f, "main.conf", BASE "include(\"a.conf\")\n");
+	put_file(f, "a.conf", "user = {\n}");
+	for (int i = 0; i < 30; i++) {
+		assert_null(read_file(f, &errors));
+		assert_non_null(strstr(errors.p, "a.conf:1: \"{\" does not fit here"));
+		buf_clear(&errors);
+	}
+	put_file(f, "a.conf", "spool {\n");
+	assert_null(read_file(f, &errors));
+	assert_non_null(strstr(errors.p, "a.conf:1: this { is never closed"));
+	buf_clear(&errors);
+	put_file(f, "a.conf", "include(\"a.conf\")\n");
+	assert_null(read_file(f, &errors));
+	assert_non_null(strstr(errors.p, "is it a circle?"));
+	buf_clear(&errors);
+	put_file(f, "a.conf", "user = \"b\"\n");
+	struct config *c = read_file(f, &errors);
+	assert_string_equal(errors.p, "");
+	buf_clear(&errors);
+	drop(c);
+}
+
+static void
+test_unreadable(void **state)
+{
+	struct files *f = *state;
+	struct buf errors = {0};
+	assert_null(config_read("/nonexistent.conf", &errors));
+	buf_add_char(&errors, '\0');
+	assert_string_equal(errors.p,
+	    "/nonexistent.conf:1: cannot read \"/nonexistent.conf\": No such "
+	    "file or directory\n");
+	buf_reset(&errors);
+	assert_null(config_read(f->dir, &errors));
+	buf_clear(&errors);
+
+	FILE *out = fopen(put_file(f, "main.conf", BASE), "a");
+	assert_non_null(out);
+	assert_int_equal(fputc('\0', out), 0);
+	assert_int_equal(fclose(out), 0);
+	assert_null(read_file(f, &errors));
+	assert_non_null(strstr(errors.p, "has a NUL in it"));
+	buf_clear(&errors);
+}
+
+/* ---- snapshots */
+
+static void
+test_twice_the_same(void **state)
+{
+	(void)state;
+	struct buf notes = {0};
+	struct config *a = good(example), *b = good(example);
+	config_diff(a, b, &notes);
+	assert_int_equal(notes.n, 0);
+	assert_int_equal(a->policy.networks.n, b->policy.networks.n);
+	assert_memory_equal(a->policy.networks.net, b->policy.networks.net,
+	    a->policy.networks.n * sizeof(*a->policy.networks.net));
+	assert_memory_equal(&a->retry, &b->retry, sizeof(a->retry));
+	assert_memory_equal(&a->server, &b->server, sizeof(a->server));
+	assert_memory_equal(&a->client, &b->client, sizeof(a->client));
+	assert_int_equal(a->listeners, b->listeners);
+	assert_memory_equal(
+	    a->listener[0].bind, b->listener[0].bind, sizeof(a->listener[0].bind));
+	for (size_t i = 0; i < a->policy.routes.n; i++) {
+		struct buf da = {0}, db = {0};
+		route_describe(&a->policy.routes.route[i], SPAN("x@y.example"), &da);
+		route_describe(&b->policy.routes.route[i], SPAN("x@y.example"), &db);
+		assert_true(span_eq(buf_span(&da), buf_span(&db)));
+		buf_clear(&da);
+		buf_clear(&db);
+	}
+	struct config *more = config_ref(a);
+	drop(a);
+	assert_string_equal(more->policy.hostname, "gw.example.lan");
+	drop(more);
+	drop(b);
+}
+
+static void
+test_diff(void **state)
+{
+	(void)state;
+	struct buf notes = {0};
+	struct config *a = good(BASE "listener x { bind = {\"127.0.0.1:26\"} }\n");
+	struct config *b = good("hostname = \"gw.example.org\"\n"
+				"spool { path = \"/var/lib/other\" node = 3 }\n"
+				"listener \"smtp\" { bind = {\"127.0.0.1:2525\"} }\n"
+				"listener \"y\" { bind = {\"127.0.0.1:26\"} }\n"
+				"threads = 2 user = mail\n"
+				"control { path = \"/run/x\" }\n"
+				"dns { servers = {\"192.0.2.1\"} }\n"
+				"retry { interval = \"1h\" }\n"
+				"log { level = debug }\n");
+	config_diff(a, b, &notes);
+	buf_add_char(&notes, '\0');
+	assert_string_equal(notes.p,
+	    "user: restart relayd to change it\n"
+	    "threads: restart relayd to change it\n"
+	    "spool path: restart relayd to change it\n"
+	    "spool node: restart relayd to change it\n"
+	    "dns servers: restart relayd to change it\n"
+	    "control path: restart relayd to change it\n"
+	    "listener \"smtp\" bind: restart relayd to change it\n"
+	    "listener \"x\": restart relayd to close it\n"
+	    "listener \"y\": restart relayd to open it\n");
+	buf_clear(&notes);
+	drop(a);
+	drop(b);
+}
+
+/* ---- the manual page */
+
+struct page {
+	char *text;
+	char section[40];
+	const char *at; /* where the section's part begins */
+	unsigned keys;
+};
+
+static void
+on_key(void *arg, const char *section, const char *key, const char *type,
+    const char *fallback, const char *about)
+{
+	struct page *p = arg;
+	char want[100];
+	if (strcmp(p->section, section) != 0) {
+		snprintf(p->section, sizeof(p->section), "%s", section);
+		snprintf(want, sizeof(want), "\n.Ss %s", section);
+		p->at = strstr(p->text, want);
+		if (p->at == NULL)
+			fail_msg("tools/relayd.conf.5 has no .Ss %s", section);
+	}
+	const char *end = strstr(p->at + 1, "\n.S");
+	snprintf(want, sizeof(want), "\n.It Cm %s No = Ar ", key);
+	const char *found = strstr(p->at, want);
+	if (found == NULL || (end != NULL && found > end))
+		fail_msg("tools/relayd.conf.5, %s: no line %s", section, want);
+	assert_true(strlen(type) > 0 && strlen(about) > 0);
+	/* A value's default stands in its entry, as it is in the table. */
+	const char *next = strstr(found + 1, "\n.It");
+	const char *value =
+	    fallback[0] != '\0' && fallback[0] != '(' && strchr(fallback, ',') == NULL
+		? strstr(found, fallback)
+		: found;
+	if (value == NULL || (next != NULL && value > next))
+		fail_msg("tools/relayd.conf.5, %s %s: the default is %s", section, key,
+		    fallback);
+	p->keys++;
+}
+
+static void
+test_manual(void **state)
+{
+	(void)state;
+	FILE *in = fopen("tools/relayd.conf.5", "r");
+	if (in == NULL)
+		fail_msg("tools/relayd.conf.5: tests run from the top of the repository");
+	struct page p = {.text = mem_alloc(200000), .section = "?"};
+	assert_true(fread(p.text, 1, 199999, in) > 0);
+	assert_int_equal(fclose(in), 0);
+	p.at = p.text;
+	config_keys(on_key, &p);
+	assert_true(p.keys > 50);
+
+	/* The example in it works. */
+	char *begin = strstr(p.text, ".Bd -literal");
+	assert_non_null(begin);
+	begin = strchr(begin, '\n') + 1;
+	char *end = strstr(begin, "\n.Ed");
+	assert_non_null(end);
+	end[1] = '\0';
+	drop(good(begin));
+	mem_free(&p.text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_example),
+	    cmocka_unit_test(test_good),
+	    cmocka_unit_test(test_adding_to_a_list),
+	    cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_many_at_once),
+	    cmocka_unit_test(test_warnings),
+	    cmocka_unit_test(test_environment),
+	    cmocka_unit_test_setup_teardown(test_includes, make_dir, remove_dir),
+	    cmocka_unit_test_setup_teardown(test_failing_includes, make_dir, remove_dir),
+	    cmocka_unit_test_setup_teardown(test_unreadable, make_dir, remove_dir),
+	    cmocka_unit_test(test_twice_the_same),
+	    cmocka_unit_test(test_diff),
+	    cmocka_unit_test(test_manual),
+	};
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
