@@ -84,13 +84,16 @@ domain_name(struct scan *s)
 {
 	struct scan at = *s;
 	struct span label;
-	do {
-		if (!scan_run(&at, is_domain_char, &label) || label.p[0] == '-' ||
-		    label.p[label.n - 1] == '-')
-			return false;
-	} while (scan_char(&at, '.'));
-	*s = at;
-	return true;
+	bool any = false;
+	/* a dot is taken only with the label behind it */
+	while (scan_run(&at, is_domain_char, &label) && label.p[0] != '-' &&
+	    label.p[label.n - 1] != '-') {
+		*s = at;
+		any = true;
+		if (!scan_char(&at, '.'))
+			return true;
+	}
+	return any;
 }
 
 /* address-literal = "[" ( IPv4-address-literal / IPv6-address-literal ) "]" */
@@ -226,7 +229,7 @@ address_is_helo(struct span name)
 		return literal(&s) && scan_done(&s);
 	if (!domain_name(&s))
 		return false;
-	(void)scan_char(&s, '.');
+	(void)scan_char(&s, '.'); /* an absolute name: some clients say it so */
 	return scan_done(&s);
 }
 

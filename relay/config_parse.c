@@ -26,6 +26,7 @@
 #include "base/mem.h"
 
 #define OPENING "\001"
+#define ROOT "root" /* libconfuse's name of the outermost section */
 #define UNKNOWN_MAX 60
 
 enum shape { SHAPE_KEY, SHAPE_SECTION, SHAPE_TITLED };
@@ -42,11 +43,11 @@ here(const struct reading *r, const cfg_t *cfg)
 	return (struct place){r->now, cfg->line > 0 ? (unsigned)cfg->line : 1};
 }
 
-/* The section's name in the schema: the outermost is called "root" by libconfuse. */
+/* The section's name in the schema. */
 static const char *
 section_name(const cfg_t *cfg)
 {
-	return strcmp(cfg->name, "root") == 0 ? "" : cfg->name;
+	return strcmp(cfg->name, ROOT) == 0 ? "" : cfg->name;
 }
 
 /* ---- blocks and settings */
@@ -157,16 +158,18 @@ learn(struct reading *r, const cfg_t *cfg, const char *name)
 	r->again = true;
 }
 
-/* It was not what we took it for, but one shape further. */
-static bool
-learn_shape(struct reading *r, const cfg_t *cfg, const char *name, enum shape known)
+/*
+ * It was not what we took it for, but one shape further.  Not so one of our own
+ * sections in a wrong place, nor what libconfuse would take for the outermost.
+ */
+static void
+learn_shape(struct reading *r, const cfg_t *cfg, struct unknown *u, enum shape known)
 {
-	struct unknown *u = unknown_find(r, section_name(cfg), name);
-	if (u == NULL || u->shape != known)
-		return false;
+	if (u->shape != known || config_section_find(u->name) != NULL ||
+	    config_section_find(section_name(cfg)) == NULL || strcmp(u->name, ROOT) == 0)
+		return;
 	u->shape++;
 	r->again = true;
-	return true;
 }
 
 /* The value of a key that has been learned: another listener or route may have it, too.
@@ -245,18 +248,18 @@ complain(struct reading *r, struct place at, const char *ours, const char *word)
 	buf_clear(&text);
 }
 
-/* A complaint that we know, in our words. */
+/* A complaint that we know, in our words.  What is unknown has been reported. */
 static void
 on_complaint(
     struct reading *r, const cfg_t *cfg, const struct complaint *c, const char *word)
 {
-	size_t i = (size_t)(c - complaints);
-	if (i == NO_SUCH)
+	struct unknown *u = unknown_find(r, section_name(cfg), word);
+	if (c == &complaints[NO_SUCH])
 		learn(r, cfg, word);
-	else if (i == NO_EQUALS && learn_shape(r, cfg, word, SHAPE_KEY))
-		return;
-	else if (i == NO_BRACE && learn_shape(r, cfg, word, SHAPE_SECTION))
-		return;
+	else if (u != NULL && c == &complaints[NO_EQUALS])
+		learn_shape(r, cfg, u, SHAPE_KEY);
+	else if (u != NULL && c == &complaints[NO_BRACE])
+		learn_shape(r, cfg, u, SHAPE_SECTION);
 	else
 		complain(r, here(r, cfg), c->ours, word);
 }
@@ -404,12 +407,20 @@ add_keys(struct options *o, const char *section, bool titled)
 static void options_for(const struct reading *r, const char *section, struct options *o);
 
 static void
+free_options(cfg_opt_t *list)
+{
+	for (cfg_opt_t *o = list; o != NULL && o->name != NULL; o++)
+		if (o->subopts != NULL)
+			free_options(o->subopts);
+	mem_free(&list);
+}
+
+static void
 options_clear(struct options *o)
 {
-	for (size_t i = 0; i < o->n; i++)
-		mem_free(&o->opt[i].subopts);
-	mem_free(&o->opt);
+	free_options(o->opt);
 	buf_clear(&o->fallback);
+	*o = (struct options){0};
 }
 
 /* The array goes to the option, and is freed with it.  An unknown section knows no keys.
@@ -478,12 +489,11 @@ parse_once(struct reading *r, unsigned file, char *text)
 	CHECK(root != NULL);
 	options_clear(&o); /* libconfuse has made its own copy */
 	(void)cfg_set_error_function(root, on_error);
-	size_t before = r->problems;
 	reading_now = r;
 	r->broken = parse_text(root, text) != 0;
 	if (!r->broken)
 		note_all_empty_lists(r, root);
-	if (r->broken && !r->again && r->problems == before)
+	if (r->broken && !r->again && r->errors == 0)
 		reading_problem(r, here(r, root), "this cannot be understood");
 	reading_now = NULL;
 	(void)cfg_free(root);

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * check - the invariants of STATES.md, executed over one snapshot of a spool.
- * The numbers in the sentences are those of STATES.md.
+ * check - the invariants of STATES.md, looked for in a spool; the numbers in
+ * the sentences are the numbers there.  What rows say of each other is checked
+ * in one snapshot; content is then read message by message, so that no snapshot
+ * lives while a whole spool's content goes by.
  */
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/crc32c.h"
 #include "base/mem.h"
 #include "spool/private.h"
+
+#define SENTENCES 1000 /* told; all are counted */
 
 struct check {
 	struct spool_reader *r;
@@ -18,6 +23,10 @@ struct check {
 	void *arg;
 	uint64_t found;
 	uint64_t account;
+	bool damaged;     /* a record: the account cannot be compared then */
+	uint64_t body_id; /* of the chunk before */
+	uint64_t *file;   /* named so far */
+	size_t files, cap;
 };
 
 __attribute__((format(printf, 2, 3))) static void
@@ -28,16 +37,14 @@ violation(struct check *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	c->found++;
-	if (c->found <= 1000 && c->told != NULL)
+	if (c->found++ < SENTENCES && c->told != NULL)
 		c->told(c->arg, text);
 }
 
-static const char *
-id_text(uint64_t id, char out[SPOOL_ID_LEN + 1])
+static struct span
+value_of(const MDB_val *v)
 {
-	spool_id_format(id, out);
-	return out;
+	return (struct span){v->mv_data, v->mv_size};
 }
 
 static bool
@@ -47,207 +54,317 @@ exists(struct check *c, enum dbi d, const void *key, size_t n)
 	return db_get(c->t, c->s->dbi[d], key, n, &v) == OK;
 }
 
-static void
-each(struct check *c, enum dbi d, void (*row)(struct check *, const MDB_val *k, const MDB_val *v))
+/* Is there a row that begins with these octets? */
+static bool
+begins(struct check *c, enum dbi d, const unsigned char *prefix, size_t n)
 {
 	MDB_cursor *cur;
 	MDB_val k, v;
-	if (mdb_cursor_open(c->t, c->s->dbi[d], &cur) != 0) {
-		violation(c, "a table cannot be read");
-		return;
-	}
-	while (mdb_cursor_get(cur, &k, &v, MDB_NEXT) == 0)
-		row(c, &k, &v);
+	if (mdb_cursor_open(c->t, c->s->dbi[d], &cur) != 0)
+		return false;
+	enum err e = db_seek(cur, prefix, n, n, &k, &v);
 	mdb_cursor_close(cur);
+	return e == OK;
 }
 
-/* I1, I2, I5: a message has a recipient, its whole content, and its size in the account. */
+static bool
+key_fits(struct check *c, const MDB_val *k, size_t n, const char *what)
+{
+	if (k->mv_size == n)
+		return true;
+	violation(
+	    c, "I0: the key of a %s has %zu octets instead of %zu", what, k->mv_size, n);
+	return false;
+}
+
+/* ---- msg */
+
+static void
+note_file(struct check *c, uint64_t file)
+{
+	if (c->files == c->cap) {
+		c->cap = c->cap ? c->cap * 2 : 64;
+		c->file = mem_resize(c->file, c->cap, sizeof(*c->file));
+	}
+	c->file[c->files++] = file;
+}
+
+static void
+check_chunks(struct check *c, const unsigned char *id, unsigned chunks, const char *text)
+{
+	unsigned char key[KEY_BODY];
+	memcpy(key, id, KEY_ID);
+	for (unsigned i = 0; i < chunks; i++) {
+		key_put(key + 8, i, 2);
+		if (!exists(c, DB_BODY, key, KEY_BODY)) {
+			violation(
+			    c, "I2: message %s lacks chunk %u of %u", text, i, chunks);
+			return;
+		}
+	}
+	key_put(key + 8, chunks, 2);
+	if (exists(c, DB_BODY, key, KEY_BODY))
+		violation(c, "I2: message %s has more than its %u chunks", text, chunks);
+}
+
 static void
 check_message(struct check *c, const MDB_val *k, const MDB_val *v)
 {
 	char id[SPOOL_ID_LEN + 1];
-	unsigned char key[KEY_BODY];
-	struct message_extra x = {0};
-	MDB_cursor *cur;
-	MDB_val rk, rv;
-	if (k->mv_size != KEY_ID) {
-		violation(c, "I0 a message with a key of %zu octets", k->mv_size);
+	struct message_extra x;
+	uint64_t size, file;
+	if (!key_fits(c, k, KEY_ID, "message"))
+		return;
+	const unsigned char *key = k->mv_data;
+	spool_id_format(key_get(key, 8), id);
+	if (!begins(c, DB_RCPT, key, KEY_ID))
+		violation(c, "I1: message %s has no recipient and should be gone", id);
+	if (record_get_sizes(value_of(v), &size, &file, &x) != OK) {
+		violation(c, "I0: the record of message %s is damaged", id);
+		c->damaged = true;
 		return;
 	}
-	memcpy(key, k->mv_data, KEY_ID);
-	(void)id_text(key_get(key, 8), id);
-	struct message *m = message_new();
-	if (record_get_message((struct span){v->mv_data, v->mv_size}, m, &x) != OK) {
-		violation(c, "I0 message %s: the record is damaged", id);
-	} else {
-		uint64_t size = 0;
-		uint32_t crc = 0;
-		for (unsigned i = 0; i < x.chunks; i++) {
-			struct span chunk;
-			key_put(key + 8, i, 2);
-			if (db_get(c->t, c->s->dbi[DB_BODY], key, KEY_BODY, &chunk) != OK)
-				break;
-			crc = crc32c(crc, chunk.p, chunk.n);
-			size += chunk.n;
-		}
-		if (m->file == 0 && (size != m->size || crc != m->crc))
-			violation(c, "I2 message %s: its content is not what was accepted", id);
-		c->account += account_of(m->size, x.rcpts_total);
-	}
-	if (mdb_cursor_open(c->t, c->s->dbi[DB_RCPT], &cur) == 0) {
-		if (db_seek(cur, key, KEY_ID, KEY_ID, &rk, &rv) != OK)
-			violation(c, "I1 message %s has no recipient and should be gone", id);
-		mdb_cursor_close(cur);
-	}
-	message_unref(&m);
+	c->account += account_of(size, x.rcpts_total);
+	if (file != 0)
+		note_file(c, file);
+	check_chunks(c, key, x.chunks, id);
 }
 
-/* I3: every unfinished recipient is covered by exactly one schedule row, and has its message. */
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+static void
+check_files(struct check *c)
+{
+	if (c->files > 0)
+		qsort(c->file, c->files, sizeof(*c->file), by_number);
+	for (size_t i = 1; i < c->files; i++)
+		if (c->file[i] == c->file[i - 1])
+			violation(c, "I2: file %016llx is named by two messages",
+			    (unsigned long long)c->file[i]);
+}
+
+/* ---- body */
+
+static void
+check_body(struct check *c, const MDB_val *k, const MDB_val *v)
+{
+	char id[SPOOL_ID_LEN + 1];
+	(void)v;
+	if (!key_fits(c, k, KEY_BODY, "chunk"))
+		return;
+	const unsigned char *key = k->mv_data;
+	uint64_t number = key_get(key, 8);
+	if (number == c->body_id)
+		return; /* said already, or fine */
+	c->body_id = number;
+	spool_id_format(number, id);
+	if (!exists(c, DB_MSG, key, KEY_ID))
+		violation(c, "I2: there is content of %s, but no message", id);
+}
+
+/* ---- rcpt */
+
 static void
 check_rcpt(struct check *c, const MDB_val *k, const MDB_val *v)
 {
 	char id[SPOOL_ID_LEN + 1];
 	unsigned char sched[KEY_SCHED];
 	struct recipient r = {0};
+	if (!key_fits(c, k, KEY_RCPT, "recipient"))
+		return;
 	const unsigned char *key = k->mv_data;
-	if (k->mv_size != KEY_RCPT) {
-		violation(c, "I0 a recipient with a key of %zu octets", k->mv_size);
-		return;
-	}
-	(void)id_text(key_get(key, 8), id);
+	unsigned index = (unsigned)key_get(key + 12, 2);
+	spool_id_format(key_get(key, 8), id);
 	if (!exists(c, DB_MSG, key, KEY_ID))
-		violation(c, "I1 recipient %s/%u has no message", id, (unsigned)key_get(key + 12, 2));
-	if (record_get_rcpt((struct span){v->mv_data, v->mv_size}, &r) != OK) {
-		violation(c, "I0 recipient %s/%u: the record is damaged", id,
-		    (unsigned)key_get(key + 12, 2));
+		violation(c, "I1: recipient %s/%u has no message", id, index);
+	if (!exists(c, DB_DEST, key + 8, 4))
+		violation(
+		    c, "I4: recipient %s/%u has a destination without a name", id, index);
+	if (record_get_rcpt(value_of(v), &r) != OK) {
+		violation(c, "I0: the record of recipient %s/%u is damaged", id, index);
 		return;
 	}
-	struct sched_key row = {(uint8_t)lane_of(r.state), (uint32_t)key_get(key + 8, 4), r.due.ms,
-	    key_get(key, 8)};
+	struct sched_key row = {(uint8_t)lane_of(r.state), (uint32_t)key_get(key + 8, 4),
+	    r.due.ms, key_get(key, 8)};
 	sched_key_put(sched, &row);
 	if (!exists(c, DB_SCHED, sched, KEY_SCHED))
-		violation(c, "I3 recipient %s/%u is in no schedule row", id,
-		    (unsigned)key_get(key + 12, 2));
-	if (!exists(c, DB_DEST, key + 8, 4))
-		violation(c, "I4 recipient %s/%u has no destination", id, (unsigned)key_get(key + 12, 2));
+		violation(
+		    c, "I3: recipient %s/%u is in no row of the schedule", id, index);
 }
 
-/* I3, the other way: a row that covers nobody would be tried for ever. */
+/* ---- sched */
+
+/* A recipient whose record is damaged may be meant by any row. */
+static bool
+covers_any(struct check *c, const struct sched_key *row)
+{
+	unsigned char prefix[KEY_RCPT];
+	MDB_cursor *cur;
+	MDB_val k, v;
+	bool covers = false;
+	rcpt_key_put(prefix, row->id, row->dest, 0);
+	if (mdb_cursor_open(c->t, c->s->dbi[DB_RCPT], &cur) != 0)
+		return false;
+	for (enum err e = db_seek(cur, prefix, KEY_RCPT, 12, &k, &v); e == OK && !covers;
+	     e = db_next(cur, prefix, 12, &k, &v)) {
+		struct recipient r = {0};
+		covers =
+		    record_get_rcpt(value_of(&v), &r) != OK ||
+		    (lane_of(r.state) == (enum lane)row->lane && r.due.ms == row->due);
+	}
+	mdb_cursor_close(cur);
+	return covers;
+}
+
 static void
 check_sched(struct check *c, const MDB_val *k, const MDB_val *v)
 {
 	char id[SPOOL_ID_LEN + 1];
-	unsigned char prefix[KEY_RCPT] = {0};
 	struct sched_key row;
-	MDB_cursor *cur;
-	MDB_val rk, rv;
-	bool covers = false;
 	(void)v;
-	if (k->mv_size != KEY_SCHED) {
-		violation(c, "I0 a schedule row with a key of %zu octets", k->mv_size);
+	if (!key_fits(c, k, KEY_SCHED, "row of the schedule"))
 		return;
-	}
 	sched_key_get(k->mv_data, &row);
-	key_put(prefix, row.id, 8);
-	key_put(prefix + 8, row.dest, 4);
-	if (mdb_cursor_open(c->t, c->s->dbi[DB_RCPT], &cur) != 0)
-		return;
-	for (enum err e = db_seek(cur, prefix, KEY_RCPT, 12, &rk, &rv); e == OK && !covers;
-	     e = db_next(cur, prefix, 12, &rk, &rv)) {
-		struct recipient r = {0};
-		covers = record_get_rcpt((struct span){rv.mv_data, rv.mv_size}, &r) != OK ||
-		    (lane_of(r.state) == row.lane && r.due.ms == row.due);
-	}
-	mdb_cursor_close(cur);
-	if (!covers)
-		violation(c, "I3 a schedule row of %s covers no recipient", id_text(row.id, id));
+	spool_id_format(row.id, id);
+	if (!covers_any(c, &row))
+		violation(c, "I3: a row of the schedule for %s covers no recipient", id);
 }
 
-/* I2, the other way: content without a message is space that nobody gives back. */
-static void
-check_body(struct check *c, const MDB_val *k, const MDB_val *v)
-{
-	char id[SPOOL_ID_LEN + 1];
-	(void)v;
-	if (k->mv_size != KEY_BODY)
-		violation(c, "I0 a chunk with a key of %zu octets", k->mv_size);
-	else if (!exists(c, DB_MSG, k->mv_data, KEY_ID))
-		violation(c, "I2 content of %s without its message",
-		    id_text(key_get(k->mv_data, 8), id));
-}
+/* ---- dest, destname */
 
-/* I4: names and numbers of destinations are each other's inverse. */
 static void
 check_dest(struct check *c, const MDB_val *k, const MDB_val *v)
 {
 	struct span number;
-	if (k->mv_size != 4 ||
-	    db_get(c->t, c->s->dbi[DB_DESTNAME], v->mv_data, v->mv_size, &number) != OK ||
+	if (!key_fits(c, k, 4, "destination"))
+		return;
+	if (db_get(c->t, c->s->dbi[DB_DESTNAME], v->mv_data, v->mv_size, &number) != OK ||
 	    number.n != 4 || memcmp(number.p, k->mv_data, 4) != 0)
-		violation(c, "I4 a destination's name and number do not fit");
+		violation(c, "I4: the name of destination %llu does not lead back to it",
+		    (unsigned long long)key_get(k->mv_data, 4));
+}
+
+static void
+check_destname(struct check *c, const MDB_val *k, const MDB_val *v)
+{
+	struct span name;
+	if (v->mv_size != 4 ||
+	    db_get(c->t, c->s->dbi[DB_DEST], v->mv_data, 4, &name) != OK ||
+	    !span_eq(name, value_of(k)))
+		violation(c, "I4: a destination's name leads to another one");
+}
+
+/* ---- meta */
+
+static uint64_t
+highest(struct check *c, enum dbi d, size_t bytes)
+{
+	MDB_cursor *cur;
+	MDB_val k, v;
+	uint64_t n = 0;
+	if (mdb_cursor_open(c->t, c->s->dbi[d], &cur) != 0)
+		return 0;
+	if (mdb_cursor_get(cur, &k, &v, MDB_LAST) == 0 && k.mv_size >= bytes)
+		n = key_get(k.mv_data, bytes);
+	mdb_cursor_close(cur);
+	return n;
 }
 
 static void
 check_meta(struct check *c)
 {
-	uint64_t bytes = 0, last = 0;
+	uint64_t bytes = 0, id = 0, dest = 0;
+	(void)db_get_u64(c->t, c->s, "bytes", &bytes);
+	(void)db_get_u64(c->t, c->s, "id", &id);
+	(void)db_get_u64(c->t, c->s, "dest", &dest);
+	if (bytes != c->account && !c->damaged)
+		violation(c, "I5: the account says %llu octets, the messages %llu",
+		    (unsigned long long)bytes, (unsigned long long)c->account);
+	if (highest(c, DB_MSG, 8) > id || highest(c, DB_BODY, 8) > id ||
+	    highest(c, DB_RCPT, 8) > id)
+		violation(c, "I6: an id is above the high-water mark and could be given "
+			     "out again");
+	if (highest(c, DB_DEST, 4) > dest)
+		violation(c, "I6: a destination's number could be given out again");
+}
+
+/* ---- content */
+
+static void
+check_content(struct check *c, uint64_t id)
+{
+	struct message *m;
+	char text[SPOOL_ID_LEN + 1];
+	enum err e = spool_read_message(c->r, id, true, &m);
+	message_unref(&m);
+	spool_id_format(id, text);
+	if (e != OK && e != ERR_NOT_FOUND) /* gone meanwhile is fine */
+		violation(c, "I2: the content of message %s is not what was accepted: %s",
+		    text, err_text(e));
+}
+
+static void
+check_contents(struct check *c)
+{
+	struct message *m[100];
+	uint64_t after = 0;
+	size_t n = COUNT_OF(m);
+	while (n == COUNT_OF(m) &&
+	       spool_read_messages(c->r, after, m, COUNT_OF(m), &n) == OK)
+		for (size_t i = 0; i < n; i++) {
+			after = m[i]->id;
+			message_unref(&m[i]);
+			check_content(c, after);
+		}
+}
+
+/* ---- all */
+
+static void
+each(struct check *c, enum dbi d,
+    void (*row)(struct check *, const MDB_val *k, const MDB_val *v))
+{
 	MDB_cursor *cur;
 	MDB_val k, v;
-	(void)db_get_u64(c->t, c->s, "bytes", &bytes);
-	(void)db_get_u64(c->t, c->s, "id", &last);
-	if (bytes != c->account)
-		violation(c, "I5 the account says %llu octets, there are %llu",
-		    (unsigned long long)bytes, (unsigned long long)c->account);
-	if (mdb_cursor_open(c->t, c->s->dbi[DB_MSG], &cur) != 0)
+	int rc = mdb_cursor_open(c->t, c->s->dbi[d], &cur);
+	if (rc != 0) {
+		violation(c, "I0: a table cannot be read: %s", mdb_strerror(rc));
 		return;
-	if (mdb_cursor_get(cur, &k, &v, MDB_LAST) == 0 && k.mv_size == KEY_ID &&
-	    key_get(k.mv_data, 8) > last)
-		violation(c, "I6 an id above the high-water mark: it could be given out again");
+	}
+	while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0)
+		row(c, &k, &v);
+	if (rc != MDB_NOTFOUND)
+		violation(
+		    c, "I0: a table cannot be read to its end: %s", mdb_strerror(rc));
 	mdb_cursor_close(cur);
 }
 
-/* I2 for large content: each named file is there and whole (its checksum is read). */
-static void
-check_files(struct check *c)
-{
-	struct message *m[50], *whole;
-	char id[SPOOL_ID_LEN + 1];
-	uint64_t after = 0;
-	size_t n = COUNT_OF(m);
-	while (n == COUNT_OF(m) && spool_read_messages(c->r, after, m, COUNT_OF(m), &n) == OK) {
-		for (size_t i = 0; i < n; i++) {
-			after = m[i]->id;
-			enum err e = OK;
-			if (m[i]->file != 0) {
-				e = spool_read_message(c->r, m[i]->id, true, &whole);
-				message_unref(&whole);
-			}
-			if (e != OK && e != ERR_NOT_FOUND)
-				violation(c, "I2 message %s: its file is missing or damaged",
-				    id_text(m[i]->id, id));
-			message_unref(&m[i]);
-		}
-	}
-}
-
 enum err
-spool_check(struct spool_reader *r, void (*told)(void *arg, const char *sentence), void *arg,
-    uint64_t *found)
+spool_check(struct spool_reader *r, void (*told)(void *arg, const char *sentence),
+    void *arg, uint64_t *found)
 {
 	struct check c = {.r = r, .s = reader_spool(r), .told = told, .arg = arg};
-	enum err e = reader_begin(r);
 	*found = 0;
+	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
 	c.t = reader_txn(r);
 	each(&c, DB_MSG, check_message);
+	each(&c, DB_BODY, check_body);
 	each(&c, DB_RCPT, check_rcpt);
 	each(&c, DB_SCHED, check_sched);
-	each(&c, DB_BODY, check_body);
 	each(&c, DB_DEST, check_dest);
+	each(&c, DB_DESTNAME, check_destname);
+	check_files(&c);
 	check_meta(&c);
 	reader_end(r);
-	check_files(&c);
+	check_contents(&c);
+	mem_free(&c.file);
 	*found = c.found;
 	return OK;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "spool/private.h"
@@ -17,6 +18,7 @@
 #define MAP_SIZE ((size_t)1 << 40)
 #define MAP_SIZE_MIN ((size_t)1 << 32)
 #define READERS_MAX 64
+#define DBS_MAX 32
 
 static const char *const name[DB_COUNT] = {
     "meta", "msg", "body", "rcpt", "sched", "dest", "destname"};
@@ -47,6 +49,7 @@ enum err
 db_get(MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span *value)
 {
 	MDB_val k = {n, (void *)(uintptr_t)key}, v;
+	*value = (struct span){NULL, 0};
 	int rc = mdb_get(t, d, &k, &v);
 	if (rc == 0)
 		*value = (struct span){v.mv_data, v.mv_size};
@@ -54,9 +57,11 @@ db_get(MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span *value)
 }
 
 enum err
-db_put(MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span value, unsigned flags)
+db_put(
+    MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span value, unsigned flags)
 {
-	MDB_val k = {n, (void *)(uintptr_t)key}, v = {value.n, (void *)(uintptr_t)value.p};
+	MDB_val k = {n, (void *)(uintptr_t)key},
+		v = {value.n, (void *)(uintptr_t)value.p};
 	if (FAULT("spool.put.full"))
 		return ERR_DISK_FULL;
 	return db_err(mdb_put(t, d, &k, &v, flags));
@@ -71,7 +76,7 @@ db_del(MDB_txn *t, MDB_dbi d, const void *key, size_t n)
 }
 
 enum err
-db_get_u64(MDB_txn *t, struct spool *s, const char *key, uint64_t *v)
+db_get_u64(MDB_txn *t, const struct spool *s, const char *key, uint64_t *v)
 {
 	struct span value = {NULL, 0};
 	*v = 0;
@@ -86,11 +91,24 @@ db_get_u64(MDB_txn *t, struct spool *s, const char *key, uint64_t *v)
 }
 
 enum err
-db_put_u64(MDB_txn *t, struct spool *s, const char *key, uint64_t v)
+db_put_u64(MDB_txn *t, const struct spool *s, const char *key, uint64_t v)
 {
 	unsigned char p[8];
 	key_put(p, v, 8);
-	return db_put(t, s->dbi[DB_META], key, strlen(key), (struct span){(char *)p, 8}, 0);
+	return db_put(
+	    t, s->dbi[DB_META], key, strlen(key), (struct span){(char *)p, 8}, 0);
+}
+
+enum err
+db_get_dest(MDB_txn *t, const struct spool *s, struct span key, uint32_t *number)
+{
+	struct span v;
+	enum err e = db_get(t, s->dbi[DB_DESTNAME], key.p, key.n, &v);
+	if (e == OK && v.n != 4)
+		return ERR_DAMAGED;
+	if (e == OK)
+		*number = (uint32_t)key_get((const unsigned char *)v.p, 4);
+	return e;
 }
 
 static enum err
@@ -98,7 +116,11 @@ check_prefix(int rc, const void *key, size_t prefix, const MDB_val *k)
 {
 	if (rc != 0)
 		return db_err(rc);
-	return k->mv_size >= prefix && memcmp(k->mv_data, key, prefix) == 0 ? OK : ERR_NOT_FOUND;
+	if (prefix == 0)
+		return OK;
+	return k->mv_size >= prefix && memcmp(k->mv_data, key, prefix) == 0
+		   ? OK
+		   : ERR_NOT_FOUND;
 }
 
 enum err
@@ -120,13 +142,52 @@ static unsigned
 env_flags(const struct spool *s)
 {
 	unsigned flags = MDB_NOTLS | MDB_NOSUBDIR;
-	if (s->read_only)
-		flags |= MDB_RDONLY;
+	if (s->read_only) /* owner.lock keeps every writer away */
+		flags |= MDB_RDONLY | MDB_NOLOCK;
 #ifdef RELAY_FAULTS
 	if (getenv("RELAY_TEST_NOSYNC") != NULL)
 		flags |= MDB_NOSYNC;
 #endif
 	return flags;
+}
+
+static void
+on_assert(MDB_env *env, const char *text)
+{
+	(void)env;
+	check_failed(text, "lmdb", 0);
+}
+
+/* One try with a map of this size; on failure there is no environment. */
+static int
+try_env(struct spool *s, const char *path, size_t size)
+{
+	int rc = mdb_env_create(&s->env);
+	if (rc != 0)
+		return rc;
+	(void)mdb_env_set_assert(s->env, on_assert);
+	(void)mdb_env_set_maxdbs(s->env, DBS_MAX);
+	(void)mdb_env_set_maxreaders(s->env, READERS_MAX);
+	(void)mdb_env_set_mapsize(s->env, size);
+	rc = mdb_env_open(s->env, path, env_flags(s), 0600);
+	if (rc != 0)
+		db_close(s);
+	return rc;
+}
+
+static void
+settle_env(struct spool *s, size_t size)
+{
+	int fd, dead = 0;
+	if (mdb_env_get_fd(s->env, &fd) == 0)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	if (!s->read_only)
+		(void)mdb_reader_check(s->env, &dead);
+	if (size < MAP_SIZE)
+		LOG(s->log, EV_LIMIT, F_STR("what", "address space"),
+		    F_STR("now", "the spool's database can grow to this size only: raise "
+				 "RLIMIT_AS"),
+		    F_INT("bytes", size));
 }
 
 static enum err
@@ -136,30 +197,17 @@ open_env(struct spool *s, struct buf *why)
 	buf_init(&file, 8192);
 	buf_addf(&file, "%s/data.mdb", s->path);
 	char *path = buf_take(&file);
-	int rc = ENOMEM;
-	for (size_t size = MAP_SIZE; rc == ENOMEM && size >= MAP_SIZE_MIN; size >>= 2) {
-		rc = mdb_env_create(&s->env);
-		if (rc != 0)
-			break;
-		(void)mdb_env_set_maxdbs(s->env, 32);
-		(void)mdb_env_set_maxreaders(s->env, READERS_MAX);
-		(void)mdb_env_set_mapsize(s->env, size);
-		rc = mdb_env_open(s->env, path, env_flags(s), 0600);
-		if (rc != 0) {
-			mdb_env_close(s->env);
-			s->env = NULL;
-		}
-	}
-	if (rc != 0)
-		buf_addf(why, "spool %s: cannot open data.mdb: %s", s->path, mdb_strerror(rc));
+	size_t size = MAP_SIZE;
+	int rc = try_env(s, path, size);
+	while (rc == ENOMEM && size > MAP_SIZE_MIN)
+		rc = try_env(s, path, size >>= 2);
 	mem_free(&path);
 	if (rc != 0)
-		return db_err(rc);
-	int fd, dead = 0;
-	if (mdb_env_get_fd(s->env, &fd) == 0)
-		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	(void)mdb_reader_check(s->env, &dead);
-	return OK;
+		buf_addf(
+		    why, "spool %s: cannot open data.mdb: %s", s->path, mdb_strerror(rc));
+	else
+		settle_env(s, size);
+	return db_err(rc);
 }
 
 static enum err
@@ -169,12 +217,13 @@ check_version(struct spool *s, MDB_txn *t, struct buf *why)
 	enum err e = db_get_u64(t, s, "format", &version);
 	if (e != OK)
 		return e;
-	if (version == 0 && !s->read_only)
+	if (version == 0 && s->create)
 		return db_put_u64(t, s, "format", FORMAT_VERSION);
 	if (version == FORMAT_VERSION)
 		return OK;
 	buf_addf(why,
-	    "spool %s has format %llu, this relayd knows %d: install the relayd that wrote it",
+	    "spool %s has format %llu and this relayd knows %d: use the relayd that "
+	    "wrote it",
 	    s->path, (unsigned long long)version, FORMAT_VERSION);
 	return ERR_VERSION;
 }
@@ -203,12 +252,16 @@ open_tables(struct spool *s, struct buf *why)
 	if (rc != 0)
 		return db_err(rc);
 	/* the version first: nothing of a newer spool is touched */
-	rc = mdb_dbi_open(t, name[DB_META], s->read_only ? 0 : MDB_CREATE, &s->dbi[DB_META]);
+	rc = mdb_dbi_open(
+	    t, name[DB_META], s->read_only ? 0 : MDB_CREATE, &s->dbi[DB_META]);
 	enum err e = rc == 0 ? check_version(s, t, why) : db_err(rc);
 	for (int i = DB_META + 1; e == OK && i < DB_COUNT; i++)
-		e = db_err(mdb_dbi_open(t, name[i], s->read_only ? 0 : MDB_CREATE, &s->dbi[i]));
+		e = db_err(
+		    mdb_dbi_open(t, name[i], s->read_only ? 0 : MDB_CREATE, &s->dbi[i]));
 	if (e == OK)
 		e = read_meta(s, t);
+	if (FAULT("spool.open.tables"))
+		e = ERR_IO;
 	if (e != OK) {
 		mdb_txn_abort(t);
 		return e;

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * private (to spool) - the environment, the writer's requests, and how the
- * files of this room share them.
+ * files of this room share them.  LMDB is known in this room only.
+ *
+ *	spool.c    open, lock, close          writer.c   the thread, its batches
+ *	db.c       LMDB and its errors        tell.c     completions
+ *	record.c   values and keys            apply.c    what accepting writes
+ *	reader.c   snapshots                  outcome.c  what a report writes
+ *	query.c    reads in the pool          room.c     quota, free space, reserve
+ *	body.c     content that arrives       files.c    big/: who uses which file
+ *	check.c    the invariants             id.c, message.c, report.c
  */
 #ifndef SPOOL_PRIVATE_H
 #define SPOOL_PRIVATE_H
@@ -17,19 +25,41 @@
 #define ID_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01T00:00:00Z */
 #define FORMAT_VERSION 1
 #define INLINE_MAX_DEFAULT (256u << 10)
-#define INLINE_LIMIT (100u << 20)          /* chunk numbers have 16 bits */
+#define INLINE_LIMIT (100u << 20) /* chunk numbers have 16 bits */
 #define RESERVE_BYTES (32u << 20)
 #define READERS_KEPT 8
+#define SLICE_ROWS 500                   /* per snapshot */
+#define DUE_MAX ((INT64_C(1) << 48) - 1) /* 48 bits in a key */
+#define DEST_KEY_MAX 299                 /* octets of a destination's key */
+#define FILE_NAME 24                     /* "ab/ab0123456789cdef" and its NUL fit */
 
 enum dbi { DB_META, DB_MSG, DB_BODY, DB_RCPT, DB_SCHED, DB_DEST, DB_DESTNAME, DB_COUNT };
+
+/*
+ * What jobs in the pool and completions share with the spool: it may outlive
+ * the spool until the last of them is over.
+ */
+struct commons {
+	atomic_uint refs;
+	struct pool *pool; /* borrowed; used only while not closed */
+	struct world *world;
+	int big; /* descriptor of big/ */
+	pthread_mutex_t mutex;
+	pthread_cond_t idle;
+	bool closed;       /* nothing may begin any more */
+	unsigned running;  /* queries that read now */
+	struct list files; /* struct file_use */
+	atomic_uchar
+	    synced[256]; /* sub-directories of big/ that are on disk for certain */
+};
 
 struct spool {
 	struct world *world;
 	struct log *log;
 	struct pool *pool;
-	struct loop *loop;         /* inline mode */
+	struct loop *loop; /* inline mode */
 	char *path;
-	bool read_only;
+	bool create, read_only;
 	unsigned node;
 	uint64_t max_size, min_free, inline_max;
 	struct inbox *accepted_inbox;
@@ -37,15 +67,16 @@ struct spool {
 	void (*on_failure)(void *arg, enum err e);
 	void *arg;
 
-	int dir, big, lock;        /* descriptors */
+	int dir, lock; /* descriptors */
+	struct commons *commons;
 	MDB_env *env;
 	MDB_dbi dbi[DB_COUNT];
 
 	/* the writer's own */
 	uint64_t last_id;
 	uint32_t next_dest;
-	bool reserve;              /* the reserve file exists */
-	struct instant looked;     /* at the free disk space */
+	bool reserve;          /* the reserve file exists */
+	struct instant looked; /* at the free disk space */
 
 	/* requests on their way */
 	struct inbox *in;
@@ -58,13 +89,14 @@ struct spool {
 	/* shared */
 	atomic_uint_fast64_t bytes, disk_free, commits, flush_us, requests;
 	atomic_bool full;
-	pthread_mutex_t mutex;     /* readers, files */
+	pthread_mutex_t mutex; /* reader, readers */
 	struct spool_reader *reader[READERS_KEPT];
 	size_t readers;
-	struct list files;         /* struct file_use: being written, not yet in a message */
 };
 
 enum request_kind { REQUEST_ACCEPT, REQUEST_REPORT, REQUEST_MARK };
+
+struct file_use;
 
 struct spool_request {
 	struct parcel parcel;
@@ -74,9 +106,11 @@ struct spool_request {
 	atomic_bool cancelled;
 	enum request_kind kind;
 	struct message *message;
+	struct file_use *file; /* of message; NULL: inline */
 	struct report *report;
 	char name[40];
 	uint64_t value;
+	bool applied; /* in the transaction that is open now */
 	enum err result;
 };
 
@@ -87,11 +121,12 @@ struct batch {
 	uint64_t last_id;
 	uint32_t next_dest;
 	int64_t bytes;             /* change of the account */
+	uint64_t work;             /* octets written and freed: bounds the transaction */
 	struct message **accepted; /* references; told after the commit */
 	size_t accepted_n, accepted_cap;
-	uint64_t *unlink;          /* files whose message is gone */
+	uint64_t *unlink; /* files whose message is gone */
 	size_t unlink_n, unlink_cap;
-	struct buf record;         /* scratch */
+	struct buf record; /* scratch */
 };
 
 /* ---- id.c */
@@ -102,45 +137,74 @@ enum err db_err(int rc);
 enum err db_open(struct spool *s, struct buf *why);
 void db_close(struct spool *s);
 enum err db_get(MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span *value);
-enum err db_put(MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span value, unsigned flags);
-enum err db_del(MDB_txn *t, MDB_dbi d, const void *key, size_t n); /* OK if it was not there */
-enum err db_get_u64(MDB_txn *t, struct spool *s, const char *name, uint64_t *v); /* 0 if absent */
-enum err db_put_u64(MDB_txn *t, struct spool *s, const char *name, uint64_t v);
+enum err db_put(
+    MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span value, unsigned flags);
+enum err
+db_del(MDB_txn *t, MDB_dbi d, const void *key, size_t n); /* OK if it was not there */
+enum err db_get_u64(
+    MDB_txn *t, const struct spool *s, const char *name, uint64_t *v); /* 0 if absent */
+enum err db_put_u64(MDB_txn *t, const struct spool *s, const char *name, uint64_t v);
+/* The number of a destination; ERR_NOT_FOUND if it has none yet. */
+enum err
+db_get_dest(MDB_txn *t, const struct spool *s, struct span key, uint32_t *number);
 /* Set the cursor on the first key >= key that begins with its first `prefix` bytes. */
-enum err db_seek(MDB_cursor *c, const void *key, size_t n, size_t prefix, MDB_val *k, MDB_val *v);
+enum err
+db_seek(MDB_cursor *c, const void *key, size_t n, size_t prefix, MDB_val *k, MDB_val *v);
 enum err db_next(MDB_cursor *c, const void *key, size_t prefix, MDB_val *k, MDB_val *v);
 
-/* ---- apply.c: what a request does inside the transaction */
+/* ---- apply.c: what a request does inside the transaction.  ERR_NOT_FOUND and ERR_RANGE
+ * are the request's own: it has written nothing.  Any other error spoils the transaction.
+ */
 enum err apply_request(struct batch *b, struct spool_request *q);
+enum err accept_message(struct batch *b, struct message *m);
+enum err intern_dest(struct batch *b, struct span key, uint32_t *number);
+enum err put_message(struct batch *b, const struct message *m,
+    const struct message_extra *x, unsigned flags);
+enum err put_rcpt(struct batch *b, uint64_t id, uint32_t dest, const struct recipient *r,
+    unsigned flags);
+enum err
+put_sched(struct batch *b, uint32_t dest, uint64_t id, const struct recipient *r);
+bool message_storable(const struct message *m);
+struct wall sane_due(struct wall due); /* as it fits into a key */
+uint64_t account_of(uint64_t size, uint64_t rcpts);
 void batch_begin(struct batch *b, struct spool *s);
 void batch_clear(struct batch *b); /* after an abort: references dropped */
+
+/* ---- outcome.c */
+enum err apply_report(struct batch *b, const struct report *rep);
 
 /* ---- writer.c */
 enum err writer_start(struct spool *s);
 void writer_stop(struct spool *s);
+void fail_for_good(struct spool *s, enum err e);
+
+/* ---- tell.c */
+void tell_batch(struct batch *b, struct spool_request **q, size_t n, enum err e);
+void tell_failure(struct spool *s, enum err e);
+
+/* ---- room.c */
 void look_at_disk(struct spool *s);
+void look_now_and_then(struct spool *s);
+bool give_up_reserve(struct spool *s);
 
-/* ---- body.c */
+/* ---- query.c */
+struct commons *commons_new(struct pool *p, struct world *w);
+struct commons *commons_ref(struct commons *c);
+void commons_unref(struct commons **c);
+void commons_close(struct commons *c); /* returns when no query reads any more */
 
-/*
- * A file that a body has made and that no message holds yet.  The body and the
- * writer both may end its life; who comes last does.
- */
-enum use_state {
-	USE_FREE,  /* the body's: removed with it */
-	USE_TAKEN, /* in a transaction: nobody may remove it */
-	USE_HELD,  /* a committed message holds it */
-};
-struct file_use {
-	struct link link;  /* spool.files, under its mutex */
-	uint64_t number;
-	enum use_state state;
-	bool owner_gone;   /* the body has been freed */
-};
-bool files_take(struct spool *s, uint64_t number); /* false: its body has gone, and the file with it */
-void files_settle(struct spool *s, uint64_t number, bool held);
-void file_name(uint64_t number, char out[24]); /* "ab/0123456789abcdef" under big/ */
-void files_unlink(struct spool *s, const uint64_t *number, size_t n); /* in the pool */
+/* ---- files.c */
+void file_name(uint64_t number, char out[FILE_NAME]);
+struct file_use *file_use_new(struct commons *c); /* a new number */
+struct file_use *
+file_use_find(struct commons *c, uint64_t number); /* one more user, or NULL */
+uint64_t file_use_number(const struct file_use *u);
+void file_use_stored(struct file_use *u); /* a message holds it now */
+/* With its last user a file that was not stored is removed, in the pool (reply: its
+ * done). */
+void file_use_release(struct file_use **u, struct inbox *reply);
+void
+files_unlink(struct commons *c, const uint64_t *number, size_t n, struct inbox *reply);
 enum err files_sweep(struct spool *s, uint64_t *swept);
 
 /* ---- reader.c */
@@ -148,7 +212,5 @@ enum err reader_begin(struct spool_reader *r);
 void reader_end(struct spool_reader *r);
 MDB_txn *reader_txn(struct spool_reader *r);
 struct spool *reader_spool(struct spool_reader *r);
-
-uint64_t account_of(uint64_t size, uint64_t rcpts);
 
 #endif

@@ -89,14 +89,16 @@ read_recipients(struct spool_reader *r, struct message *m)
 	enum err e = db_err(mdb_cursor_open(r->txn, r->spool->dbi[DB_RCPT], &c));
 	if (e != OK)
 		return e;
-	for (e = db_seek(c, key, KEY_ID, KEY_ID, &k, &v); e == OK && m->rcpts < MESSAGE_RCPT_MAX;
+	for (e = db_seek(c, key, KEY_ID, KEY_ID, &k, &v);
+	     e == OK && m->rcpts < MESSAGE_RCPT_MAX;
 	     e = db_next(c, key, KEY_ID, &k, &v)) {
 		struct recipient rcpt = {0};
 		if (k.mv_size != KEY_RCPT)
 			continue;
 		if (record_get_rcpt((struct span){v.mv_data, v.mv_size}, &rcpt) != OK)
 			rcpt.state = RECIPIENT_ASIDE;
-		rcpt.dest = dest_key(r, (uint32_t)key_get((unsigned char *)k.mv_data + 8, 4));
+		rcpt.dest =
+		    dest_key(r, (uint32_t)key_get((unsigned char *)k.mv_data + 8, 4));
 		uint16_t index = (uint16_t)key_get((unsigned char *)k.mv_data + 12, 2);
 		message_add_rcpt(m, &rcpt)->index = index;
 	}
@@ -121,46 +123,51 @@ read_chunks(struct spool_reader *r, struct message *m, unsigned chunks)
 	content_seal(m->content);
 	if (e == ERR_NOT_FOUND)
 		e = ERR_DAMAGED;
-	if (e == OK && (content_size(m->content) != m->size || content_crc(m->content) != m->crc))
+	if (e == OK &&
+	    (content_size(m->content) != m->size || content_crc(m->content) != m->crc))
 		e = ERR_DAMAGED;
 	return e;
 }
 
-/* The file's whole content against its checksum, then as the message's content. */
+/* The whole file against its checksum. */
 static enum err
-open_file(struct spool_reader *r, struct message *m)
+check_file(int fd, const struct message *m)
 {
-	char name[24], chunk[64u << 10];
+	char chunk[64u << 10];
 	uint64_t at = 0;
 	uint32_t crc = 0;
-	file_name(m->file, name);
-	int fd = openat(r->spool->big, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return errno == ENOENT ? ERR_DAMAGED : err_from_errno(errno);
 	for (;;) {
 		ssize_t n = pread(fd, chunk, sizeof(chunk), (off_t)at);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0) {
-			(void)close(fd);
+		if (n < 0)
 			return ERR_IO;
-		}
 		if (n == 0)
-			break;
+			return at == m->size && crc == m->crc ? OK : ERR_DAMAGED;
 		crc = crc32c(crc, chunk, (size_t)n);
 		at += (uint64_t)n;
 	}
-	if (at != m->size || crc != m->crc) {
-		(void)close(fd);
-		return ERR_DAMAGED;
-	}
-	m->content = content_from_file(fd, m->size);
-	return OK;
 }
 
 static enum err
-read_envelope(struct spool_reader *r, struct span value, uint64_t id, struct message **out,
-    unsigned *chunks)
+open_file(struct spool_reader *r, struct message *m)
+{
+	char name[FILE_NAME];
+	file_name(m->file, name);
+	int fd = openat(r->spool->commons->big, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_from_errno(errno);
+	enum err e = check_file(fd, m);
+	if (e == OK)
+		m->content = content_from_file(fd, m->size);
+	else
+		(void)close(fd);
+	return e;
+}
+
+static enum err
+read_envelope(struct spool_reader *r, struct span value, uint64_t id,
+    struct message **out, unsigned *chunks)
 {
 	struct message_extra x = {0};
 	struct message *m = message_new();
@@ -176,13 +183,12 @@ read_envelope(struct spool_reader *r, struct span value, uint64_t id, struct mes
 	return e;
 }
 
-enum err
-spool_read_message(struct spool_reader *r, uint64_t id, bool with_content, struct message **out)
+static enum err
+read_one(struct spool_reader *r, uint64_t id, bool with_content, struct message **out)
 {
 	unsigned char key[KEY_ID];
 	struct span v;
 	unsigned chunks = 0;
-	*out = NULL;
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
@@ -193,56 +199,71 @@ spool_read_message(struct spool_reader *r, uint64_t id, bool with_content, struc
 	if (e == OK && with_content && (*out)->file == 0)
 		e = read_chunks(r, *out, chunks);
 	reader_end(r);
+	return e;
+}
+
+enum err
+spool_read_message(
+    struct spool_reader *r, uint64_t id, bool with_content, struct message **out)
+{
+	*out = NULL;
+	enum err e = read_one(r, id, with_content, out);
 	if (e == OK && with_content && (*out)->file != 0)
 		e = open_file(r, *out);
+	if (e == ERR_NOT_FOUND && *out != NULL) {
+		/* no file: with its message, or without? */
+		message_unref(out);
+		e = read_one(r, id, false, out) == OK ? ERR_DAMAGED : ERR_NOT_FOUND;
+	}
 	if (e != OK)
 		message_unref(out);
 	return e;
 }
 
-enum err
-spool_read_messages(struct spool_reader *r, uint64_t after, struct message **out, size_t max,
-    size_t *n)
+/* One snapshot's worth; *after moves along, also over damaged records (spool_check names
+ * them). */
+static enum err
+read_slice(
+    struct spool_reader *r, uint64_t *after, struct message **out, size_t max, size_t *n)
 {
 	unsigned char key[KEY_ID];
 	MDB_cursor *c;
 	MDB_val k, v;
 	unsigned chunks;
-	*n = 0;
-	if (after == UINT64_MAX)
-		return OK;
-	enum err e = reader_begin(r);
+	key_put(key, *after + 1, 8);
+	enum err e = db_err(mdb_cursor_open(r->txn, r->spool->dbi[DB_MSG], &c));
 	if (e != OK)
 		return e;
-	key_put(key, after + 1, 8);
-	e = db_err(mdb_cursor_open(r->txn, r->spool->dbi[DB_MSG], &c));
-	if (e == OK) {
-		for (e = db_seek(c, key, KEY_ID, 0, &k, &v); e == OK && *n < max;
-		     e = db_next(c, key, 0, &k, &v)) {
-			uint64_t id = key_get(k.mv_data, 8);
-			struct span value = {v.mv_data, v.mv_size};
-			/* a damaged record is passed over here; spool_check names it */
-			*n += read_envelope(r, value, id, &out[*n], &chunks) == OK;
-		}
-		mdb_cursor_close(c);
+	size_t rows = 0;
+	for (e = db_seek(c, key, KEY_ID, 0, &k, &v); e == OK;
+	     e = db_next(c, key, 0, &k, &v)) {
+		if (*n == max || rows++ == SLICE_ROWS)
+			break;
+		*after = key_get(k.mv_data, 8);
+		*n += read_envelope(r, (struct span){v.mv_data, v.mv_size}, *after,
+			  &out[*n], &chunks) == OK;
 	}
-	reader_end(r);
+	mdb_cursor_close(c);
+	return e;
+}
+
+enum err
+spool_read_messages(
+    struct spool_reader *r, uint64_t after, struct message **out, size_t max, size_t *n)
+{
+	enum err e = OK;
+	*n = 0;
+	while (e == OK && *n < max && after < UINT64_MAX) {
+		e = reader_begin(r);
+		if (e != OK)
+			return e;
+		e = read_slice(r, &after, out, max, n);
+		reader_end(r);
+	}
 	return e == ERR_NOT_FOUND ? OK : e;
 }
 
 /* ---- the schedule */
-
-static enum err
-find_dest(struct spool_reader *r, struct span key, uint32_t *number)
-{
-	struct span v;
-	enum err e = db_get(r->txn, r->spool->dbi[DB_DESTNAME], key.p, key.n, &v);
-	if (e == OK && v.n != 4)
-		e = ERR_DAMAGED;
-	if (e == OK)
-		*number = (uint32_t)key_get((const unsigned char *)v.p, 4);
-	return e;
-}
 
 static enum err
 collect_due(struct spool_reader *r, const unsigned char *from, struct due_row after,
@@ -268,16 +289,19 @@ collect_due(struct spool_reader *r, const unsigned char *from, struct due_row af
 }
 
 enum err
-spool_read_due(struct spool_reader *r, struct span dest, struct due_row after, struct wall until,
-    struct due_row *out, size_t max, size_t *n)
+spool_read_due(struct spool_reader *r, struct span dest, struct due_row after,
+    struct wall until, struct due_row *out, size_t max, size_t *n)
 {
 	unsigned char from[KEY_SCHED];
-	struct sched_key k = {.lane = LANE_READY, .due = after.due.ms, .id = after.id};
+	struct sched_key k = {
+	    .lane = LANE_READY, .due = sane_due(after.due).ms, .id = after.id};
 	*n = 0;
+	if (dest.n == 0 || dest.n > DEST_KEY_MAX)
+		return OK;
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
-	e = find_dest(r, dest, &k.dest);
+	e = db_get_dest(r->txn, r->spool, dest, &k.dest);
 	if (e == OK) {
 		sched_key_put(from, &k);
 		e = collect_due(r, from, after, until, out, max, n);
@@ -344,11 +368,44 @@ entries(struct spool_reader *r, enum dbi d)
 	return mdb_stat(r->txn, r->spool->dbi[d], &st) == 0 ? st.ms_entries : 0;
 }
 
+/* LMDB's own table 0 lists what is free, one record per transaction: a count, then the
+ * pages. */
+static uint64_t
+free_pages(struct spool_reader *r)
+{
+	MDB_cursor *c;
+	MDB_val k, v;
+	uint64_t sum = 0;
+	if (mdb_cursor_open(r->txn, 0, &c) != 0)
+		return 0;
+	while (mdb_cursor_get(c, &k, &v, MDB_NEXT) == 0) {
+		size_t n = 0;
+		if (v.mv_size >= sizeof(n))
+			memcpy(&n, v.mv_data, sizeof(n));
+		sum += n;
+	}
+	mdb_cursor_close(c);
+	return sum;
+}
+
+static void
+read_tables(struct spool_reader *r, struct spool_stat *out)
+{
+	MDB_envinfo info;
+	out->messages = entries(r, DB_MSG);
+	out->recipients = entries(r, DB_RCPT);
+	out->waiting_rows = entries(r, DB_SCHED);
+	out->destinations = entries(r, DB_DEST);
+	out->free_pages = free_pages(r);
+	if (mdb_env_info(r->spool->env, &info) == 0 &&
+	    info.me_last_pgno + 1 > out->free_pages)
+		out->used_pages = info.me_last_pgno + 1 - out->free_pages;
+}
+
 enum err
 spool_read_stat(struct spool_reader *r, struct spool_stat *out)
 {
 	struct spool *s = r->spool;
-	MDB_envinfo info;
 	struct stat st;
 	struct statvfs v;
 	int fd;
@@ -356,17 +413,12 @@ spool_read_stat(struct spool_reader *r, struct spool_stat *out)
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
-	out->messages = entries(r, DB_MSG);
-	out->recipients = entries(r, DB_RCPT);
-	out->waiting_rows = entries(r, DB_SCHED);
-	out->destinations = entries(r, DB_DEST);
+	read_tables(r, out);
 	reader_end(r);
-	out->bytes = atomic_load(&s->bytes);
-	out->commits = atomic_load(&s->commits);
-	out->flush_us_total = atomic_load(&s->flush_us);
-	out->requests = atomic_load(&s->requests);
-	if (mdb_env_info(s->env, &info) == 0)
-		out->used_pages = info.me_last_pgno + 1;
+	out->bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
+	out->commits = atomic_load_explicit(&s->commits, memory_order_relaxed);
+	out->flush_us_total = atomic_load_explicit(&s->flush_us, memory_order_relaxed);
+	out->requests = atomic_load_explicit(&s->requests, memory_order_relaxed);
 	if (mdb_env_get_fd(s->env, &fd) == 0 && fstat(fd, &st) == 0)
 		out->file_bytes = (uint64_t)st.st_size;
 	if (fstatvfs(s->dir, &v) == 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/mem.h"
 
 #define HEAD 5 /* version, crc */
 
@@ -116,22 +117,40 @@ record_put_message(struct buf *b, const struct message *m, const struct message_
 	end(b, at);
 }
 
+static void
+get_numbers(struct reader *r, struct message *m, struct message_extra *x)
+{
+	m->flags = (uint32_t)get_n(r, 4);
+	m->warned = get_n(r, 1) != 0;
+	m->arrival.ms = (int64_t)get_n(r, 8);
+	m->size = get_n(r, 8);
+	m->file = get_n(r, 8);
+	m->crc = (uint32_t)get_n(r, 4);
+	x->chunks = (uint16_t)get_n(r, 2);
+	x->rcpts_total = (uint16_t)get_n(r, 2);
+}
+
 enum err
 record_get_message(struct span value, struct message *m, struct message_extra *x)
 {
 	struct reader r = open_record(value);
-	m->flags = (uint32_t)get_n(&r, 4);
-	m->warned = get_n(&r, 1) != 0;
-	m->arrival.ms = (int64_t)get_n(&r, 8);
-	m->size = get_n(&r, 8);
-	m->file = get_n(&r, 8);
-	m->crc = (uint32_t)get_n(&r, 4);
-	x->chunks = (uint16_t)get_n(&r, 2);
-	x->rcpts_total = (uint16_t)get_n(&r, 2);
-	struct span *const field[] = {&m->sender, &m->envid, &m->client, &m->helo, &m->protocol,
-	    &m->listener, &m->account, &m->prefix};
-	for (size_t i = 0; i < sizeof(field) / sizeof(field[0]); i++)
+	get_numbers(&r, m, x);
+	struct span *const field[] = {&m->sender, &m->envid, &m->client, &m->helo,
+	    &m->protocol, &m->listener, &m->account, &m->prefix};
+	for (size_t i = 0; i < COUNT_OF(field); i++)
 		*field[i] = message_keep(m, get_span(&r));
+	return r.bad ? ERR_DAMAGED : OK;
+}
+
+enum err
+record_get_sizes(
+    struct span value, uint64_t *size, uint64_t *file, struct message_extra *x)
+{
+	struct message m = {0};
+	struct reader r = open_record(value);
+	get_numbers(&r, &m, x);
+	*size = m.size;
+	*file = m.file;
 	return r.bad ? ERR_DAMAGED : OK;
 }
 
@@ -201,6 +220,14 @@ key_get(const unsigned char *p, size_t bytes)
 	for (size_t i = 0; i < bytes; i++)
 		v = v << 8 | p[i];
 	return v;
+}
+
+void
+rcpt_key_put(unsigned char p[KEY_RCPT], uint64_t id, uint32_t dest, uint16_t index)
+{
+	key_put(p, id, 8);
+	key_put(p + 8, dest, 4);
+	key_put(p + 12, index, 2);
 }
 
 void

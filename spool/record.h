@@ -23,11 +23,17 @@ struct message_extra {
 	uint16_t rcpts_total; /* as accepted, for the accounting of bytes */
 };
 
-void record_put_message(struct buf *b, const struct message *m, const struct message_extra *x);
+void
+record_put_message(struct buf *b, const struct message *m, const struct message_extra *x);
 /* Fills m's envelope (not id, recipients, content). */
-enum err record_get_message(struct span value, struct message *m, struct message_extra *x);
+enum err
+record_get_message(struct span value, struct message *m, struct message_extra *x);
+/* Only what is needed for accounts and files: size, file, and the extras. */
+enum err record_get_sizes(
+    struct span value, uint64_t *size, uint64_t *file, struct message_extra *x);
 
-/* A recipient without index and dest, which are in its key. Spans of *r point into value. */
+/* A recipient without index and dest, which are in its key. Spans of *r point into value.
+ */
 void record_put_rcpt(struct buf *b, const struct recipient *r);
 enum err record_get_rcpt(struct span value, struct recipient *r);
 
@@ -49,6 +55,7 @@ struct sched_key {
 	uint64_t id;
 };
 void sched_key_put(unsigned char p[KEY_SCHED], const struct sched_key *k);
+void rcpt_key_put(unsigned char p[KEY_RCPT], uint64_t id, uint32_t dest, uint16_t index);
 void sched_key_get(const unsigned char p[KEY_SCHED], struct sched_key *k);
 
 #endif

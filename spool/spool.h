@@ -39,19 +39,21 @@ struct spool_reader;
 struct spool_request;
 
 struct spool_options {
-	const char *path;      /* directory; made (0700) if create is set */
+	const char *path; /* directory; made (0700) if create is set */
 	bool create;
-	bool read_only;        /* for looking at a stopped spool: no writer, no lock taken away */
-	unsigned node;         /* 0..1023, part of every id */
-	uint64_t max_size;     /* quota for content and records; 0: none */
-	uint64_t min_free;     /* refuse new mail when the file system has less; 0: never */
-	uint64_t inline_max;   /* larger content goes to a file; 0: 256 KiB */
+	bool
+	    read_only; /* for looking at a stopped spool: no writer, no lock taken away */
+	unsigned node; /* 0..1023, part of every id */
+	uint64_t max_size;   /* quota for content and records; 0: none */
+	uint64_t min_free;   /* refuse new mail when the file system has less; 0: never */
+	uint64_t inline_max; /* larger content goes to a file; 0: 256 KiB */
 	struct world *world;
 	struct log *log;
-	struct pool *pool;     /* for reads and files; NULL only with read_only */
-	struct loop *loop;     /* not NULL: no thread, write at the end of this loop's turns (talks) */
-	/* Told after each commit, through this inbox: newly waiting messages, notices included.
-	 * Each reference is handed over. May be NULL. */
+	struct pool *pool; /* for reads and files; NULL only with read_only */
+	struct loop *
+	    loop; /* not NULL: no thread, write at the end of this loop's turns (talks) */
+	/* Told after each commit, through this inbox: newly waiting messages, notices
+	 * included. Each reference is handed over. May be NULL. */
 	struct inbox *accepted_inbox;
 	void (*on_accepted)(void *arg, struct message **m, size_t n);
 	/* Told once if the spool can no longer be written (same inbox). */
@@ -84,12 +86,13 @@ struct spool_body_result {
 	uint32_t crc;
 };
 
-struct spool_body *spool_body_new(struct spool *s, struct loop *l, struct content_budget *budget,
-    void (*on_room)(void *arg), void *arg);
+struct spool_body *spool_body_new(struct spool *s, struct loop *l,
+    struct content_budget *budget, void (*on_room)(void *arg), void *arg);
 void spool_body_add(struct spool_body *b, struct span bytes);
 bool spool_body_busy(const struct spool_body *b);
 uint64_t spool_body_size(const struct spool_body *b);
-/* No more bytes. done comes once, later: OK and the result, or why it could not be written. */
+/* No more bytes. done comes once, later: OK and the result, or why it could not be
+ * written. */
 void spool_body_finish(struct spool_body *b,
     void (*done)(void *arg, enum err e, const struct spool_body_result *r), void *arg);
 /* Give up, or let go after done: what was not accepted is removed. */
@@ -103,10 +106,11 @@ typedef void spool_done_fn(void *arg, enum err e);
  * Store m and its recipients, due at rcpt[i].due (0: now).  Takes a reference.
  * m->id is set before done; the 13 characters at prefix + id_at are written.
  */
-struct spool_request *spool_accept_start(struct spool *s, struct message *m, struct inbox *reply,
-    spool_done_fn *done, void *arg);
+struct spool_request *spool_accept_start(struct spool *s, struct message *m,
+    struct inbox *reply, spool_done_fn *done, void *arg);
 
-/* Not told any more; if the writer has not taken the request yet, it is dropped. *q may be NULL. */
+/* Not told any more; if the writer has not taken the request yet, it is dropped. *q may
+ * be NULL. */
 void spool_cancel(struct spool_request **q);
 
 enum outcome_kind {
@@ -120,12 +124,12 @@ enum outcome_kind {
 };
 
 struct outcome {
-	uint16_t index;      /* of the recipient */
+	uint16_t index; /* of the recipient */
 	enum outcome_kind kind;
-	bool attempted;      /* count an attempt, set first_try and last_try, reply and host */
-	struct wall due;     /* WAIT, MOVED */
+	bool attempted; /* count an attempt, set first_try and last_try, reply and host */
+	struct wall due; /* WAIT, MOVED */
 	struct span reply, host;
-	struct span dest;    /* MOVED: the new key */
+	struct span dest; /* MOVED: the new key */
 };
 
 /* What became of some recipients of one message at one destination: one transaction. */
@@ -133,17 +137,18 @@ struct report {
 	uint64_t id;
 	struct span dest;
 	struct wall when;
-	bool warned;              /* set the message's warned mark */
-	struct outcome *outcome;  /* report_add() */
+	bool warned;             /* set the message's warned mark */
+	struct outcome *outcome; /* report_add() */
 	size_t outcomes;
-	struct message *notice[2]; /* stored in the same transaction if any outcome applied; may be NULL */
+	struct message *notice[2];    /* stored in the same transaction if any outcome
+					 applied; may be NULL */
 	struct report_memory *memory; /* private */
-	size_t cap;               /* private */
+	size_t cap;                   /* private */
 };
 
 struct report *report_new(uint64_t id, struct span dest, struct wall when);
 void report_add(struct report *r, const struct outcome *o); /* spans are copied */
-void report_free(struct report **r); /* notices too */
+void report_free(struct report **r);                        /* notices too */
 
 /*
  * Apply a report (takes it).  Recipients that are gone meanwhile are skipped;
@@ -151,8 +156,8 @@ void report_free(struct report **r); /* notices too */
  * the last recipient is finished the message and its content go in the same
  * transaction.
  */
-struct spool_request *spool_report_start(struct spool *s, struct report *r, struct inbox *reply,
-    spool_done_fn *done, void *arg);
+struct spool_request *spool_report_start(struct spool *s, struct report *r,
+    struct inbox *reply, spool_done_fn *done, void *arg);
 
 /* A named number that outlives the process (sweep positions). */
 struct spool_request *spool_mark_start(struct spool *s, const char *name, uint64_t value,
@@ -166,7 +171,8 @@ struct spool_request *spool_mark_start(struct spool *s, const char *name, uint64
  * then given to drop(arg) on that loop when it is over (may be NULL).
  */
 struct spool_query;
-struct spool_query *spool_query_start(struct spool *s, void (*run)(struct spool_reader *, void *arg),
+struct spool_query *
+spool_query_start(struct spool *s, void (*run)(struct spool_reader *, void *arg),
     void (*done)(void *arg), void (*drop)(void *arg), void *arg, struct inbox *reply);
 void spool_cancel_query(struct spool_query **q);
 
@@ -174,15 +180,17 @@ void spool_cancel_query(struct spool_query **q);
 struct spool_reader *spool_reader_new(struct spool *s);
 void spool_reader_free(struct spool_reader **r);
 
-/* One message with its unfinished recipients; with its content if asked (checked: ERR_DAMAGED). */
-enum err spool_read_message(struct spool_reader *r, uint64_t id, bool with_content,
-    struct message **out);
+/* One message with its unfinished recipients; with its content if asked (checked:
+ * ERR_DAMAGED). */
+enum err spool_read_message(
+    struct spool_reader *r, uint64_t id, bool with_content, struct message **out);
 
 /* Up to max messages with id > after, by id, without content; *n may be 0 at the end. */
-enum err spool_read_messages(struct spool_reader *r, uint64_t after, struct message **out,
-    size_t max, size_t *n);
+enum err spool_read_messages(
+    struct spool_reader *r, uint64_t after, struct message **out, size_t max, size_t *n);
 
-/* What waits for one destination: rows by (due, id), strictly after the cursor, due <= until. */
+/* What waits for one destination: rows by (due, id), strictly after the cursor, due <=
+ * until. */
 struct due_row {
 	struct wall due;
 	uint64_t id;
@@ -190,11 +198,12 @@ struct due_row {
 enum err spool_read_due(struct spool_reader *r, struct span dest, struct due_row after,
     struct wall until, struct due_row *out, size_t max, size_t *n);
 
-/* All destinations with waiting mail, by internal order: start with *cursor = 0; false at the end. */
+/* All destinations with waiting mail, by internal order: start with *cursor = 0; false at
+ * the end. */
 struct dest_row {
 	uint32_t number;
 	char key[300];
-	struct wall head;   /* earliest due */
+	struct wall head; /* earliest due */
 };
 enum err spool_read_dest(struct spool_reader *r, uint32_t *cursor, struct dest_row *out);
 
@@ -202,8 +211,8 @@ uint64_t spool_read_mark(struct spool_reader *r, const char *name); /* 0 if neve
 
 struct spool_stat {
 	uint64_t messages, recipients, waiting_rows, destinations;
-	uint64_t bytes;          /* content and records, as the quota counts */
-	uint64_t file_bytes;     /* of data.mdb */
+	uint64_t bytes;      /* content and records, as the quota counts */
+	uint64_t file_bytes; /* of data.mdb */
 	uint64_t free_pages, used_pages;
 	uint64_t commits, flush_us_total, requests; /* since start */
 	uint64_t disk_free;
@@ -214,7 +223,7 @@ enum err spool_read_stat(struct spool_reader *r, struct spool_stat *out);
  * Check every invariant of STATES.md and every checksum; told(arg, sentence) for
  * each violation.  Returns OK with *found = how many.
  */
-enum err spool_check(struct spool_reader *r, void (*told)(void *arg, const char *sentence),
-    void *arg, uint64_t *found);
+enum err spool_check(struct spool_reader *r,
+    void (*told)(void *arg, const char *sentence), void *arg, uint64_t *found);
 
 #endif

@@ -5,18 +5,16 @@
  *
  *	take -> begin -> apply each -> commit (the instant) -> tell
  *
- * A full disk aborts the batch: what adds mail is refused, what finishes mail
- * is tried again alone, with the reserve file given up to make room.
+ * A full disk aborts the batch, and less of it is tried again: first without
+ * new mail, then with the reserve given up, then without notices.  Any other
+ * error is final (fail_for_good): what a failed flush has left on the disk
+ * nobody knows, so nothing is written behind it.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/statvfs.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/fault.h"
@@ -25,204 +23,43 @@
 
 #define BATCH_REQUESTS 2000
 #define BATCH_BYTES (16u << 20)
-#define LOOK_MS SECOND_MS /* at the free space of the disk */
-
-/* ---- room */
-
-static void
-set_full(struct spool *s, bool full, const char *what)
-{
-	bool was = atomic_exchange_explicit(&s->full, full, memory_order_relaxed);
-	if (was == full)
-		return;
-	LOG(s->log, full ? EV_SPOOL_FULL : EV_SPOOL_ROOM, F_STR("what", what),
-	    F_INT("bytes", atomic_load(&s->bytes)), F_INT("disk_free", atomic_load(&s->disk_free)));
-}
+#define IDLE_MS 1000 /* then the free space of the disk is looked at */
 
 void
-look_at_disk(struct spool *s)
-{
-	struct statvfs v;
-	s->looked = world_now(s->world);
-	if (fstatvfs(s->dir, &v) == 0)
-		atomic_store_explicit(
-		    &s->disk_free, (uint64_t)v.f_bavail * v.f_frsize, memory_order_relaxed);
-	uint64_t bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
-	uint64_t left = atomic_load_explicit(&s->disk_free, memory_order_relaxed);
-	if (s->max_size > 0 && bytes >= s->max_size)
-		set_full(s, true, "the spool has reached max-size");
-	else if (left < s->min_free)
-		set_full(s, true, "the disk has less than min-free");
-	else
-		set_full(s, false, "there is room");
-}
-
-enum err
-spool_admit(const struct spool *s, uint64_t size)
-{
-	uint64_t bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
-	uint64_t left = atomic_load_explicit(&s->disk_free, memory_order_relaxed);
-	if (atomic_load_explicit(&s->failed, memory_order_relaxed))
-		return ERR_IO;
-	if (s->max_size > 0 && (bytes >= s->max_size || size > s->max_size - bytes))
-		return ERR_FULL;
-	if (left < s->min_free || size > left - s->min_free)
-		return ERR_DISK_FULL;
-	return OK;
-}
-
-/* A file that is given up when the disk is full, so that mail can still be finished. */
-static void
-make_reserve(struct spool *s)
-{
-	if (s->reserve || atomic_load(&s->disk_free) < s->min_free + 2 * (uint64_t)RESERVE_BYTES)
-		return;
-	int fd = openat(s->dir, "reserve", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return;
-	s->reserve = posix_fallocate(fd, 0, RESERVE_BYTES) == 0;
-	(void)close(fd);
-}
-
-static bool
-give_up_reserve(struct spool *s)
-{
-	if (!s->reserve)
-		return false;
-	s->reserve = false;
-	return unlinkat(s->dir, "reserve", 0) == 0;
-}
-
-/* ---- telling */
-
-static void
-request_free(struct spool_request *q)
-{
-	message_unref(&q->message);
-	report_free(&q->report);
-	mem_free(&q);
-}
-
-static void
-open_request(struct parcel *p)
-{
-	struct spool_request *q = CONTAINER_OF(p, struct spool_request, parcel);
-	spool_done_fn *done = q->done;
-	void *arg = q->arg;
-	enum err result = q->result;
-	bool tell = done != NULL && !atomic_load_explicit(&q->cancelled, memory_order_relaxed);
-	request_free(q);
-	if (tell)
-		done(arg, result);
-}
-
-/* One chain, and so one wake-up, per inbox. */
-struct posts {
-	struct inbox *to[64];
-	struct parcel_chain chain[64];
-	size_t n;
-};
-
-static void
-post(struct posts *p, struct inbox *to, struct parcel *parcel)
-{
-	size_t i = 0;
-	while (i < p->n && p->to[i] != to)
-		i++;
-	if (i == COUNT_OF(p->to)) {
-		inbox_post(to, parcel);
-		return;
-	}
-	if (i == p->n) {
-		p->to[p->n] = to;
-		p->chain[p->n++] = (struct parcel_chain){0};
-	}
-	parcel_chain_add(&p->chain[i], parcel);
-}
-
-static void
-post_all(struct posts *p)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		if (FAULT("spool.tell"))
-			continue; /* never happens: the fault is to die here */
-		inbox_post_chain(p->to[i], parcel_chain_take(&p->chain[i]));
-	}
-}
-
-struct accepted_parcel {
-	struct parcel parcel;
-	struct spool *spool;
-	struct message **m;
-	size_t n;
-};
-
-static void
-open_accepted(struct parcel *p)
-{
-	struct accepted_parcel *a = CONTAINER_OF(p, struct accepted_parcel, parcel);
-	a->spool->on_accepted(a->spool->arg, a->m, a->n);
-	mem_free(&a->m);
-	mem_free(&a);
-}
-
-static void
-tell_accepted(struct batch *b, struct posts *posts)
-{
-	struct spool *s = b->spool;
-	if (b->accepted_n == 0 || s->accepted_inbox == NULL)
-		return;
-	struct accepted_parcel *a = NEW(struct accepted_parcel);
-	a->parcel.open = open_accepted;
-	a->spool = s;
-	a->m = b->accepted;
-	a->n = b->accepted_n;
-	b->accepted = NULL;
-	b->accepted_n = 0;
-	post(posts, s->accepted_inbox, &a->parcel);
-}
-
-struct failure_parcel {
-	struct parcel parcel;
-	struct spool *spool;
-	enum err err;
-};
-
-static void
-open_failure(struct parcel *p)
-{
-	struct failure_parcel *f = CONTAINER_OF(p, struct failure_parcel, parcel);
-	f->spool->on_failure(f->spool->arg, f->err);
-	mem_free(&f);
-}
-
-static void
 fail_for_good(struct spool *s, enum err e)
 {
 	if (atomic_exchange(&s->failed, true))
 		return;
-	LOG(s->log, EV_SPOOL_FAILED, F_STR("error", err_text(e)), F_STR("spool", s->path));
-	if (s->on_failure == NULL || s->accepted_inbox == NULL)
-		return;
-	struct failure_parcel *f = NEW(struct failure_parcel);
-	*f = (struct failure_parcel){.parcel.open = open_failure, .spool = s, .err = e};
-	inbox_post(s->accepted_inbox, &f->parcel);
+	LOG(s->log, EV_SPOOL_FAILED, F_STR("error", err_text(e)),
+	    F_STR("spool", s->path));
+	tell_failure(s, e);
 }
 
 /* ---- one transaction */
 
-static enum err
-apply_all(struct batch *b, struct spool_request **q, size_t n)
+static bool
+is_own_error(enum err e)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (q[i]->result != OK || atomic_load_explicit(&q[i]->cancelled, memory_order_relaxed))
+	return e == ERR_NOT_FOUND || e == ERR_RANGE;
+}
+
+/* Apply until the transaction is large enough; *n becomes how many were looked at. */
+static enum err
+apply_all(struct batch *b, struct spool_request **q, size_t *n)
+{
+	size_t i = 0;
+	for (; i < *n && b->work < BATCH_BYTES; i++) {
+		if (q[i]->result != OK ||
+		    atomic_load_explicit(&q[i]->cancelled, memory_order_relaxed))
 			continue;
 		enum err e = apply_request(b, q[i]);
-		if (e == ERR_NOT_FOUND)
+		q[i]->applied = e == OK;
+		if (is_own_error(e))
 			q[i]->result = e;
 		else if (e != OK)
 			return e;
 	}
+	*n = i;
 	return OK;
 }
 
@@ -230,7 +67,7 @@ static enum err
 put_account(struct batch *b)
 {
 	struct spool *s = b->spool;
-	uint64_t bytes = (uint64_t)((int64_t)atomic_load(&s->bytes) + b->bytes);
+	uint64_t bytes = atomic_load(&s->bytes) + (uint64_t)b->bytes;
 	enum err e = db_put_u64(b->txn, s, "id", b->last_id);
 	if (e == OK)
 		e = db_put_u64(b->txn, s, "bytes", bytes);
@@ -239,41 +76,42 @@ put_account(struct batch *b)
 	return e;
 }
 
-static int64_t
+static uint64_t
 microseconds(void)
 {
 	struct timespec t;
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static enum err
 commit(struct batch *b)
 {
 	struct spool *s = b->spool;
-	if (FAULT("spool.commit.full")) {
+	enum err e = FAULT("spool.commit.full") ? ERR_DISK_FULL : OK;
+	if (FAULT("spool.commit.io"))
+		e = ERR_IO;
+	if (e != OK) {
 		mdb_txn_abort(b->txn);
-		return ERR_DISK_FULL;
+		return e;
 	}
-	if (FAULT("spool.commit.io")) {
-		mdb_txn_abort(b->txn);
-		return ERR_IO;
-	}
-	int64_t began = microseconds(); /* a figure for people, nothing is decided by it */
-	enum err e = db_err(mdb_txn_commit(b->txn));
+	uint64_t began =
+	    microseconds(); /* a figure for people, nothing is decided by it */
+	e = db_err(mdb_txn_commit(b->txn));
 	if (e != OK)
 		return e;
-	atomic_fetch_add_explicit(&s->flush_us, (uint64_t)(microseconds() - began), memory_order_relaxed);
+	(void)FAULT("spool.committed");
+	atomic_fetch_add_explicit(
+	    &s->flush_us, microseconds() - began, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->commits, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->bytes, (uint64_t)b->bytes, memory_order_relaxed);
 	s->last_id = b->last_id;
 	s->next_dest = b->next_dest;
-	atomic_fetch_add_explicit(&s->bytes, (uint64_t)b->bytes, memory_order_relaxed);
-	(void)FAULT("spool.committed");
 	return OK;
 }
 
 static enum err
-transaction(struct batch *b, struct spool *s, struct spool_request **q, size_t n)
+transaction(struct batch *b, struct spool *s, struct spool_request **q, size_t *n)
 {
 	batch_begin(b, s);
 	(void)FAULT("spool.begin");
@@ -284,72 +122,74 @@ transaction(struct batch *b, struct spool *s, struct spool_request **q, size_t n
 	if (e == OK)
 		e = put_account(b);
 	(void)FAULT("spool.applied");
-	if (e != OK) {
-		mdb_txn_abort(b->txn);
-		return e;
-	}
-	return commit(b);
+	if (e == OK)
+		return commit(b);
+	mdb_txn_abort(b->txn);
+	return e;
 }
 
+/* ---- when the disk is full */
+
 static bool
-adds_mail(const struct spool_request *q)
+is_new_mail(const struct spool_request *q)
 {
 	return q->kind == REQUEST_ACCEPT;
 }
 
 static bool
-refuse_adding(struct spool_request **q, size_t n, enum err e)
+has_notice(const struct spool_request *q)
 {
-	bool some = false, left = false;
-	for (size_t i = 0; i < n; i++) {
-		if (adds_mail(q[i]) && q[i]->result == OK) {
-			q[i]->result = e;
-			some = true;
-		}
-		left = left || q[i]->result == OK;
-	}
-	return some && left;
+	return q->kind == REQUEST_REPORT &&
+	       (q->report->notice[0] != NULL || q->report->notice[1] != NULL);
 }
 
-/* After a full disk: without new mail; then with the reserve given up; then not at all. */
-static enum err
-transaction_when_full(struct batch *b, struct spool *s, struct spool_request **q, size_t n)
+/* Refuse some; true if others are left to be tried. */
+static bool
+refuse(struct spool_request **q, size_t n, bool (*these)(const struct spool_request *))
 {
+	size_t left = 0;
+	for (size_t i = 0; i < n; i++) {
+		q[i]->applied = false;
+		if (is_own_error(q[i]->result))
+			q[i]->result = OK; /* decided anew */
+		if (q[i]->result == OK && these(q[i]))
+			q[i]->result = ERR_DISK_FULL;
+		left += q[i]->result == OK;
+	}
+	return left > 0;
+}
+
+static bool
+none(const struct spool_request *q)
+{
+	(void)q;
+	return false;
+}
+
+/* OK if something was committed or nothing is left; requests that were refused know it.
+ */
+static enum err
+transaction_when_full(
+    struct batch *b, struct spool *s, struct spool_request **q, size_t *n)
+{
+	static const struct {
+		bool (*refuse)(const struct spool_request *);
+		bool reserve;
+	} step[] = {{is_new_mail, false}, {none, true}, {has_notice, false}};
 	enum err e = ERR_DISK_FULL;
-	(void)refuse_adding(q, n, e);
-	for (int i = 0; i < 2 && e == ERR_DISK_FULL; i++) {
-		for (size_t k = 0; k < n; k++)
-			if (q[k]->result == ERR_NOT_FOUND)
-				q[k]->result = OK; /* decided anew */
+	for (size_t i = 0; i < COUNT_OF(step) && e == ERR_DISK_FULL; i++) {
+		if (!refuse(q, *n, step[i].refuse))
+			return ERR_DISK_FULL;
+		if (step[i].reserve && !give_up_reserve(s))
+			continue;
 		batch_clear(b);
 		e = transaction(b, s, q, n);
-		if (e == ERR_DISK_FULL && i == 0 && !give_up_reserve(s))
-			break;
 	}
 	return e;
 }
 
-static void
-finish_batch(struct batch *b, struct spool *s, struct spool_request **q, size_t n, enum err e)
-{
-	struct posts posts = {.n = 0};
-	for (size_t i = 0; i < n; i++) {
-		if (e != OK && q[i]->result == OK)
-			q[i]->result = e;
-		bool skipped = atomic_load_explicit(&q[i]->cancelled, memory_order_relaxed);
-		if (q[i]->kind == REQUEST_ACCEPT && q[i]->message->file != 0 && !skipped)
-			files_settle(s, q[i]->message->file, q[i]->result == OK);
-		q[i]->parcel.open = open_request;
-		post(&posts, q[i]->reply, &q[i]->parcel);
-	}
-	if (e == OK)
-		tell_accepted(b, &posts);
-	post_all(&posts);
-	if (e == OK && b->unlink_n > 0)
-		files_unlink(s, b->unlink, b->unlink_n);
-}
-
-static void
+/* Returns how many of them are done with. */
+static size_t
 run_batch(struct spool *s, struct spool_request **q, size_t n)
 {
 	struct batch b;
@@ -357,25 +197,19 @@ run_batch(struct spool *s, struct spool_request **q, size_t n)
 	if (atomic_load_explicit(&s->failed, memory_order_relaxed)) {
 		batch_begin(&b, s);
 	} else {
-		e = transaction(&b, s, q, n);
-		if (e == ERR_DISK_FULL)
-			e = transaction_when_full(&b, s, q, n);
-		if (e == ERR_DISK_FULL)
+		e = transaction(&b, s, q, &n);
+		if (e == ERR_DISK_FULL) {
+			e = transaction_when_full(&b, s, q, &n);
 			look_at_disk(s);
-		else if (e != OK)
+		}
+		if (e != OK && e != ERR_DISK_FULL)
 			fail_for_good(s, e);
 	}
 	atomic_fetch_add_explicit(&s->requests, n, memory_order_relaxed);
-	finish_batch(&b, s, q, n, e);
+	tell_batch(&b, q, n, e);
+	if (e == OK && b.unlink_n > 0)
+		files_unlink(s->commons, b.unlink, b.unlink_n, s->accepted_inbox);
 	batch_clear(&b);
-}
-
-static size_t
-weight(const struct spool_request *q)
-{
-	size_t n = 1024;
-	if (q->kind == REQUEST_ACCEPT && q->message->file == 0)
-		n += (size_t)q->message->size;
 	return n;
 }
 
@@ -383,26 +217,64 @@ static void
 run_chain(struct spool *s, struct parcel *p)
 {
 	struct spool_request *q[BATCH_REQUESTS];
-	while (p != NULL) {
-		size_t n = 0, bytes = 0;
-		while (p != NULL && n < BATCH_REQUESTS && bytes < BATCH_BYTES) {
-			q[n] = CONTAINER_OF(p, struct spool_request, parcel);
-			p = p->next;
-			bytes += weight(q[n++]);
-		}
-		run_batch(s, q, n);
+	size_t n = 0;
+	while (p != NULL || n > 0) {
+		for (; p != NULL && n < BATCH_REQUESTS; p = p->next)
+			q[n++] = CONTAINER_OF(p, struct spool_request, parcel);
+		size_t done = run_batch(s, q, n);
+		n -= done;
+		for (size_t i = 0; i < n; i++)
+			q[i] = q[i + done];
 	}
 }
 
 /* ---- the thread */
 
 static void
-look_now_and_then(struct spool *s)
+block_signals(void)
 {
-	if (instant_since(world_now(s->world), s->looked) < LOOK_MS)
-		return;
-	look_at_disk(s);
-	make_reserve(s);
+	static const int ours[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+	sigset_t set;
+	(void)sigfillset(&set);
+	for (size_t i = 0; i < COUNT_OF(ours); i++)
+		(void)sigdelset(&set, ours[i]);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/*
+ * While requests come fast, a moment's patience lets more of them share the
+ * flush: fewer flushes, and more mail in all.  A lone client never waits,
+ * because his batches are small (FEW), nor does a batch that is large already.
+ */
+#define LINGER_NS 1000000
+#define FEW 6
+#define ENOUGH 64
+
+static size_t
+chain_length(const struct parcel *p)
+{
+	size_t n = 0;
+	for (; p != NULL; p = p->next)
+		n++;
+	return n;
+}
+
+static struct parcel *
+linger(struct spool *s, struct parcel *chain, size_t *last)
+{
+	size_t n = chain_length(chain);
+	if (n > 0 && n < ENOUGH && *last >= FEW) {
+		const struct timespec wait = {.tv_nsec = LINGER_NS};
+		(void)nanosleep(&wait, NULL);
+		struct parcel *more = inbox_take(s->in), *tail = chain;
+		n += chain_length(more);
+		while (tail->next != NULL)
+			tail = tail->next;
+		tail->next = more;
+	}
+	if (n > 0)
+		*last = n;
+	return chain;
 }
 
 static void *
@@ -411,11 +283,13 @@ writer_main(void *arg)
 	struct spool *s = arg;
 	struct pollfd p = {.fd = inbox_fd(s->in), .events = POLLIN};
 	(void)prctl(PR_SET_NAME, "relayd-spool", 0, 0, 0);
+	block_signals();
+	size_t last = 0;
 	for (;;) {
-		(void)poll(&p, 1, (int)LOOK_MS);
+		(void)poll(&p, 1, atomic_load(&s->stop) ? 0 : IDLE_MS);
 		bool stop = atomic_load(&s->stop);
 		struct parcel *chain = inbox_take(s->in);
-		run_chain(s, chain);
+		run_chain(s, stop ? chain : linger(s, chain, &last));
 		look_now_and_then(s);
 		if (stop && chain == NULL)
 			return NULL;
@@ -434,9 +308,10 @@ enum err
 writer_start(struct spool *s)
 {
 	look_at_disk(s);
-	make_reserve(s);
+	s->looked.ms -= IDLE_MS;
 	if (s->loop != NULL) {
 		later_init(&s->later, s->loop, on_later, s);
+		look_now_and_then(s);
 		return OK;
 	}
 	s->in = inbox_new();
@@ -449,7 +324,7 @@ writer_start(struct spool *s)
 void
 writer_stop(struct spool *s)
 {
-	if (s->loop != NULL) {
+	if (s->later.loop != NULL) {
 		on_later(s);
 		later_clear(&s->later);
 	}
@@ -489,20 +364,38 @@ start(struct spool *s, struct spool_request *q)
 	return q;
 }
 
+/* What the content itself knows better than its owner. */
+static void
+measure(struct message *m)
+{
+	if (m == NULL || m->content == NULL || !content_in_memory(m->content))
+		return;
+	m->file = 0;
+	m->size = content_size(m->content);
+	m->crc = content_crc(m->content);
+}
+
 struct spool_request *
-spool_accept_start(struct spool *s, struct message *m, struct inbox *reply, spool_done_fn *done,
-    void *arg)
+spool_accept_start(struct spool *s, struct message *m, struct inbox *reply,
+    spool_done_fn *done, void *arg)
 {
 	struct spool_request *q = request_new(REQUEST_ACCEPT, reply, done, arg);
+	measure(m);
 	q->message = message_ref(m);
+	if (m->file != 0) {
+		q->file = file_use_find(s->commons, m->file);
+		q->result = q->file == NULL ? ERR_NOT_FOUND : OK;
+	}
 	return start(s, q);
 }
 
 struct spool_request *
-spool_report_start(struct spool *s, struct report *r, struct inbox *reply, spool_done_fn *done,
-    void *arg)
+spool_report_start(struct spool *s, struct report *r, struct inbox *reply,
+    spool_done_fn *done, void *arg)
 {
 	struct spool_request *q = request_new(REQUEST_REPORT, reply, done, arg);
+	measure(r->notice[0]);
+	measure(r->notice[1]);
 	q->report = r;
 	return start(s, q);
 }

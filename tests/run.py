@@ -12,6 +12,7 @@ added to the file in $RELAYD_COUNTS, if set: that is how `make test` sums up.
 """
 import argparse
 import concurrent.futures
+import glob
 import os
 import re
 import shlex
@@ -37,10 +38,17 @@ def count(text, ok):
     return max(total - bad, 0), bad
 
 
+def words(command):
+    out = []
+    for word in shlex.split(command):
+        out += sorted(glob.glob(word)) if "*" in word else [word]
+    return out
+
+
 def run(command, seconds):
     began = time.monotonic()
     try:
-        done = subprocess.run(shlex.split(command), stdin=subprocess.DEVNULL,
+        done = subprocess.run(words(command), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=seconds, check=False)
         text = done.stdout.decode("utf-8", "replace")

@@ -93,10 +93,12 @@ act_at_dest(struct act *a, const struct message *m, const struct recipient *firs
 	struct entry *e = entry_find(s, m->id, d);
 	if (e != NULL && (e->state == ENTRY_RUNNING || e->state == ENTRY_REPORTING))
 		return;
-	if (e != NULL)
+	bool was_ready = e != NULL;
+	if (was_ready)
 		entry_free(e);
 	e = entry_new(d, m->id, NULL);
 	e->state = ENTRY_REPORTING;
+	e->again = was_ready; /* for those of its recipients that are not concerned */
 	struct change *c =
 	    change_new(s, e, report_new(m->id, first->dest, scheduler_now(s)));
 	for (size_t i = 0; i < m->rcpts; i++) {

@@ -44,6 +44,9 @@ entry_free(struct entry *e)
 	struct dest *d = e->key.dest;
 	if (e->state == ENTRY_READY && link_in_list(&e->link))
 		d->ready_n--;
+	struct wall now = scheduler_now(d->scheduler);
+	if (e->again && d->head.ms > now.ms)
+		d->head = now;
 	list_remove(&e->link);
 	map_remove(&d->scheduler->entries, &e->node);
 	d->entries--;
@@ -156,6 +159,19 @@ fetch_run(struct spool_reader *r, void *arg)
 	f->err = spool_read_due(r, span_str(f->key), (struct due_row){0}, far, f->row, f->max, &f->n);
 }
 
+/*
+ * Recipients of one message may be due at different times: each time is a row.
+ * What has become due since the job began is not part of it.
+ */
+static bool
+is_known(struct dest *d, const struct due_row *row, struct wall due)
+{
+	struct entry *e = entry_find(d->scheduler, row->id, d);
+	if (e != NULL && e->state != ENTRY_READY && due.ms > e->began.ms)
+		e->again = true;
+	return e != NULL;
+}
+
 static void
 take_rows(struct dest *d, const struct fetch *f)
 {
@@ -164,7 +180,7 @@ take_rows(struct dest *d, const struct fetch *f)
 	size_t i = 0;
 	for (; i < f->n; i++) {
 		struct wall due = backoff_sane_due(&s->config->retry, f->row[i].due, now);
-		if (entry_find(s, f->row[i].id, d) != NULL)
+		if (due.ms <= now.ms && is_known(d, &f->row[i], due))
 			continue;
 		if (due.ms > now.ms || d->ready_n >= READY_MAX || s->entries.n >= ENTRIES_MAX) {
 			d->head = due;

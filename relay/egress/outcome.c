@@ -36,6 +36,7 @@ struct reporter {
 	const struct message *m;
 	struct change *change;
 	struct wall now;
+	uint64_t dice; /* one for all: recipients deferred together come back together */
 	struct buf line;
 	char id[SPOOL_ID_LEN + 1];
 };
@@ -95,7 +96,7 @@ wait_or_expire(struct reporter *p, const struct recipient *r, struct outcome *o,
 	o->due = p->dest->state == DEST_DOWN
 	    ? p->dest->retry_at
 	    : wall_after(p->now,
-		  backoff_delay_ms(retry, r->attempts + 1, world_random_u64(p->s->world)));
+		  backoff_delay_ms(retry, r->attempts + 1, p->dice));
 	count(&p->s->counters->deferred);
 	log_outcome(p, EV_DEFERRED, r, v, o->due);
 }
@@ -160,7 +161,8 @@ report_job(struct scheduler *s, struct entry *e, struct job *j)
 	    .entry = e,
 	    .dest = e->key.dest,
 	    .m = j->message,
-	    .now = scheduler_now(s)};
+	    .now = scheduler_now(s),
+	    .dice = world_random_u64(s->world)};
 	buf_init(&p.line, 1024);
 	spool_id_format(j->id, p.id);
 	if (j->maybe_delivered) {

@@ -40,7 +40,7 @@ start_job(struct scheduler *s, struct dest *d)
 	s->load[e->courier]++;
 	struct job *j = job_new(e->key.id, d->key, e->message);
 	j->owner = e;
-	j->now = scheduler_now(s);
+	j->now = e->began = scheduler_now(s);
 	message_unref(&e->message);
 	atomic_fetch_add_explicit(&s->counters->attempts, 1, memory_order_relaxed);
 	courier_post(s->courier[e->courier], j, loop_inbox(s->loop), on_job_ended);

@@ -66,6 +66,8 @@ struct entry {
 	enum entry_state state;
 	struct message *message; /* a reference while the content is kept in memory; or NULL */
 	size_t courier;          /* RUNNING: where */
+	struct wall began;       /* RUNNING: rows due later are not part of the job */
+	bool again;              /* other rows of it are due: look at them when this is over */
 	bool probe;
 };
 

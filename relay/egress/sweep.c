@@ -63,10 +63,12 @@ fail_at_dest(struct scheduler *s, struct fail_all *f, const struct recipient *fi
 		f->busy++;
 		return NULL;
 	}
-	if (e != NULL)
+	bool was_ready = e != NULL;
+	if (was_ready)
 		entry_free(e);
 	e = entry_new(d, f->m->id, NULL);
 	e->state = ENTRY_REPORTING;
+	e->again = was_ready; /* for those of its recipients that are not concerned */
 	struct change *c = change_new(
 	    s, e, report_new(f->m->id, first->dest, scheduler_now(s)));
 	struct buf line;

@@ -44,7 +44,7 @@ def one(case, scratch):
                              "--count", str(case["messages"] * 1)])
         port = int(sink.wait_line(r"listening .*:(\d+)").group(1))
         relay = real.Relay(directory, f'route "up" {{ via = {{"127.0.0.1:{port}"}} }}\n'
-                           'log { level = "warn" }\n')
+                           'log { level = "warn" }\nlimits { messages = 1000000 }\n')
         relay.process = real.Process([os.path.join(real.BUILD, "relayd"), "-c", relay.file])
         real.wait_for("relayd", lambda: os.path.exists(os.path.join(directory, "control.sock")))
         pid = relay.process.child.pid

@@ -671,6 +671,17 @@ cast_play(struct cast *c, struct step *step)
 	mem_free(&actor);
 }
 
+void
+cast_hang_up(struct cast *c)
+{
+	LIST_EACH (&c->actors, k) {
+		struct actor *a = CONTAINER_OF(k, struct actor, link);
+		take_in(a);
+		if (a->eof)
+			close_fd(a);
+	}
+}
+
 struct cast *
 cast_new(struct stage *s)
 {

@@ -18,4 +18,7 @@ struct cast *cast_new(struct stage *s);
 void cast_free(struct cast **c);
 void cast_play(struct cast *c, struct step *step);
 
+/* Who has seen the end of his connection closes his side, too. */
+void cast_hang_up(struct cast *c);
+
 #endif

@@ -24,6 +24,13 @@ ledger_new(void)
 }
 
 void
+ledger_free(struct ledger **l)
+{
+	CHECK(munmap(*l, sizeof(struct ledger)) == 0);
+	*l = NULL;
+}
+
+void
 ledger_reset(struct ledger *l)
 {
 	memset(l, 0, sizeof(*l));

@@ -39,8 +39,9 @@ struct ledger {
 	uint64_t dice;
 	/* where the talk stands */
 	size_t step;
-	bool dying;           /* a death is planned: it is no failure */
-	unsigned long faults; /* passes counted by the process that survived */
+	bool dying;   /* a death is planned: it is no failure */
+	bool failing; /* a call is planned to fail: what the talk expects may not come */
+	unsigned long faults; /* passes counted by the process that came to its end */
 	/* the books */
 	bool marks;     /* give every message its field */
 	unsigned given; /* numbers */
@@ -50,6 +51,7 @@ struct ledger {
 };
 
 struct ledger *ledger_new(void); /* shared with processes that are forked from here on */
+void ledger_free(struct ledger **l);
 void ledger_reset(struct ledger *l);
 
 /* A client saw 250 after its data / a server is about to send it. */

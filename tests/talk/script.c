@@ -18,8 +18,8 @@ static const char default_config[] =
     "hostname = \"relay.test\"\n"
     "spool { path = \"${SPOOL}\"  min-free = \"0\" }\n"
     "networks = {\"127.0.0.0/8\", \"192.0.2.0/24\"}\n"
-    "listener \"smtp\" { bind = {\"203.0.113.25:25\"}  protocol = \"smtp\" }\n"
-    "retry { jitter = \"0%\" }\n";
+    "listener \"smtp\" { bind = {\"203.0.113.25:25\"}  protocol = \"smtp\" }\n";
+static const char default_retry[] = "retry { jitter = \"0%\" }\n";
 static const char default_route[] = "route \"world\" { deliver = \"mx\" }\n";
 
 struct parser {
@@ -41,6 +41,22 @@ wrong(struct parser *p, const char *fmt, ...)
 	vprintf(fmt, ap);
 	va_end(ap);
 	printf("\n");
+}
+
+/* The script frees it. */
+static char *
+own(struct parser *p, char *text)
+{
+	struct script *s = p->script;
+	s->owned = mem_resize(s->owned, s->owneds + 1, sizeof(char *));
+	s->owned[s->owneds++] = text;
+	return text;
+}
+
+static char *
+keep(struct parser *p, struct span text)
+{
+	return own(p, span_dup(text));
 }
 
 static bool
@@ -86,12 +102,12 @@ add_step(struct parser *p, enum step_kind kind)
 }
 
 static void
-take_words(struct step *step, struct span s)
+take_words(struct parser *p, struct step *step, struct span s)
 {
 	struct span w;
 	while ((w = take_word(&s)).n > 0) {
 		step->word = mem_resize(step->word, step->words + 1, sizeof(char *));
-		step->word[step->words++] = span_dup(w);
+		step->word[step->words++] = keep(p, w);
 	}
 }
 
@@ -202,7 +218,7 @@ unescape(struct parser *p, struct span s)
 		}
 	}
 	size_t n = out.n;
-	return (struct span){buf_take(&out), n};
+	return (struct span){own(p, buf_take(&out)), n};
 }
 
 static void
@@ -212,7 +228,7 @@ add_item(struct parser *p, struct part *part, enum item_kind kind, struct span t
 	struct item *i = &part->item[part->items++];
 	*i = (struct item){.kind = kind, .line = p->line};
 	i->text =
-	    kind == ITEM_RAW ? unescape(p, text) : (struct span){span_dup(text), text.n};
+	    kind == ITEM_RAW ? unescape(p, text) : (struct span){keep(p, text), text.n};
 }
 
 /* The items of one line; true at the block's end. */
@@ -272,7 +288,7 @@ read_part_head(struct parser *p, struct part *part, struct span head)
 	else if (w.n == 0)
 		wrong(p, "who? a name stands before the brace");
 	else
-		part->name = span_dup(w);
+		part->name = keep(p, w);
 	if (part->kind != PART_CONTROL)
 		w = take_word(&head);
 	for (; w.n > 0; w = take_word(&head)) {
@@ -283,7 +299,7 @@ read_part_head(struct parser *p, struct part *part, struct span head)
 				wrong(p, "`from` is followed by an address");
 			part->from.port = 40000;
 		} else if (span_eq(w, SPAN("on"))) {
-			part->listener = span_dup(take_word(&head));
+			part->listener = keep(p, take_word(&head));
 		} else {
 			wrong(p, "\"%.*s\" before the brace is not known", SPAN_ARG(w));
 		}
@@ -296,7 +312,7 @@ new_part(struct parser *p, struct step *step, enum part_kind kind, struct span n
 	step->part = mem_resize(step->part, step->parts + 1, sizeof(struct part));
 	struct part *part = &step->part[step->parts++];
 	*part = (struct part){.kind = kind, .line = p->line, .listener = "smtp"};
-	part->name = span_dup(name);
+	part->name = keep(p, name);
 	(void)net_parse_ip(SPAN("192.0.2.10"), &part->from);
 	part->from.port = 40000;
 	return part;
@@ -367,18 +383,18 @@ read_raw(struct parser *p, struct span rest)
 	if (first.n > 0 && first.p[first.n - 1] == '}') {
 		buf_add_span(&text, span_cut(first, 0, first.n - 1));
 		buf_add_char(&text, '\n');
-		return buf_take(&text);
+		return own(p, buf_take(&text));
 	}
 	buf_add_span(&text, first);
 	struct span line;
 	while (next_line(p, &line)) {
 		if (line.n > 0 && line.p[0] == '}')
-			return buf_take(&text);
+			return own(p, buf_take(&text));
 		buf_add_span(&text, line);
 		buf_add_char(&text, '\n');
 	}
 	wrong(p, "the block does not end: a } at the beginning of a line");
-	return buf_take(&text);
+	return own(p, buf_take(&text));
 }
 
 /* A configuration: the whole of it, or `with {`: the default and these lines before its
@@ -393,10 +409,11 @@ read_config(struct parser *p, struct span rest)
 	struct buf all;
 	buf_init(&all, 0);
 	buf_add_str(&all, default_config);
+	if (strstr(text, "jitter") == NULL)
+		buf_add_str(&all, default_retry);
 	buf_add_str(&all, text);
 	buf_add_str(&all, default_route);
-	mem_free(&text);
-	return buf_take(&all);
+	return own(p, buf_take(&all));
 }
 
 /* ---- the zone's addresses, for `server NAME` */
@@ -414,14 +431,14 @@ note_host(struct parser *p, struct span line)
 		return;
 	struct script *s = p->script;
 	s->host = mem_resize(s->host, s->hosts + 1, sizeof(struct host));
-	s->host[s->hosts++] = (struct host){span_dup(name), addr};
+	s->host[s->hosts++] = (struct host){keep(p, name), addr};
 }
 
 static void
 read_dns(struct parser *p, struct span rest)
 {
 	struct span text = span_trim(rest);
-	add_step(p, STEP_DNS)->text = span_dup(text);
+	add_step(p, STEP_DNS)->text = keep(p, text);
 	while (text.n > 0) {
 		size_t n = span_find(text, ';');
 		note_host(p, span_cut(text, 0, n));
@@ -438,7 +455,7 @@ read_talk(struct parser *p, struct span rest)
 	if (rest.n < 2 || rest.p[0] != '"' || rest.p[rest.n - 1] != '"')
 		wrong(p, "talk \"what it shows\"");
 	else
-		p->script->title = span_dup(span_cut(rest, 1, rest.n - 2));
+		p->script->title = keep(p, span_cut(rest, 1, rest.n - 2));
 }
 
 static void
@@ -500,7 +517,7 @@ read_fault(struct parser *p, enum step_kind kind, struct span rest)
 	if (!span_eq(at, SPAN("at")) || name.n == 0 ||
 	    (rest.n > 0 && units_u64(rest, UINT32_MAX, &n) != OK) || n == 0)
 		wrong(p, "die at NAME, or die at NAME N");
-	step->text = span_eq(name, SPAN("any")) ? NULL : span_dup(name);
+	step->text = span_eq(name, SPAN("any")) ? NULL : keep(p, name);
 	step->n = (unsigned long)n;
 }
 
@@ -609,7 +626,7 @@ read_step(struct parser *p, struct span line)
 		if (words[i].read != NULL)
 			words[i].read(p, line);
 		else
-			take_words(add_step(p, words[i].kind), line);
+			take_words(p, add_step(p, words[i].kind), line);
 		return;
 	}
 	for (size_t i = 0; i < COUNT_OF(part_words); i++)
@@ -659,10 +676,38 @@ script_read(const char *path)
 		struct buf all;
 		buf_init(&all, 0);
 		buf_add_str(&all, default_config);
+		buf_add_str(&all, default_retry);
 		buf_add_str(&all, default_route);
-		s->config = buf_take(&all);
+		s->config = own(&p, buf_take(&all));
 	}
-	return p.failed ? NULL : s;
+	if (p.failed)
+		script_free(&s);
+	return s;
+}
+
+static void
+step_clear(struct step *step)
+{
+	for (size_t i = 0; i < step->parts; i++)
+		mem_free(&step->part[i].item);
+	mem_free(&step->part);
+	mem_free(&step->word);
+}
+
+void
+script_free(struct script **sp)
+{
+	struct script *s = *sp;
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < s->steps; i++)
+		step_clear(&s->step[i]);
+	for (size_t i = 0; i < s->owneds; i++)
+		mem_free(&s->owned[i]);
+	mem_free(&s->step);
+	mem_free(&s->host);
+	mem_free(&s->owned);
+	mem_free(sp);
 }
 
 bool

@@ -95,11 +95,13 @@ struct script {
 	size_t steps;
 	struct host *host;
 	size_t hosts;
+	char **owned; /* every text that the others point into */
+	size_t owneds;
 };
 
-/* NULL: it cannot be read or understood; that has been printed. Lives until the process
- * ends. */
+/* NULL: it cannot be read or understood; that has been printed. */
 struct script *script_read(const char *path);
+void script_free(struct script **s);
 
 /* Does NAME, as in `server NAME`, stand for this address? */
 bool script_names(const struct script *s, const char *name, const struct net_addr *a);

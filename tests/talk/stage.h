@@ -61,8 +61,8 @@ void stage_free(struct stage **s);
 
 /* The daemon; a failure to start fails the talk. */
 void stage_start(struct stage *s);
-void stage_stop(struct stage *s); /* drains first */
-void stage_cut(struct stage *s);  /* at the end of a talk: without draining */
+void stage_drain(struct stage *s); /* before stage_stop(), unless it is to be cut off */
+void stage_stop(struct stage *s);
 
 bool stage_turn(struct stage *s);   /* one turn; was anything done? */
 void stage_settle(struct stage *s); /* turns until nothing is ready */

@@ -3,8 +3,9 @@
  * talk - plays talks against the daemon's code in this process.
  *
  *	talk [-v] FILES...          each once
- *	talk [-v] --crash FILES...  each again and again, dying at the first, second, ...
- *	                            pass of any fault, until one run survives
+ *	talk [-v] --crash FILES...  each again and again, dying (then: with a call that
+ *	                            fails) at the first, second, ... pass of any fault,
+ *	                            until one run meets no more of them
  *
  * Each talk is played in a child process, so that it may die.  After a planned
  * death a new child goes on behind the next `restart`; in a crash run it opens
@@ -32,6 +33,14 @@ struct talk {
 	char dir[64];
 	bool verbose;
 };
+
+/* So that a leak is told from a failed talk. */
+const char *__asan_default_options(void);
+const char *
+__asan_default_options(void)
+{
+	return "exitcode=99";
+}
 
 /* ---- steps */
 
@@ -84,18 +93,24 @@ check_spool(struct stage *s, const struct step *step)
 static void
 plan(struct stage *s, const struct step *step)
 {
-	if (s->ledger->marks)
-		return; /* a crash run has plans of its own */
 	s->ledger->dying = step->kind == STEP_DIE;
 	fault_plan(step->kind == STEP_DIE ? FAULT_DIE : FAULT_FAIL, step->text, step->n);
 }
 
 static void
-restart(struct stage *s, const struct step *step)
+stop(struct stage *s, struct cast *c)
+{
+	stage_drain(s);
+	cast_hang_up(c);
+	stage_stop(s);
+}
+
+static void
+restart(struct stage *s, struct cast *c, const struct step *step)
 {
 	if (s->ledger->dying)
 		stage_fail(s, step->line, "the planned death did not come");
-	stage_stop(s);
+	stop(s, c);
 	stage_start(s);
 }
 
@@ -117,9 +132,9 @@ play_step(struct stage *s, struct cast *c, struct step *step)
 	case STEP_NOLOG: stage_no_log(s, step); break;
 	case STEP_SPOOL: check_spool(s, step); break;
 	case STEP_RELOAD: reload(s, step); break;
-	case STEP_STOP: stage_stop(s); break;
+	case STEP_STOP: stop(s, c); break;
 	case STEP_START: stage_start(s); break;
-	case STEP_RESTART: restart(s, step); break;
+	case STEP_RESTART: restart(s, c, step); break;
 	case STEP_DIE:
 	case STEP_FAIL: plan(s, step); break;
 	}
@@ -152,7 +167,7 @@ finish(struct stage *s, struct cast *c)
 	if (s->daemon != NULL) {
 		stage_settle(s);
 		(void)stage_spool(s, s->script->step[s->step - 1].line);
-		stage_cut(s);
+		stage_stop(s);
 	}
 	stage_unexpected(s);
 	stage_free(&s);
@@ -174,6 +189,7 @@ play_talk(struct talk *t, size_t from)
 	if (t->ledger->dying)
 		stage_fail(s, s->script->step[s->step - 1].line,
 		    "the planned death did not come");
+	t->ledger->faults = fault_passes();
 	finish(s, c);
 	return 0;
 }
@@ -197,7 +213,7 @@ recover(struct talk *t)
 	if (!ledger_check(t->ledger, r, &why))
 		stage_fail(s, 0, "later: %.*s", SPAN_ARG(buf_span(&why)));
 	spool_reader_free(&r);
-	stage_cut(s);
+	stage_stop(s);
 	stage_free(&s);
 	buf_clear(&why);
 	return 0;
@@ -206,7 +222,8 @@ recover(struct talk *t)
 struct act {
 	int (*run)(struct talk *t, size_t from);
 	size_t from;
-	unsigned long die; /* in a crash run: at the n-th pass of any fault; 0: not */
+	enum fault_what what; /* in a crash run: at the n-th pass of any fault */
+	unsigned long n;
 };
 
 static int
@@ -225,8 +242,7 @@ in_child(struct talk *t, const struct act *act)
 	CHECK(pid >= 0);
 	if (pid == 0) {
 		(void)alarm(PATIENCE_S);
-		if (act->die > 0)
-			fault_plan(FAULT_DIE, NULL, act->die);
+		fault_plan(act->what, NULL, act->n);
 		int status = act->run(t, act->from);
 		(void)fflush(stdout);
 		exit(status); /* not _exit: leaks are looked for */
@@ -254,8 +270,7 @@ remove_one(const char *path, const struct stat *st, int what, struct FTW *ftw)
 static void
 fresh_dir(struct talk *t)
 {
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	(void)snprintf(t->dir, sizeof(t->dir), "%s/talk.XXXXXX", base);
+	(void)snprintf(t->dir, sizeof(t->dir), "/tmp/talk.XXXXXX");
 	CHECK(mkdtemp(t->dir) != NULL);
 }
 
@@ -298,29 +313,67 @@ run_once(struct talk *t)
 }
 
 static bool
+run_once_in_dir(struct talk *t)
+{
+	fresh_dir(t);
+	bool ok = run_once(t);
+	remove_dir(t);
+	return ok;
+}
+
+/* A talk that plans its own deaths expects them; in a crash run it is played as ever. */
+static bool
+plans_deaths(const struct script *s)
+{
+	for (size_t i = 0; i < s->steps; i++)
+		if (s->step[i].kind == STEP_DIE || s->step[i].kind == STEP_FAIL)
+			return true;
+	return false;
+}
+
+/*
+ * One run that dies, or in which a call fails, at the n-th pass; then the check.
+ * *over: the run came to its end without meeting the n-th pass.
+ */
+static bool
+strike(struct talk *t, enum fault_what what, unsigned long n, bool *over)
+{
+	struct act play = {.run = play_talk, .what = what, .n = n};
+	struct act again = {.run = run_recover};
+	ledger_reset(t->ledger);
+	t->ledger->marks = true;
+	t->ledger->failing = what == FAULT_FAIL;
+	fresh_dir(t);
+	int status = in_child(t, &play);
+	bool failing = t->ledger->failing;
+	t->ledger->failing = false;
+	*over = what == FAULT_DIE ? status != FAULT_EXIT : t->ledger->faults < n;
+	if (status == FAULT_EXIT || (failing && (status == 0 || status == 1)))
+		status = in_child(t, &again);
+	remove_dir(t);
+	if (status != 0)
+		printf("%s: failed when %s at fault pass %lu\n", t->script->path,
+		    what == FAULT_DIE ? "dying" : "a call fails", n);
+	return status == 0;
+}
+
+static bool
 run_crash(struct talk *t)
 {
-	for (unsigned long n = 1;; n++) {
-		struct act play = {.run = play_talk, .die = n},
-			   again = {.run = run_recover};
-		fresh_dir(t);
-		ledger_reset(t->ledger);
-		t->ledger->marks = true;
-		int status = in_child(t, &play);
-		bool died = status == FAULT_EXIT;
-		if (died)
-			status = in_child(t, &again);
-		remove_dir(t);
-		if (status != 0) {
-			printf("%s: failed when dying at fault pass %lu\n",
-			    t->script->path, n);
-			return false;
-		}
-		if (!died) {
-			printf("%s: %lu points\n", t->script->path, n - 1);
-			return true;
+	static const enum fault_what whats[] = {FAULT_DIE, FAULT_FAIL};
+	unsigned long points[COUNT_OF(whats)];
+	if (plans_deaths(t->script))
+		return run_once_in_dir(t);
+	for (size_t i = 0; i < COUNT_OF(whats); i++) {
+		bool over = false;
+		for (unsigned long n = 1; !over; n++) {
+			if (!strike(t, whats[i], n, &over))
+				return false;
+			points[i] = n - 1;
 		}
 	}
+	printf("%s: %lu deaths, %lu failures\n", t->script->path, points[0], points[1]);
+	return true;
 }
 
 static bool
@@ -331,11 +384,9 @@ run_file(const char *path, bool crash, bool verbose)
 	if (t.script == NULL)
 		return false;
 	t.ledger = ledger_new();
-	if (crash)
-		return run_crash(&t);
-	fresh_dir(&t);
-	bool ok = run_once(&t);
-	remove_dir(&t);
+	bool ok = crash ? run_crash(&t) : run_once_in_dir(&t);
+	ledger_free(&t.ledger);
+	script_free(&t.script);
 	return ok;
 }
 
