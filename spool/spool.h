@@ -68,7 +68,8 @@ void spool_close(struct spool **s);
 
 /* ---- room for new mail (any thread, no system call) */
 
-/* OK, ERR_FULL (quota) or ERR_DISK_FULL (free space), for a message of so many octets. */
+/* OK, ERR_FULL (quota) or ERR_DISK_FULL (free space), for a message of so many octets;
+ * ERR_IO once the spool has failed. */
 enum err spool_admit(const struct spool *s, uint64_t size);
 
 /* ---- the content of a message that is arriving */
@@ -95,7 +96,8 @@ uint64_t spool_body_size(const struct spool_body *b);
  * written. */
 void spool_body_finish(struct spool_body *b,
     void (*done)(void *arg, enum err e, const struct spool_body_result *r), void *arg);
-/* Give up, or let go after done: what was not accepted is removed. */
+/* Give up, or let go once the content was given to spool_accept_start(): a file that no message
+ * holds in the end is removed. */
 void spool_body_free(struct spool_body **b);
 
 /* ---- changes */
@@ -105,6 +107,8 @@ typedef void spool_done_fn(void *arg, enum err e);
 /*
  * Store m and its recipients, due at rcpt[i].due (0: now).  Takes a reference.
  * m->id is set before done; the 13 characters at prefix + id_at are written.
+ * ERR_RANGE: it cannot be stored (a destination's key of no octets or over 299,
+ * no recipient, no content, an envelope of megabytes); the spool goes on.
  */
 struct spool_request *spool_accept_start(struct spool *s, struct message *m,
     struct inbox *reply, spool_done_fn *done, void *arg);
@@ -154,7 +158,8 @@ void report_free(struct report **r);                        /* notices too */
  * Apply a report (takes it).  Recipients that are gone meanwhile are skipped;
  * ERR_NOT_FOUND if that was all of them (notices are then not stored).  When
  * the last recipient is finished the message and its content go in the same
- * transaction.
+ * transaction.  A report without outcomes marks the message as warned and
+ * stores its notices, once: ERR_NOT_FOUND if it is marked already.
  */
 struct spool_request *spool_report_start(struct spool *s, struct report *r,
     struct inbox *reply, spool_done_fn *done, void *arg);
