@@ -180,15 +180,20 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/librelay.a
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-# ---- lint
+# ---- lint.  Suppressed, with the reason: cppcheck 2.10 does not parse compound literals in a
+# conditional (internalAstError) nor jansson's loops (unknownMacro); io.c keeps the address of a
+# local flag only while its callback runs; mx.c sorts what it has just filled in.
 ALL_C = $(LIB_SRC) $(PROGRAM_SRC) $(CTL_SRC)
 lint:
 	@tools/need.sh clang-tidy cppcheck mandoc
 	@cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
-		--suppress=missingIncludeSystem --error-exitcode=1 -I. -Irelay -D__x86_64__ $(ALL_C)
-	@printf '%s\n' $(ALL_C) | xargs -P2 -n4 clang-tidy --quiet --warnings-as-errors='*' -- \
+		--suppress=missingIncludeSystem --suppress=internalAstError --suppress=unknownMacro \
+		--suppress=autoVariables:relay/base/io.c --suppress=uninitvar:resolver/mx.c \
+		--error-exitcode=1 -I. -Irelay -D__x86_64__ $(ALL_C)
+	@printf '%s\n' $(ALL_C) | xargs -P2 -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
 		$(CSTD) $(INCLUDES) 2>/dev/null
 	@mandoc -Tlint -W warning tools/*.[0-9]
+	@echo "lint: clean"
 
 PREFIX ?= /usr/local
 install: programs

@@ -17,6 +17,7 @@ struct verdict {
 	uint16_t code;    /* 250, 451, 550; 0: none */
 	uint8_t klass;    /* 2, 4, 5; 0: no enhanced code */
 	uint16_t subject, detail;
+	bool peer;        /* the other side's words; else our own */
 	char text[VERDICT_TEXT]; /* printable ASCII, one line; longer is cut */
 };
 

@@ -51,7 +51,7 @@ plan_from_text(struct span text)
 	uint64_t n = 0;
 	bool good = what != FAULT_NONE && scan_until(&in, ':', &name) &&
 		    scan_u64(&in, UINT32_MAX, &n) && n > 0 && scan_done(&in);
-	CHECK(good && "RELAY_FAULT is die:NAME:N or fail:NAME:N");
+	CHECK(good); /* RELAY_FAULT is die:NAME:N or fail:NAME:N */
 	set_plan(what, name, (unsigned long)n);
 }
 

@@ -123,6 +123,7 @@ reply_verdict(const struct reply *r)
 	for (size_t i = 0; i < n; i++)
 		flat[i] = text.p[i] == '\n' ? ' ' : text.p[i];
 	struct verdict v = verdict_make(r->code, NULL, "%.*s", (int)n, flat);
+	v.peer = true;
 	if (r->klass != 0 && r->klass == r->code / 100) {
 		v.klass = r->klass;
 		v.subject = r->subject;

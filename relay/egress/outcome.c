@@ -135,7 +135,8 @@ report_result(struct reporter *p, const struct job_result *res)
 	case OUTCOME_DELETED: break;
 	}
 	o.reply = verdict_line(&res->verdict, &p->line);
-	o.host = span_str(p->job->host);
+	if (res->verdict.peer) /* our own words are not put into somebody else's mouth */
+		o.host = span_str(p->job->host);
 	report_add(p->change->report, &o);
 	if (o.kind == OUTCOME_WAIT && o.due.ms < p->change->earliest.ms)
 		p->change->earliest = o.due;
