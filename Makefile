@@ -94,7 +94,7 @@ deps-test:
 
 # ---- the two commands of the README
 run: deps
-	@$(MAKE) --no-print-directory -s programs
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs
 	@mkdir -p build/run
 	@exec build/relayd --try build/run
 
@@ -105,11 +105,11 @@ quick: deps-test
 	@tests/all.sh quick
 
 demo: deps-test
-	@$(MAKE) --no-print-directory -s programs tools
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
 	@/usr/bin/python3 tests/real/demo.py
 
 bench: deps-test
-	@$(MAKE) --no-print-directory -s programs tools
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
 	@/usr/bin/python3 tests/bench/bench.py
 
 help:

@@ -27,8 +27,10 @@ struct wall
 sane_due(struct wall due)
 {
 	if (due.ms < 0)
-		return (struct wall){0};
-	return due.ms > DUE_MAX ? (struct wall){DUE_MAX} : due;
+		due.ms = 0;
+	if (due.ms > DUE_MAX)
+		due.ms = DUE_MAX;
+	return due;
 }
 
 void

@@ -29,7 +29,9 @@ put_safe(struct buf *b, const char *text)
 {
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
 		bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
-		if (*p < 0x20 || *p == 0x7f || c1)
+		if (*p == '\t')
+			buf_add_char(b, ' ');
+		else if (*p < 0x20 || *p == 0x7f || c1)
 			buf_addf(b, "\\x%02x", c1 ? *++p : *p);
 		else
 			buf_add_char(b, (char)*p);
