@@ -50,6 +50,8 @@ names_us(const struct header_scan *h, struct span line)
 	struct span word;
 	bool by = false;
 	while (scan_skip_blanks(&s), scan_word(&s, &word)) {
+		if (word.p[word.n - 1] == ';') /* "by our.name; Mon, 1 Jan ..." */
+			word.n--;
 		if (by && span_ieq(word, h->own_name))
 			return true;
 		by = span_ieq(word, SPAN("by"));
