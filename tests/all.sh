@@ -60,10 +60,13 @@ if build test talk units; then
 fi
 if [ $quick = 0 ]; then
 	for variant in asan tsan; do
-		if build $variant programs units talk; then
+		if build $variant programs units talk tools; then
 			mapfile -t list < <(unit_list $variant)
 			run "unit $variant" "${list[@]}"
 			run "talk $variant" "build/$variant/talk tests/talk/*.talk"
+			run "real $variant" "env VARIANT=$variant tests/real/test_relay.py" \
+				"env VARIANT=$variant tests/real/test_hostile.py" \
+				"env VARIANT=$variant tests/real/test_kill.py"
 		fi
 	done
 	build clang programs

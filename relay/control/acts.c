@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "policy/address.h"
 #include "relay/control/client.h"
 
 #define ACTS_AT_ONCE 100 /* reports on their way to the spool, per command */
@@ -91,19 +92,43 @@ command_act(struct control_client *cc, const json_t *request, enum admin_action 
 
 /* ---- pause, resume */
 
-/* "in", "out", "route:NAME", or a domain, which stands for its destination "mx:DOMAIN". */
+static bool
+printable(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text <= ' ' || (unsigned char)*text > '~')
+			return false;
+	return true;
+}
+
+/* "in", "out", "route:NAME", a destination's key, or a domain, which stands for "mx:DOMAIN". */
+static bool
+read_pause_key(const char *what, struct buf *key)
+{
+	static const char *const kinds[] = {"route:", "mx:", "via:"};
+	if (what == NULL || strlen(what) > 255)
+		return false;
+	if (strcmp(what, "in") == 0 || strcmp(what, "out") == 0) {
+		buf_add_str(key, what);
+		return true;
+	}
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		if (span_starts(span_str(what), span_str(kinds[i])) && printable(what)) {
+			buf_add_str(key, what);
+			return true;
+		}
+	}
+	buf_add_str(key, "mx:");
+	return domain_canonical(span_str(what), key) == OK;
+}
+
 static bool
 pause_key(struct control_client *cc, const json_t *request, struct buf *key)
 {
-	const char *what = json_string_value(json_object_get(request, "what"));
-	if (what == NULL || *what == '\0' || strlen(what) > 255) {
-		control_end(cc, 2, "say what: in, out, route:NAME, or a destination domain");
-		return false;
-	}
-	if (strcmp(what, "in") != 0 && strcmp(what, "out") != 0 && strchr(what, ':') == NULL)
-		buf_add_str(key, "mx:");
-	buf_add_str(key, what);
-	return true;
+	if (read_pause_key(json_string_value(json_object_get(request, "what")), key))
+		return true;
+	control_end(cc, 2, "say what: in, out, route:NAME, or a destination domain");
+	return false;
 }
 
 static void
