@@ -14,7 +14,8 @@
 static bool
 is_atext(unsigned char c)
 {
-	return is_alnum(c) || (c != 0 && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL) || c >= 0x80;
+	return is_alnum(c) || (c != 0 && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL) ||
+	       c >= 0x80;
 }
 
 static bool
@@ -28,6 +29,19 @@ is_ascii(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		if ((unsigned char)s.p[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/* UTF8-non-ascii (RFC 6531 3.3) as RFC 3629 has it, without the C1 controls: a terminal
+ * obeys them. */
+static bool
+is_utf8_text(struct span s)
+{
+	if (u8_check((const uint8_t *)s.p, s.n) != NULL)
+		return false;
+	for (size_t i = 0; i + 1 < s.n; i++)
+		if ((unsigned char)s.p[i] == 0xc2 && (unsigned char)s.p[i + 1] < 0xa0)
 			return false;
 	return true;
 }
@@ -52,7 +66,8 @@ dot_string(struct scan *s)
 	return true;
 }
 
-/* Quoted-string = DQUOTE *QcontentSMTP DQUOTE; qtextSMTP is %d32-33 / %d35-91 / %d93-126 */
+/* Quoted-string = DQUOTE *QcontentSMTP DQUOTE
+ * qtextSMTP = %d32-33 / %d35-91 / %d93-126; quoted-pairSMTP = %d92 %d32-126 */
 static bool
 quoted_string(struct scan *s)
 {
@@ -87,7 +102,7 @@ domain_name(struct scan *s)
 	bool any = false;
 	/* a dot is taken only with the label behind it */
 	while (scan_run(&at, is_domain_char, &label) && label.p[0] != '-' &&
-	    label.p[label.n - 1] != '-') {
+	       label.p[label.n - 1] != '-') {
 		*s = at;
 		any = true;
 		if (!scan_char(&at, '.'))
@@ -117,12 +132,12 @@ address_literal(struct span text, struct net_addr *out)
 	if (text.n < 3 || text.p[0] != '[' || text.p[text.n - 1] != ']')
 		return ERR_SYNTAX;
 	struct span inside = span_cut(text, 1, text.n - 2);
-	if (!span_istarts(inside, SPAN("IPv6:"))) {
-		enum err e = net_parse_ip(inside, out);
-		return e == OK && out->family != NET_IPV4 ? ERR_SYNTAX : e;
-	}
-	inside = span_cut(inside, 5, inside.n);
-	return span_find(inside, ':') < inside.n ? net_parse_ip(inside, out) : ERR_SYNTAX;
+	bool tagged = span_istarts(inside, SPAN("IPv6:"));
+	if (tagged)
+		inside = span_cut(inside, 5, inside.n);
+	/* told by the colon, not by the family: a mapped address comes back as IPv4 */
+	bool six = span_find(inside, ':') < inside.n;
+	return six == tagged ? net_parse_ip(inside, out) : ERR_SYNTAX;
 }
 
 /* Mailbox = Local-part "@" ( Domain / address-literal ) */
@@ -146,7 +161,7 @@ mailbox(struct scan *s, struct address *out)
 	    out->text.n > PATH_MAX_OCTETS - 2)
 		return ERR_RANGE;
 	out->utf8 = !is_ascii(out->text);
-	if (out->utf8 && u8_check((const uint8_t *)out->text.p, out->text.n) != NULL)
+	if (out->utf8 && !is_utf8_text(out->text))
 		return ERR_SYNTAX;
 	*s = at;
 	return OK;
@@ -202,7 +217,9 @@ address_path(struct scan *s, enum address_kind kind, bool utf8_ok, struct addres
 	enum err e = inside_path(&at, kind, out);
 	if (e != OK)
 		return e;
-	if (!scan_char(&at, '>') || (out->utf8 && !utf8_ok))
+	struct span whole = since(s->p, &at); /* the source route too */
+	if (!scan_char(&at, '>') ||
+	    (!is_ascii(whole) && (!utf8_ok || !is_utf8_text(whole))))
 		return ERR_SYNTAX;
 	*s = at;
 	return OK;
@@ -276,8 +293,9 @@ address_same(const struct address *a, const struct address *b)
 	struct buf x, y;
 	buf_init(&x, 1024);
 	buf_init(&y, 1024);
-	bool same = domain_canonical(a->domain, &x) == OK && domain_canonical(b->domain, &y) == OK &&
-	    span_eq(buf_span(&x), buf_span(&y));
+	bool same = domain_canonical(a->domain, &x) == OK &&
+		    domain_canonical(b->domain, &y) == OK &&
+		    span_eq(buf_span(&x), buf_span(&y));
 	buf_clear(&x);
 	buf_clear(&y);
 	return same;

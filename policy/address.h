@@ -35,8 +35,9 @@ enum address_kind {
 /*
  * A path in angle brackets at the cursor: "<@a,@b:user@example.org>" (the source
  * route is read and dropped, Appendix C).  Without `utf8_ok`, bytes over 0x7f are
- * ERR_SYNTAX.  Over-long parts: ERR_RANGE.  A domain with a trailing dot, empty
- * labels, or characters that no host name has: ERR_SYNTAX.
+ * ERR_SYNTAX; with it, what is not UTF-8, and the C1 controls.  Over-long parts:
+ * ERR_RANGE.  A domain with a trailing dot, empty labels, or characters that no
+ * host name has: ERR_SYNTAX.
  */
 enum err address_path(struct scan *s, enum address_kind kind, bool utf8_ok, struct address *out);
 

@@ -59,9 +59,10 @@ static enum err
 add_a_labels(struct span domain, struct buf *out)
 {
 	char *text = span_dup(domain), *ascii = NULL;
-	int rc = strlen(text) == domain.n
-	    ? idn2_to_ascii_8z(text, &ascii, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT)
-	    : IDN2_DISALLOWED;
+	int rc = IDN2_DISALLOWED;
+	if (strlen(text) == domain.n)
+		rc =
+		    idn2_to_ascii_8z(text, &ascii, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
 	mem_free(&text);
 	if (rc != IDN2_OK)
 		return ERR_SYNTAX;

@@ -9,7 +9,7 @@
 
 #include "base/scan.h"
 
-enum { LINE_START, LINE_IN };
+enum { SEEKS_BY, AFTER_BY, FOUND_US }; /* h->state, anew in each Received field */
 enum field { FIELD_OTHER, FIELD_RECEIVED, FIELD_MESSAGE_ID };
 
 void
@@ -39,31 +39,28 @@ keep_printable(char *dst, size_t size, struct span value)
 static struct span
 line_of(const struct header_scan *h)
 {
-	return (struct span){h->line, h->line_n < sizeof(h->line) ? h->line_n : sizeof(h->line)};
+	return (struct span){
+	    h->line, h->line_n < sizeof(h->line) ? h->line_n : sizeof(h->line)};
 }
 
-/* "by our.name" as a word of a Received field. */
-static bool
-names_us(const struct header_scan *h, struct span line)
-{
-	struct scan s = scan_over(line);
-	struct span word;
-	bool by = false;
-	while (scan_skip_blanks(&s), scan_word(&s, &word)) {
-		if (word.p[word.n - 1] == ';') /* "by our.name; Mon, 1 Jan ..." */
-			word.n--;
-		if (by && span_ieq(word, h->own_name))
-			return true;
-		by = span_ieq(word, SPAN("by"));
-	}
-	return false;
-}
-
+/* "by our.name" as words of a Received field; a fold may stand between the two. */
 static void
 look_at_received(struct header_scan *h, struct span line)
 {
-	if (h->own_name.n > 0 && names_us(h, line))
-		h->own_hops++;
+	struct scan s = scan_over(line);
+	struct span word;
+	if (h->own_name.n == 0)
+		return;
+	while (h->state != FOUND_US && (scan_skip_blanks(&s), scan_word(&s, &word))) {
+		if (word.p[word.n - 1] == ';') /* "by our.name; Mon, 1 Jan ..." */
+			word.n--;
+		if (h->state == AFTER_BY && span_ieq(word, h->own_name)) {
+			h->state = FOUND_US;
+			h->own_hops++;
+		} else {
+			h->state = span_ieq(word, SPAN("by")) ? AFTER_BY : SEEKS_BY;
+		}
+	}
 }
 
 static void
@@ -74,6 +71,7 @@ on_field(struct header_scan *h, struct span name, struct span value)
 	if (span_ieq(name, SPAN("Received"))) {
 		h->received++;
 		h->field = FIELD_RECEIVED;
+		h->state = SEEKS_BY;
 		look_at_received(h, value);
 	} else if (span_ieq(name, SPAN("Date"))) {
 		h->date = true;
@@ -81,13 +79,14 @@ on_field(struct header_scan *h, struct span name, struct span value)
 		h->from = true;
 	} else if (span_ieq(name, SPAN("Message-ID"))) {
 		if (!h->message_id)
-			keep_printable(h->message_id_text, sizeof(h->message_id_text), value);
+			keep_printable(
+			    h->message_id_text, sizeof(h->message_id_text), value);
 		h->message_id = true;
 		h->field = FIELD_MESSAGE_ID;
 	} else if (span_ieq(name, SPAN("Return-Path"))) {
 		h->return_path = true;
 	} else if (span_ieq(name, SPAN("To")) || span_ieq(name, SPAN("Cc")) ||
-	    span_ieq(name, SPAN("Bcc"))) {
+		   span_ieq(name, SPAN("Bcc"))) {
 		h->to_cc_bcc = true;
 	} else if (span_ieq(name, SPAN("Subject")) && h->subject_text[0] == '\0') {
 		keep_printable(h->subject_text, sizeof(h->subject_text), value);
@@ -141,7 +140,8 @@ header_scan_take(struct header_scan *h, struct span bytes)
 		bool whole = nl < bytes.n;
 		size_t taken = whole ? nl + 1 : nl;
 		if (h->line_n < sizeof(h->line)) {
-			size_t room = sizeof(h->line) - h->line_n, part = nl < room ? nl : room;
+			size_t room = sizeof(h->line) - h->line_n,
+			       part = nl < room ? nl : room;
 			memcpy(h->line + h->line_n, bytes.p, part);
 			h->line_n += (uint32_t)part;
 		}
@@ -168,15 +168,21 @@ header_find(struct span header, struct span name)
 	while (header.n > 0) {
 		size_t nl = span_find(header, '\n');
 		struct span line = span_cut(header, 0, nl);
-		if (span_istarts(line, name) && line.n > name.n && line.p[name.n] == ':') {
+		if (span_istarts(line, name) && line.n > name.n &&
+		    line.p[name.n] == ':') {
 			size_t end = nl;
 			/* up to the line that is no continuation */
-			while (end + 1 < header.n && (header.p[end + 1] == ' ' || header.p[end + 1] == '\t'))
-				end = end + 1 + span_find(span_cut(header, end + 1, header.n), '\n');
+			while (end + 1 < header.n &&
+			       (header.p[end + 1] == ' ' || header.p[end + 1] == '\t'))
+				end =
+				    end + 1 +
+				    span_find(span_cut(header, end + 1, header.n), '\n');
 			if (end > header.n)
 				end = header.n;
-			struct span value = span_cut(header, name.n + 1, end - name.n - 1);
-			while (value.n > 0 && (value.p[value.n - 1] == '\r' || value.p[value.n - 1] == '\n'))
+			struct span value =
+			    span_cut(header, name.n + 1, end - name.n - 1);
+			while (value.n > 0 && (value.p[value.n - 1] == '\r' ||
+						  value.p[value.n - 1] == '\n'))
 				value.n--;
 			return span_trim(value);
 		}

@@ -21,7 +21,7 @@ struct header_scan {
 	uint64_t size;       /* octets up to and including the empty line (so far, until done) */
 	uint32_t fields;
 	uint32_t received;   /* Received and nothing else: hops */
-	uint32_t own_hops;   /* Received fields whose "by" names us (header_scan_init) */
+	uint32_t own_hops;   /* Received fields whose "by" names us (header_scan_init), each once */
 	bool date, message_id, from, return_path, to_cc_bcc;
 	bool done;           /* the empty line, or the first line that is no field, has been seen */
 	bool malformed;      /* ended by a line that is neither field, continuation nor empty */
@@ -69,7 +69,7 @@ void header_add_from(struct buf *b, struct span address);
 
 /*
  * The value of the first field called `name` (without colon, any case) in a
- * header section held in memory; unfolded; {NULL,0} if there is none.
+ * header section held in memory, its folds still in it; {NULL,0} if there is none.
  */
 struct span header_find(struct span header, struct span name);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* header_add - the fields that a relay writes itself; nothing from outside goes in unescaped. */
+/* header_add - the fields that a relay writes; nothing from outside goes in unescaped. */
 #include "policy/header.h"
 
 #include <unistr.h>
@@ -7,16 +7,28 @@
 #define HELO_MAX 128
 #define RCPT_MAX 256
 
-/* Printable ASCII; UTF-8 stays where the message is SMTPUTF8 mail. No parentheses or brackets
- * that would end a comment. */
+/* The first max bytes or so: a character is not cut in two. */
+static struct span
+cut(struct span s, size_t max)
+{
+	if (s.n <= max)
+		return s;
+	for (int i = 0; i < 3 && ((unsigned char)s.p[max] & 0xc0) == 0x80; i++)
+		max--;
+	return span_cut(s, 0, max);
+}
+
+/* Printable ASCII; UTF-8 stays where the message is SMTPUTF8 mail. No parentheses or
+ * brackets that would end a comment. */
 static void
 put_clean(struct buf *b, struct span s, size_t max, bool utf8)
 {
+	s = cut(s, max);
 	bool valid = utf8 && u8_check((const uint8_t *)s.p, s.n) == NULL;
-	for (size_t i = 0; i < s.n && i < max; i++) {
+	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 		bool fine = (c > 0x20 && c < 0x7f && c != '(' && c != ')' && c != '\\') ||
-		    (c >= 0x80 && valid);
+			    (c >= 0x80 && valid);
 		buf_add_char(b, fine ? (char)c : '?');
 	}
 }
@@ -25,10 +37,12 @@ put_clean(struct buf *b, struct span s, size_t max, bool utf8)
 static void
 put_address(struct buf *b, struct span s, bool utf8)
 {
+	s = cut(s, RCPT_MAX);
 	bool valid = utf8 && u8_check((const uint8_t *)s.p, s.n) == NULL;
-	for (size_t i = 0; i < s.n && i < RCPT_MAX; i++) {
+	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
-		buf_add_char(b, (c >= 0x20 && c < 0x7f) || (c >= 0x80 && valid) ? (char)c : '?');
+		buf_add_char(
+		    b, (c >= 0x20 && c < 0x7f) || (c >= 0x80 && valid) ? (char)c : '?');
 	}
 }
 
@@ -50,7 +64,8 @@ header_add_received(struct buf *b, const struct received_facts *f)
 	if (f->tls.n > 0) {
 		buf_add_str(b, "\r\n\t(");
 		for (size_t i = 0; i < f->tls.n && i < 200; i++)
-			buf_add_char(b, f->tls.p[i] >= ' ' && f->tls.p[i] < 0x7f && f->tls.p[i] != ')'
+			buf_add_char(b,
+			    f->tls.p[i] >= ' ' && f->tls.p[i] < 0x7f && f->tls.p[i] != ')'
 				? f->tls.p[i]
 				: '?');
 		buf_add_char(b, ')');

@@ -56,7 +56,8 @@ route_pattern_parse(struct span text, struct route_pattern *out, struct buf *why
 	} else if (text.n > 1 && text.p[0] == '.') {
 		out->subdomains = true;
 		e = set_parts(out, SPAN(""), span_cut(text, 1, text.n));
-	} else if (text.n > 0 && text.p[text.n - 1] != ']' && span_find(text, '@') == text.n) {
+	} else if (text.n > 0 && text.p[text.n - 1] != ']' &&
+		   span_find(text, '@') == text.n) {
 		e = set_parts(out, SPAN(""), text);
 	} else if (text.n > 0 && text.p[0] == '[') {
 		e = set_parts(out, SPAN(""), text);
@@ -79,7 +80,8 @@ domain_of(struct span address, struct span *local)
 	while (at > 0 && address.p[at - 1] != '@')
 		at--;
 	*local = span_cut(address, 0, at ? at - 1 : address.n);
-	return at ? span_cut(address, at, address.n) : (struct span){address.p + address.n, 0};
+	return at ? span_cut(address, at, address.n)
+		  : (struct span){address.p + address.n, 0};
 }
 
 static bool
@@ -88,7 +90,15 @@ domain_fits(const struct route_pattern *p, struct span domain)
 	if (!p->subdomains)
 		return span_eq(domain, p->domain);
 	return domain.n > p->domain.n && domain.p[domain.n - p->domain.n - 1] == '.' &&
-	    span_iends(domain, p->domain);
+	       span_iends(domain, p->domain);
+}
+
+/* One mailbox has one route, however it is quoted: "a"@x and "\a"@x are a@x. */
+static bool
+local_fits(const struct route_pattern *p, struct span local)
+{
+	struct address mine = {.local = p->local}, theirs = {.local = local};
+	return p->local.p == NULL || address_same(&mine, &theirs);
 }
 
 bool
@@ -99,14 +109,14 @@ route_pattern_matches(const struct route_pattern *p, struct span address)
 		return address.n == 0;
 	if (p->domain.p == NULL && p->local.p == NULL)
 		return true;
-	if (address.n == 0 || (p->local.p != NULL && !span_eq(local, p->local)))
+	if (address.n == 0 || !local_fits(p, local))
 		return false;
 	if (span_ieq(domain, p->domain) && !p->subdomains)
 		return true;
 	struct buf canonical;
 	buf_init(&canonical, 1024);
-	bool fits =
-	    domain_canonical(domain, &canonical) == OK && domain_fits(p, buf_span(&canonical));
+	bool fits = domain_canonical(domain, &canonical) == OK &&
+		    domain_fits(p, buf_span(&canonical));
 	buf_clear(&canonical);
 	return fits;
 }
@@ -157,7 +167,8 @@ route_find(const struct route_table *t, struct span sender, struct span recipien
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const struct route *r = &t->route[i];
-		if (any_matches(r->to, r->to_n, recipient) && any_matches(r->from, r->from_n, sender))
+		if (any_matches(r->to, r->to_n, recipient) &&
+		    any_matches(r->from, r->from_n, sender))
 			return r;
 	}
 	return NULL;
@@ -182,8 +193,8 @@ describe_hops(const struct route *r, struct buf *out)
 {
 	for (size_t i = 0; i < r->hops; i++) {
 		bool six = r->hop[i].addr.family == NET_IPV6;
-		buf_addf(out, "%s%s%s%s:%u", i ? ", then " : "", six ? "[" : "", r->hop[i].host,
-		    six ? "]" : "", r->hop[i].port);
+		buf_addf(out, "%s%s%s%s:%u", i ? ", then " : "", six ? "[" : "",
+		    r->hop[i].host, six ? "]" : "", r->hop[i].port);
 	}
 }
 
@@ -207,6 +218,8 @@ route_describe(const struct route *r, struct span recipient, struct buf *out)
 		buf_add_str(out, "refused: ");
 		buf_add_str(out, r->reject_text ? r->reject_text : "no reason given");
 		break;
-	case ROUTE_HOLD: buf_add_str(out, "held until an administrator releases it"); break;
+	case ROUTE_HOLD:
+		buf_add_str(out, "held until an administrator releases it");
+		break;
 	}
 }

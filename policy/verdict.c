@@ -15,7 +15,9 @@ read_enhanced(struct verdict *v, const char *text)
 	struct scan s = scan_over(span_str(text));
 	uint64_t klass, subject, detail;
 	if (text == NULL || !scan_u64(&s, 5, &klass) || !scan_char(&s, '.') ||
-	    !scan_u64(&s, 999, &subject) || !scan_char(&s, '.') || !scan_u64(&s, 999, &detail))
+	    !scan_u64(&s, 999, &subject) || !scan_char(&s, '.') ||
+	    !scan_u64(&s, 999, &detail) || !scan_done(&s) ||
+	    (klass != 2 && klass != 4 && klass != 5))
 		return;
 	v->klass = (uint8_t)klass;
 	v->subject = (uint16_t)subject;
@@ -43,7 +45,8 @@ verdict_status(const struct verdict *v, char out[16])
 	unsigned klass = v->klass ? v->klass : v->code / 100;
 	if (klass != 2 && klass != 4 && klass != 5)
 		klass = 4;
-	(void)snprintf(out, 16, "%u.%u.%u", klass, v->klass ? v->subject : 0u, v->klass ? v->detail : 0u);
+	(void)snprintf(out, 16, "%u.%u.%u", klass, v->klass ? v->subject : 0u,
+	    v->klass ? v->detail : 0u);
 }
 
 void

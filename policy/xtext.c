@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* xtext - RFC 3461 4: "+" and two upper-case hexadecimal digits for what must not stand plain. */
+/* xtext - RFC 3461 4: "+" and two upper-case hex digits for what must not stand plain. */
 #include "policy/address.h"
 
 /* xchar = any ASCII between "!" and "~" except "+" and "=" */

@@ -7,6 +7,7 @@
  */
 #include "relay/daemon.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -56,6 +58,10 @@ struct daemon {
 	unsigned workers;
 	struct scheduler *scheduler;
 	struct control *control;
+	struct bound *bound;   /* sockets not yet served */
+	size_t bounds;
+	int control_fd;        /* likewise; -1: none */
+	bool started;
 	/* the end */
 	bool stopping, stopped, scheduler_idle;
 	unsigned full_workers; /* that still have sessions */
@@ -214,22 +220,41 @@ workers_run(struct daemon *d)
 
 /* ---- sockets */
 
+static unsigned
+worker_count(const struct daemon *d)
+{
+	if (d->single)
+		return 1;
+	long n = d->config->threads ? (long)d->config->threads : sysconf(_SC_NPROCESSORS_ONLN);
+	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
+}
+
+/* Bound while we may still bind low ports; served when everything else stands. */
+struct bound {
+	int fd;
+	const char *name;  /* of the listener; borrowed from the configuration */
+	unsigned worker;
+};
+
 static enum err
-open_listener(struct daemon *d, const struct listener_config *l, const struct net_addr *at,
+bind_listener(struct daemon *d, const struct listener_config *l, const struct net_addr *at,
     struct buf *why)
 {
 	char text[NET_TEXT];
+	unsigned n = worker_count(d);
 	net_format(at, text);
-	for (unsigned i = 0; i < d->workers; i++) {
-		int fd = net_listen(at, d->workers > 1);
+	for (unsigned i = 0; i < n; i++) {
+		int fd = net_listen(at, n > 1);
 		if (fd < 0) {
-			buf_addf(why,
-			    "listener \"%s\": cannot listen on %s: %s; is another mail server running "
-			    "there, or is the port under 1024 and relayd not root?",
-			    l->name, text, err_text((enum err)fd));
+			buf_addf(why, "listener \"%s\": cannot listen on %s: %s; %s", l->name, text,
+			    err_text((enum err)fd),
+			    fd == ERR_UNREACHABLE ? "this machine does not have that address"
+				: fd == ERR_DENIED ? "ports under 1024 need root or CAP_NET_BIND_SERVICE"
+						   : "is another mail server running there?");
 			return (enum err)fd;
 		}
-		ingress_listen(d->worker[i].ingress, fd, l->name);
+		d->bound = mem_resize(d->bound, d->bounds + 1, sizeof(*d->bound));
+		d->bound[d->bounds++] = (struct bound){fd, l->name, i};
 	}
 	LOG(d->log, EV_LISTENING, F_STR("listener", l->name), F_STR("at", text),
 	    F_STR("protocol", "smtp"));
@@ -237,22 +262,67 @@ open_listener(struct daemon *d, const struct listener_config *l, const struct ne
 }
 
 static enum err
-open_sockets(struct daemon *d, struct buf *why)
+bind_sockets(struct daemon *d, struct buf *why)
 {
 	const struct config *c = d->config;
 	enum err e = OK;
 	for (size_t i = 0; i < c->listeners && e == OK; i++)
 		for (size_t k = 0; k < c->listener[i].binds && e == OK; k++)
-			e = open_listener(d, &c->listener[i], &c->listener[i].bind[k], why);
+			e = bind_listener(d, &c->listener[i], &c->listener[i].bind[k], why);
 	if (e != OK || c->control_path == NULL)
 		return e;
-	int fd = control_socket(c->control_path, c->control_mode);
-	if (fd < 0) {
-		buf_addf(why, "control socket %s: %s%s", c->control_path, err_text((enum err)fd),
-		    fd == ERR_BUSY ? "; another relayd answers there" : "");
-		return (enum err)fd;
+	d->control_fd = control_socket(c->control_path, c->control_mode);
+	if (d->control_fd >= 0)
+		return OK;
+	e = (enum err)d->control_fd;
+	buf_addf(why, "control socket %s: %s%s", c->control_path, err_text(e),
+	    e == ERR_BUSY ? "; another relayd answers there, or the path is something else" : "");
+	return e;
+}
+
+static void
+serve_sockets(struct daemon *d)
+{
+	for (size_t i = 0; i < d->bounds; i++)
+		ingress_listen(d->worker[d->bound[i].worker].ingress, d->bound[i].fd, d->bound[i].name);
+	d->bounds = 0;
+	mem_free(&d->bound);
+	if (d->control_fd >= 0)
+		control_listen(d->control, d->control_fd);
+	d->control_fd = -1;
+}
+
+static void
+close_sockets(struct daemon *d)
+{
+	for (size_t i = 0; i < d->bounds; i++)
+		(void)close(d->bound[i].fd);
+	mem_free(&d->bound);
+	if (d->control_fd >= 0)
+		(void)close(d->control_fd);
+}
+
+/* What root has made must belong to the user that relayd becomes. */
+static enum err
+hand_over(struct daemon *d, const struct passwd *pw, struct buf *why)
+{
+	const char *path = d->config->spool.path;
+	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+		buf_addf(why, "spool %s: cannot make the directory: %s; make its parent first: mkdir -p",
+		    path, strerror(errno));
+		return err_from_errno(errno);
 	}
-	control_listen(d->control, fd);
+	struct stat st;
+	if (stat(path, &st) == 0 && st.st_uid == 0 && chown(path, pw->pw_uid, pw->pw_gid) != 0) {
+		buf_addf(why, "spool %s: cannot give it to user \"%s\": %s", path, pw->pw_name,
+		    strerror(errno));
+		return err_from_errno(errno);
+	}
+	if (d->control_fd >= 0 && chown(d->config->control_path, pw->pw_uid, pw->pw_gid) != 0) {
+		buf_addf(why, "control socket: cannot give it to user \"%s\": %s", pw->pw_name,
+		    strerror(errno));
+		return err_from_errno(errno);
+	}
 	return OK;
 }
 
@@ -267,11 +337,15 @@ drop_privileges(struct daemon *d, struct buf *why)
 		    d->config->user, d->config->user);
 		return ERR_CONFIG;
 	}
+	enum err e = hand_over(d, pw, why);
+	if (e != OK)
+		return e;
 	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
-	    setuid(pw->pw_uid) != 0 || setuid(0) == 0) {
+	    setuid(pw->pw_uid) != 0 || (pw->pw_uid != 0 && setuid(0) == 0)) {
 		buf_addf(why, "could not become user \"%s\"", pw->pw_name);
 		return ERR_DENIED;
 	}
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return OK;
 }
 
@@ -544,10 +618,12 @@ daemon_free(struct daemon **dp)
 	for (unsigned i = 0; !d->single && i < d->workers; i++)
 		loop_free(&d->worker[i].loop);
 	timer_clear(&d->drain_timer);
+	close_sockets(d);
 	if (d->census != NULL)
 		census_free(&d->census);
 	loop_free(&d->loop);
-	LOG(d->log, EV_STOPPED, F_INT("status", d->status));
+	if (d->started)
+		LOG(d->log, EV_STOPPED, F_INT("status", d->status));
 	log_flush(d->log);
 	config_unref(&d->config);
 	mem_free(&d->config_file);
@@ -585,15 +661,6 @@ open_spool(struct daemon *d, struct buf *why)
 	    .arg = d,
 	};
 	return spool_open(&d->spool, &o, why);
-}
-
-static unsigned
-worker_count(const struct daemon *d)
-{
-	if (d->single)
-		return 1;
-	long n = d->config->threads ? (long)d->config->threads : sysconf(_SC_NPROCESSORS_ONLN);
-	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
 }
 
 static enum err
@@ -641,18 +708,17 @@ open_scheduler(struct daemon *d)
 static enum err
 open_all(struct daemon *d, const struct daemon_options *o, struct buf *why)
 {
-	enum err e = open_spool(d, why);
+	enum err e = o->sockets ? bind_sockets(d, why) : OK;
+	if (e == OK && o->sockets)
+		e = drop_privileges(d, why);
+	if (e == OK)
+		e = open_spool(d, why);
 	if (e == OK)
 		e = open_workers(d, o, why);
 	if (e != OK)
 		return e;
 	open_scheduler(d);
-	if (o->sockets)
-		e = open_sockets(d, why);
-	if (e == OK && o->sockets)
-		e = drop_privileges(d, why);
-	if (e != OK)
-		return e;
+	serve_sockets(d);
 	if (o->signals)
 		loop_signals(d->loop, signals, COUNT_OF(signals), on_signal, d);
 	scheduler_start(d->scheduler);
@@ -664,6 +730,7 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 {
 	struct daemon *d = NEW(struct daemon);
 	*out = NULL;
+	d->control_fd = -1;
 	d->world = o->world;
 	d->log = o->log;
 	d->single = o->single;
@@ -682,6 +749,7 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 		daemon_free(&d);
 		return e;
 	}
+	d->started = true;
 	*out = d;
 	return OK;
 }

@@ -106,7 +106,10 @@ list(struct offline *o)
 			message_unref(&m[i]);
 		}
 	}
-	return o->messages > 0 ? CTL_DONE : CTL_NOTHING;
+	if (o->messages > 0)
+		return CTL_DONE;
+	fputs("relayctl: nothing matched\n", stderr);
+	return CTL_NOTHING;
 }
 
 static int

@@ -126,8 +126,10 @@ int
 ctl_ask(struct ctl *c, const json_t *request)
 {
 	const char *path = socket_path(c);
-	if (path == NULL)
-		return -1;
+	if (path == NULL) { /* the reason has been printed; relayd may well be running */
+		fprintf(stderr, "relayctl: so its socket is not known; name it, without -c: RELAYD_SOCKET=/run/relayd/control.sock relayctl ...\n");
+		return CTL_NOTHING;
+	}
 	int fd = connect_to(path);
 	if (fd < 0)
 		return -1;

@@ -26,6 +26,7 @@ struct control {
 	const struct egress_counters *egress;
 	struct control_host host;
 	struct watch accept;
+	struct timer accept_again;
 	int fd;
 	struct list clients;
 	unsigned client_count;

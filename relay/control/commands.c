@@ -53,7 +53,7 @@ queue_end(struct walk *w, uint64_t messages, uint64_t recipients)
 {
 	struct control_client *cc = walk_client(w);
 	(void)recipients;
-	control_end(cc, messages > 0 ? 0 : 1, NULL);
+	control_end(cc, messages > 0 ? 0 : 1, messages > 0 ? NULL : "nothing matched");
 }
 
 static void

@@ -17,6 +17,7 @@
 
 #define IDLE_MS (10 * MINUTE_MS)
 #define LISTEN_BACKLOG 64
+#define ACCEPT_AGAIN_MS SECOND_MS
 
 /* ---- answers */
 
@@ -216,6 +217,11 @@ on_accept(void *arg, unsigned what)
 	struct control *c = arg;
 	(void)what;
 	int fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		/* out of descriptors: the connection keeps waiting, and we do not spin on it */
+		watch_set(&c->accept, 0);
+		timer_set(&c->accept_again, ACCEPT_AGAIN_MS);
+	}
 	if (fd < 0)
 		return;
 	if (peer_allowed(c, fd))
@@ -224,10 +230,18 @@ on_accept(void *arg, unsigned what)
 		(void)close(fd);
 }
 
+static void
+on_accept_again(void *arg)
+{
+	struct control *c = arg;
+	watch_set(&c->accept, WATCH_READ);
+}
+
 void
 control_listen(struct control *c, int fd)
 {
 	CHECK(c->fd < 0);
+	timer_init(&c->accept_again, c->loop, on_accept_again, c);
 	c->fd = fd;
 	watch_init(&c->accept, c->loop, fd, on_accept, c);
 	watch_set(&c->accept, WATCH_READ);
@@ -269,6 +283,7 @@ control_free(struct control **cp)
 		if (getsockname(c->fd, (struct sockaddr *)&at, &n) == 0 && n > sizeof(sa_family_t))
 			(void)unlink(at.sun_path);
 		watch_clear(&c->accept);
+		timer_clear(&c->accept_again);
 		(void)close(c->fd);
 	}
 	mem_free(cp);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Fuzz: paths, whole addresses, canonical domains, xtext; what was parsed parses again. */
+/* Fuzz: paths, whole addresses, canonical domains, xtext; what was parsed parses again.
+ */
 #include <stdlib.h>
 
 #include "policy/address.h"
@@ -17,7 +18,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (address_path(&s, ADDRESS_FORWARD, true, &a) == OK) {
 		if (a.text.n > PATH_MAX_OCTETS - 2 || s.p > s.end)
 			abort();
-		if (a.domain.n > 0 && (address_parse(a.text, &again) != OK || !address_same(&a, &again)))
+		if (a.domain.n > 0 &&
+		    (address_parse(a.text, &again) != OK || !address_same(&a, &again)))
 			abort();
 		(void)domain_canonical(a.domain, &b);
 	}

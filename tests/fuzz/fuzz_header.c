@@ -22,7 +22,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	header_scan_end(&pieces);
 	if (whole.fields != pieces.fields || whole.received != pieces.received ||
 	    whole.own_hops != pieces.own_hops || whole.malformed != pieces.malformed ||
-	    whole.size != pieces.size || strcmp(whole.message_id_text, pieces.message_id_text) != 0)
+	    whole.size != pieces.size ||
+	    strcmp(whole.message_id_text, pieces.message_id_text) != 0 ||
+	    strcmp(whole.subject_text, pieces.subject_text) != 0)
+		abort();
+	if (whole.own_hops > whole.received || whole.received > whole.fields ||
+	    whole.size > size)
 		abort();
 	(void)header_find(in, SPAN("Subject"));
 	return 0;

@@ -13,7 +13,6 @@ import struct
 import subprocess
 import threading
 import time
-import unittest
 
 import real
 from real import RealTest, wait_for
@@ -583,9 +582,9 @@ class Overload(Hostile):
 class Control(Hostile):
     def connect(self):
         s = socket.socket(socket.AF_UNIX)
-        s.settimeout(20)
-        s.connect(os.path.join(self.dir, "control.sock"))
         self.addCleanup(s.close)
+        s.connect(os.path.join(self.dir, "control.sock"))  # blocking: waits while the backlog is full
+        s.settimeout(20)
         return s
 
     def test_garbage(self):
