@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -282,12 +283,32 @@ say_opened(struct spool *s)
 	spool_reader_free(&r);
 }
 
+#define NEW_SPOOL_ROOM (4u << 20)
+
+/*
+ * A new spool needs some room: LMDB maps its lock file sparse, and the first touch
+ * of it on a full disk would be a SIGBUS instead of an error.
+ */
+static enum err
+check_room(struct spool *s, struct buf *why)
+{
+	struct statvfs v;
+	if (s->read_only || faccessat(s->dir, "data.mdb-lock", F_OK, 0) == 0)
+		return OK;
+	if (fstatvfs(s->dir, &v) != 0 || (uint64_t)v.f_bavail * v.f_frsize >= NEW_SPOOL_ROOM)
+		return OK;
+	buf_addf(why, "spool %s: the disk is full; make room or choose another disk", s->path);
+	return ERR_DISK_FULL;
+}
+
 enum err
 spool_open(struct spool **out, const struct spool_options *o, struct buf *why)
 {
 	struct spool *s = make(o);
 	*out = NULL;
 	enum err e = open_directory(s, why);
+	if (e == OK)
+		e = check_room(s, why);
 	if (e == OK)
 		e = db_open(s, why);
 	if (e == OK)

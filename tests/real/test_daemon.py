@@ -7,6 +7,7 @@ import signal
 import smtplib
 import stat
 import subprocess
+import unittest
 
 import real
 from real import RealTest, wait_for
@@ -93,6 +94,37 @@ class Daemon(RealTest):
         mode = lambda p: stat.S_IMODE(os.stat(os.path.join(self.dir, p)).st_mode)
         self.assertEqual(mode("spool"), 0o700)
         self.assertEqual(mode("control.sock"), 0o660)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can become another user")
+    def test_becomes_the_user_that_is_named(self):
+        os.chmod(self.dir, 0o755)
+        relay = self.relay('user = "nobody"\n' + VIA % real.free_port())
+        pid = relay.process.child.pid
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            status = f.read()
+        self.assertRegex(status, r"Uid:\s+65534\s+65534\s+65534\s+65534")
+        self.assertRegex(status, r"CapEff:\s+0000000000000000")
+        send(relay.port, body="x" * 60 + "\r\n" + ("y" * 70 + "\r\n") * 6000)  # a file, too
+        self.assertEqual(os.stat(os.path.join(self.dir, "spool")).st_uid, 65534)
+        self.assertEqual(len(relay.queue()), 1)
+        relay.stop()
+        relay.start()
+        self.assertEqual(len(relay.queue()), 1)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can mount")
+    def test_a_new_spool_on_a_full_disk_is_an_error(self):
+        small = os.path.join(self.dir, "small")
+        os.mkdir(small)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small],
+                          check=False).returncode != 0:
+            self.skipTest("no tmpfs here")
+        self.addCleanup(subprocess.run, ["umount", "-l", small], check=False)
+        path = self.file(f'hostname = "a.example"\nspool {{ path = "{small}/spool" }}\n'
+                         f'control {{ path = "{self.dir}/c.sock" }}\n'
+                         f'listener "smtp" {{ bind = {{"127.0.0.1:{real.free_port()}"}} }}\n')
+        done = relayd("-c", path)
+        self.assertEqual(done.returncode, 69, done.stdout)
+        self.assertIn("disk is full", done.stdout)
 
     def test_stranger_may_not_relay(self):
         relay = self.relay(VIA % 9, networks="192.0.2.0/24")
