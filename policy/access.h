@@ -31,7 +31,8 @@ struct policy {
 
 struct access_facts {
 	const struct policy *policy;
-	const struct network_list *networks; /* the listener's own list, or NULL for the global one */
+	const struct network_list
+	    *networks; /* the listener's own list, or NULL for the global one */
 	const struct net_addr *client;
 	struct span helo;
 	struct span account; /* empty: nobody signed in */

@@ -20,16 +20,19 @@
 #define PATH_MAX_OCTETS 256 /* with the angle brackets */
 
 struct address {
-	struct span text;   /* local@domain as written, without source route and brackets; empty: <> */
+	struct span text;   /* local@domain as written, without source route and brackets;
+			       empty: <> */
 	struct span local;  /* as written, quotes included */
-	struct span domain; /* as written, brackets of a literal included; empty for <> and <Postmaster> */
+	struct span domain; /* as written, brackets of a literal included; empty for <>
+			       and <Postmaster> */
 	bool literal;       /* the domain is an address literal */
 	bool utf8;          /* a byte over 0x7f in it: needs SMTPUTF8 */
 };
 
 enum address_kind {
 	ADDRESS_REVERSE, /* MAIL FROM: "<>" is fine */
-	ADDRESS_FORWARD, /* RCPT TO: "<Postmaster>" without a domain is fine, "<>" is not */
+	ADDRESS_FORWARD, /* RCPT TO: "<Postmaster>" without a domain is fine, "<>" is not
+			  */
 };
 
 /*
@@ -39,12 +42,14 @@ enum address_kind {
  * ERR_RANGE.  A domain with a trailing dot, empty labels, or characters that no
  * host name has: ERR_SYNTAX.
  */
-enum err address_path(struct scan *s, enum address_kind kind, bool utf8_ok, struct address *out);
+enum err
+address_path(struct scan *s, enum address_kind kind, bool utf8_ok, struct address *out);
 
 /* A whole "local@domain" without brackets (configuration, command line). */
 enum err address_parse(struct span text, struct address *out);
 
-/* A name as EHLO takes it: domain or address literal (RFC 5321 4.1.1.1). Underscores are tolerated. */
+/* A name as EHLO takes it: domain or address literal (RFC 5321 4.1.1.1). Underscores are
+ * tolerated. */
 bool address_is_helo(struct span name);
 
 /*
@@ -65,8 +70,9 @@ bool address_same(const struct address *a, const struct address *b);
 
 /* ---- xtext (RFC 3461 4) */
 
-/* Decode; ERR_SYNTAX on a bad escape or a byte that must be escaped; control characters that the
- * escape would bring in (CR, LF, NUL, any below 0x20 and 0x7f) are ERR_SYNTAX as well. */
+/* Decode; ERR_SYNTAX on a bad escape or a byte that must be escaped; control characters
+ * that the escape would bring in (CR, LF, NUL, any below 0x20 and 0x7f) are ERR_SYNTAX as
+ * well. */
 enum err xtext_decode(struct span in, struct buf *out);
 void xtext_encode(struct span in, struct buf *out);
 

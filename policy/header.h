@@ -18,18 +18,22 @@
 #define HEADER_FIELD_MAX 2000        /* fields of a header section that is accepted */
 
 struct header_scan {
-	uint64_t size;       /* octets up to and including the empty line (so far, until done) */
+	uint64_t
+	    size; /* octets up to and including the empty line (so far, until done) */
 	uint32_t fields;
-	uint32_t received;   /* Received and nothing else: hops */
-	uint32_t own_hops;   /* Received fields whose "by" names us (header_scan_init), each once */
+	uint32_t received; /* Received and nothing else: hops */
+	uint32_t own_hops; /* Received fields whose "by" names us (header_scan_init), each
+			      once */
 	bool date, message_id, from, return_path, to_cc_bcc;
-	bool done;           /* the empty line, or the first line that is no field, has been seen */
-	bool malformed;      /* ended by a line that is neither field, continuation nor empty */
-	char message_id_text[256]; /* value of the first Message-ID, printable, cut; "" if none */
+	bool done; /* the empty line, or the first line that is no field, has been seen */
+	bool
+	    malformed; /* ended by a line that is neither field, continuation nor empty */
+	char message_id_text[256]; /* value of the first Message-ID, printable, cut; "" if
+				      none */
 	char subject_text[128];
 	/* private */
 	struct span own_name;
-	char line[1024];     /* the start of the current line */
+	char line[1024]; /* the start of the current line */
 	uint32_t line_n;
 	uint8_t state;
 	uint8_t field;
@@ -52,7 +56,7 @@ struct received_facts {
 	struct span protocol; /* "ESMTP", "ESMTPSA", "UTF8SMTP", ... */
 	struct span id;       /* 13 characters, or a placeholder of that length */
 	struct span tls;      /* comment such as "TLSv1.3 cipher ..."; may be empty */
-	struct span rcpt;     /* "for <...>": only when there is one recipient; else empty */
+	struct span rcpt; /* "for <...>": only when there is one recipient; else empty */
 	struct wall when;
 };
 

@@ -33,13 +33,14 @@ struct route_hop {
 	uint16_t port;
 };
 
-/* "example.org", ".example.org" (any subdomain), "@example.org", "user@example.org", "*" (any), "<>" (null sender) */
+/* "example.org", ".example.org" (any subdomain), "@example.org", "user@example.org", "*"
+ * (any), "<>" (null sender) */
 struct route_pattern {
 	struct span local;  /* p == NULL: any local part */
 	struct span domain; /* canonical; p == NULL: any domain */
 	bool subdomains;    /* .example.org */
 	bool null_sender;
-	char *text;         /* owns what local and domain point into */
+	char *text; /* owns what local and domain point into */
 };
 
 struct route {
@@ -49,12 +50,13 @@ struct route {
 	size_t to_n, from_n;
 	struct route_hop hop[ROUTE_HOP_MAX];
 	size_t hops;
-	uint16_t port;          /* ROUTE_MX: 25 unless set */
-	bool allow_loopback;    /* ROUTE_MX: special addresses are fine */
-	bool inbound;           /* strangers may send to recipients of this route */
-	char *reject_text;      /* ROUTE_REJECT */
-	unsigned concurrency;   /* most connections at once to one destination; 0: the default */
-	unsigned line;          /* in the configuration file, for messages */
+	uint16_t port;       /* ROUTE_MX: 25 unless set */
+	bool allow_loopback; /* ROUTE_MX: special addresses are fine */
+	bool inbound;        /* strangers may send to recipients of this route */
+	char *reject_text;   /* ROUTE_REJECT */
+	unsigned
+	    concurrency; /* most connections at once to one destination; 0: the default */
+	unsigned line;   /* in the configuration file, for messages */
 };
 
 struct route_table {
@@ -62,8 +64,10 @@ struct route_table {
 	size_t n;
 };
 
-/* Parse one pattern into out (owned by the route). ERR_SYNTAX, and `why` says what would be right. */
-enum err route_pattern_parse(struct span text, struct route_pattern *out, struct buf *why);
+/* Parse one pattern into out (owned by the route). ERR_SYNTAX, and `why` says what would
+ * be right. */
+enum err
+route_pattern_parse(struct span text, struct route_pattern *out, struct buf *why);
 bool route_pattern_matches(const struct route_pattern *p, struct span address);
 void route_clear(struct route *r);
 void route_table_clear(struct route_table *t);
@@ -72,8 +76,8 @@ void route_table_clear(struct route_table *t);
  * The first route whose `to` and `from` fit; NULL if none does.  Addresses as
  * in the envelope ("local@domain", "" for the null sender).
  */
-const struct route *route_find(const struct route_table *t, struct span sender,
-    struct span recipient);
+const struct route *
+route_find(const struct route_table *t, struct span sender, struct span recipient);
 
 /*
  * The key of the destination that this recipient's mail waits for: all mail with
@@ -83,7 +87,8 @@ const struct route *route_find(const struct route_table *t, struct span sender,
  */
 enum err route_key(const struct route *r, struct span recipient, struct buf *out);
 
-/* A sentence for people: "route \"world\" (relayd.conf line 14): by MX of example.org, port 25". */
+/* A sentence for people: "route \"world\" (relayd.conf line 14): by MX of example.org,
+ * port 25". */
 void route_describe(const struct route *r, struct span recipient, struct buf *out);
 
 #endif

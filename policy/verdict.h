@@ -14,14 +14,15 @@
 #define VERDICT_TEXT 300
 
 struct verdict {
-	uint16_t code;    /* 250, 451, 550; 0: none */
-	uint8_t klass;    /* 2, 4, 5; 0: no enhanced code */
+	uint16_t code; /* 250, 451, 550; 0: none */
+	uint8_t klass; /* 2, 4, 5; 0: no enhanced code */
 	uint16_t subject, detail;
-	bool peer;        /* the other side's words; else our own */
+	bool peer;               /* the other side's words; else our own */
 	char text[VERDICT_TEXT]; /* printable ASCII, one line; longer is cut */
 };
 
-/* verdict_make(550, "5.1.1", "no such %s", x). enhanced may be NULL. The text is made printable. */
+/* verdict_make(550, "5.1.1", "no such %s", x). enhanced may be NULL. The text is made
+ * printable. */
 struct verdict verdict_make(unsigned code, const char *enhanced, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -35,7 +35,7 @@ struct listener_config {
 	enum listener_protocol protocol;
 	enum listener_tls tls;
 	enum listener_auth auth;
-	bool has_networks;             /* its own list replaces the global one */
+	bool has_networks; /* its own list replaces the global one */
 	struct network_list networks;
 	unsigned line;
 };
@@ -49,52 +49,52 @@ struct retry_config {
 	int64_t bounce_expire_ms; /* 1d, for the null sender */
 };
 
-struct smtp_server_config {   /* limits { } and timeouts { } of the ingress */
-	uint64_t message_size;        /* 50M */
-	unsigned recipients;          /* 1000 per message */
-	unsigned messages;            /* 1000 per connection */
-	unsigned connections;         /* 10000 in all */
-	unsigned client_connections;  /* 200 per client address */
-	unsigned errors;              /* 20 per session, then 421 */
-	unsigned hops;                /* 50 Received fields */
-	uint64_t memory;              /* 128M: content in memory, all sessions together */
-	int64_t command_ms;           /* 5m */
-	int64_t data_ms;              /* 3m between blocks of data (server waits 5m) */
-	int64_t greeting_delay_ms;    /* reserved: 0 */
+struct smtp_server_config {          /* limits { } and timeouts { } of the ingress */
+	uint64_t message_size;       /* 50M */
+	unsigned recipients;         /* 1000 per message */
+	unsigned messages;           /* 1000 per connection */
+	unsigned connections;        /* 10000 in all */
+	unsigned client_connections; /* 200 per client address */
+	unsigned errors;             /* 20 per session, then 421 */
+	unsigned hops;               /* 50 Received fields */
+	uint64_t memory;             /* 128M: content in memory, all sessions together */
+	int64_t command_ms;          /* 5m */
+	int64_t data_ms;             /* 3m between blocks of data (server waits 5m) */
+	int64_t greeting_delay_ms;   /* reserved: 0 */
 };
 
 struct smtp_client_config {
-	unsigned concurrency;         /* 20: most connections to one destination */
-	unsigned initial;             /* 5: at first */
-	unsigned connections;         /* 500: in all */
-	unsigned recipients;          /* 100 per transaction */
-	unsigned messages;            /* 1000 per connection */
-	int64_t idle_ms;              /* 5s: an unused connection is kept so long */
-	int64_t connect_ms;           /* 30s */
+	unsigned concurrency; /* 20: most connections to one destination */
+	unsigned initial;     /* 5: at first */
+	unsigned connections; /* 500: in all */
+	unsigned recipients;  /* 100 per transaction */
+	unsigned messages;    /* 1000 per connection */
+	int64_t idle_ms;      /* 5s: an unused connection is kept so long */
+	int64_t connect_ms;   /* 30s */
 	int64_t greeting_ms, helo_ms, mail_ms, rcpt_ms; /* 5m each */
-	int64_t data_ms;              /* 2m */
-	int64_t block_ms;             /* 3m */
-	int64_t dot_ms;               /* 10m */
-	int64_t quit_ms;              /* 5s */
-	char *source4, *source6;      /* reserved: NULL */
+	int64_t data_ms;                                /* 2m */
+	int64_t block_ms;                               /* 3m */
+	int64_t dot_ms;                                 /* 10m */
+	int64_t quit_ms;                                /* 5s */
+	char *source4, *source6;                        /* reserved: NULL */
 };
 
 struct dns_config {
-	char *servers;            /* "host:port,..."; NULL: resolv.conf */
-	int64_t timeout_ms;       /* 5s */
+	char *servers;      /* "host:port,..."; NULL: resolv.conf */
+	int64_t timeout_ms; /* 5s */
 };
 
 struct spool_config {
 	char *path;
-	uint64_t max_size;        /* 0: no quota */
-	uint64_t min_free;        /* 128M */
-	uint64_t inline_max;      /* 256K */
+	uint64_t max_size;   /* 0: no quota */
+	uint64_t min_free;   /* 128M */
+	uint64_t inline_max; /* 256K */
 	unsigned node;
 };
 
 struct config {
-	char *file;               /* where it was read from, for messages */
-	struct policy policy;     /* networks, routes, hostname, message size */
+	char *file;           /* where it was read from, for messages */
+	struct policy policy; /* networks, routes, hostname, message size */
 	struct listener_config listener[CONFIG_LISTENER_MAX];
 	size_t listeners;
 	struct spool_config spool;
@@ -102,15 +102,16 @@ struct config {
 	struct smtp_server_config server;
 	struct smtp_client_config client;
 	struct dns_config dns;
-	char *postmaster;         /* where double bounces and <Postmaster> go; NULL: postmaster@hostname */
+	char *postmaster; /* where double bounces and <Postmaster> go; NULL:
+			     postmaster@hostname */
 	char *control_path;
-	unsigned control_mode;    /* 0660 */
-	unsigned threads;         /* io threads, at most 64; 0: one per core */
+	unsigned control_mode; /* 0660 */
+	unsigned threads;      /* io threads, at most 64; 0: one per core */
 	enum log_level log_level;
 	enum log_format log_format;
-	bool open_relay;          /* "i-want-an-open-relay = true" */
-	char *user;               /* drop to this user when started as root; NULL: stay */
-	atomic_uint refs;         /* config_ref, config_unref */
+	bool open_relay;  /* "i-want-an-open-relay = true" */
+	char *user;       /* drop to this user when started as root; NULL: stay */
+	atomic_uint refs; /* config_ref, config_unref */
 };
 
 /*
@@ -121,21 +122,25 @@ struct config {
  */
 struct config *config_read(const char *path, struct buf *errors);
 
-/* The same from text (the embedded default, tests). name stands for the file in messages. */
+/* The same from text (the embedded default, tests). name stands for the file in messages.
+ */
 struct config *config_parse(const char *name, const char *text, struct buf *errors);
 
 /* Shared between threads. */
 struct config *config_ref(const struct config *c);
 void config_unref(const struct config **c);
 
-/* What a reload cannot change; lines "spool path: restart relayd to change it" in notes. */
+/* What a reload cannot change; lines "spool path: restart relayd to change it" in notes.
+ */
 void config_diff(const struct config *from, const struct config *to, struct buf *notes);
 
 /*
  * The documented keys, for the manual page and completion: calls told(section, key, type,
- * default, about).  section "": outside of all.  A default in parentheses is words, no value.
+ * default, about).  section "": outside of all.  A default in parentheses is words, no
+ * value.
  */
-void config_keys(void (*told)(void *arg, const char *section, const char *key, const char *type,
-    const char *fallback, const char *about), void *arg);
+void config_keys(void (*told)(void *arg, const char *section, const char *key,
+		     const char *type, const char *fallback, const char *about),
+    void *arg);
 
 #endif

@@ -58,9 +58,9 @@ struct daemon {
 	unsigned workers;
 	struct scheduler *scheduler;
 	struct control *control;
-	struct bound *bound;   /* sockets not yet served */
+	struct bound *bound; /* sockets not yet served */
 	size_t bounds;
-	int control_fd;        /* likewise; -1: none */
+	int control_fd; /* likewise; -1: none */
 	bool started;
 	/* the end */
 	bool stopping, stopped, scheduler_idle;
@@ -87,7 +87,8 @@ on_call(struct parcel *p)
 }
 
 static void
-call_post(struct inbox *to, struct worker *w, void (*fn)(struct worker *, void *), void *arg)
+call_post(
+    struct inbox *to, struct worker *w, void (*fn)(struct worker *, void *), void *arg)
 {
 	struct call *c = NEW(struct call);
 	*c = (struct call){.parcel.open = on_call, .worker = w, .fn = fn, .arg = arg};
@@ -134,7 +135,8 @@ on_spool_failure(void *arg, enum err e)
 /* ---- workers */
 
 static struct dns_transport *
-make_dns(struct daemon *d, const struct daemon_options *o, struct loop *l, struct buf *why)
+make_dns(
+    struct daemon *d, const struct daemon_options *o, struct loop *l, struct buf *why)
 {
 	if (o->dns != NULL)
 		return o->dns(o->dns_arg, l);
@@ -143,7 +145,8 @@ make_dns(struct daemon *d, const struct daemon_options *o, struct loop *l, struc
 	return dns_cares_new(l, d->log, &dns, why);
 }
 
-/* Our own addresses, as far as the listeners name them: an MX that leads there is ourselves. */
+/* Our own addresses, as far as the listeners name them: an MX that leads there is
+ * ourselves. */
 static size_t
 own_addresses(const struct config *c, struct net_addr *out, size_t max)
 {
@@ -158,7 +161,8 @@ own_addresses(const struct config *c, struct net_addr *out, size_t max)
 static void flush_log(void *arg);
 
 static enum err
-worker_open(struct daemon *d, struct worker *w, const struct daemon_options *o, struct buf *why)
+worker_open(
+    struct daemon *d, struct worker *w, const struct daemon_options *o, struct buf *why)
 {
 	w->daemon = d;
 	w->loop = d->single ? d->loop : loop_new(d->world);
@@ -225,20 +229,21 @@ worker_count(const struct daemon *d)
 {
 	if (d->single)
 		return 1;
-	long n = d->config->threads ? (long)d->config->threads : sysconf(_SC_NPROCESSORS_ONLN);
+	long n =
+	    d->config->threads ? (long)d->config->threads : sysconf(_SC_NPROCESSORS_ONLN);
 	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
 }
 
 /* Bound while we may still bind low ports; served when everything else stands. */
 struct bound {
 	int fd;
-	const char *name;  /* of the listener; borrowed from the configuration */
+	const char *name; /* of the listener; borrowed from the configuration */
 	unsigned worker;
 };
 
 static enum err
-bind_listener(struct daemon *d, const struct listener_config *l, const struct net_addr *at,
-    struct buf *why)
+bind_listener(struct daemon *d, const struct listener_config *l,
+    const struct net_addr *at, struct buf *why)
 {
 	char text[NET_TEXT];
 	unsigned n = worker_count(d);
@@ -246,11 +251,13 @@ bind_listener(struct daemon *d, const struct listener_config *l, const struct ne
 	for (unsigned i = 0; i < n; i++) {
 		int fd = net_listen(at, n > 1);
 		if (fd < 0) {
-			buf_addf(why, "listener \"%s\": cannot listen on %s: %s; %s", l->name, text,
-			    err_text((enum err)fd),
-			    fd == ERR_UNREACHABLE ? "this machine does not have that address"
-				: fd == ERR_DENIED ? "ports under 1024 need root or CAP_NET_BIND_SERVICE"
-						   : "is another mail server running there?");
+			buf_addf(why, "listener \"%s\": cannot listen on %s: %s; %s",
+			    l->name, text, err_text((enum err)fd),
+			    fd == ERR_UNREACHABLE
+				? "this machine does not have that address"
+			    : fd == ERR_DENIED
+				? "ports under 1024 need root or CAP_NET_BIND_SERVICE"
+				: "is another mail server running there?");
 			return (enum err)fd;
 		}
 		d->bound = mem_resize(d->bound, d->bounds + 1, sizeof(*d->bound));
@@ -268,7 +275,8 @@ bind_sockets(struct daemon *d, struct buf *why)
 	enum err e = OK;
 	for (size_t i = 0; i < c->listeners && e == OK; i++)
 		for (size_t k = 0; k < c->listener[i].binds && e == OK; k++)
-			e = bind_listener(d, &c->listener[i], &c->listener[i].bind[k], why);
+			e = bind_listener(
+			    d, &c->listener[i], &c->listener[i].bind[k], why);
 	if (e != OK || c->control_path == NULL)
 		return e;
 	d->control_fd = control_socket(c->control_path, c->control_mode);
@@ -276,7 +284,9 @@ bind_sockets(struct daemon *d, struct buf *why)
 		return OK;
 	e = (enum err)d->control_fd;
 	buf_addf(why, "control socket %s: %s%s", c->control_path, err_text(e),
-	    e == ERR_BUSY ? "; another relayd answers there, or the path is something else" : "");
+	    e == ERR_BUSY
+		? "; another relayd answers there, or the path is something else"
+		: "");
 	return e;
 }
 
@@ -284,7 +294,8 @@ static void
 serve_sockets(struct daemon *d)
 {
 	for (size_t i = 0; i < d->bounds; i++)
-		ingress_listen(d->worker[d->bound[i].worker].ingress, d->bound[i].fd, d->bound[i].name);
+		ingress_listen(d->worker[d->bound[i].worker].ingress, d->bound[i].fd,
+		    d->bound[i].name);
 	d->bounds = 0;
 	mem_free(&d->bound);
 	if (d->control_fd >= 0)
@@ -308,19 +319,23 @@ hand_over(struct daemon *d, const struct passwd *pw, struct buf *why)
 {
 	const char *path = d->config->spool.path;
 	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-		buf_addf(why, "spool %s: cannot make the directory: %s; make its parent first: mkdir -p",
+		buf_addf(why,
+		    "spool %s: cannot make the directory: %s; make its parent first: "
+		    "mkdir -p",
 		    path, strerror(errno));
 		return err_from_errno(errno);
 	}
 	struct stat st;
-	if (stat(path, &st) == 0 && st.st_uid == 0 && chown(path, pw->pw_uid, pw->pw_gid) != 0) {
-		buf_addf(why, "spool %s: cannot give it to user \"%s\": %s", path, pw->pw_name,
-		    strerror(errno));
+	if (stat(path, &st) == 0 && st.st_uid == 0 &&
+	    chown(path, pw->pw_uid, pw->pw_gid) != 0) {
+		buf_addf(why, "spool %s: cannot give it to user \"%s\": %s", path,
+		    pw->pw_name, strerror(errno));
 		return err_from_errno(errno);
 	}
-	if (d->control_fd >= 0 && chown(d->config->control_path, pw->pw_uid, pw->pw_gid) != 0) {
-		buf_addf(why, "control socket: cannot give it to user \"%s\": %s", pw->pw_name,
-		    strerror(errno));
+	if (d->control_fd >= 0 &&
+	    chown(d->config->control_path, pw->pw_uid, pw->pw_gid) != 0) {
+		buf_addf(why, "control socket: cannot give it to user \"%s\": %s",
+		    pw->pw_name, strerror(errno));
 		return err_from_errno(errno);
 	}
 	return OK;
@@ -333,7 +348,9 @@ drop_privileges(struct daemon *d, struct buf *why)
 		return OK;
 	const struct passwd *pw = getpwnam(d->config->user);
 	if (pw == NULL) {
-		buf_addf(why, "user \"%s\" does not exist; make it with: adduser --system --group %s",
+		buf_addf(why,
+		    "user \"%s\" does not exist; make it with: adduser --system --group "
+		    "%s",
 		    d->config->user, d->config->user);
 		return ERR_CONFIG;
 	}
@@ -458,19 +475,22 @@ bool
 daemon_reload(struct daemon *d, struct buf *text)
 {
 	if (d->config_file == NULL) {
-		buf_add_str(text, "this relayd runs with its built-in configuration; start it with -c FILE");
+		buf_add_str(text, "this relayd runs with its built-in configuration; "
+				  "start it with -c FILE");
 		return false;
 	}
 	const struct config *c = config_read(d->config_file, text);
 	if (c == NULL) {
 		LOG(d->log, EV_RELOAD_FAILED, F_STR("file", d->config_file),
-		    F_SPAN("errors", buf_span(text)), F_STR("now", "the old configuration stays in force"));
+		    F_SPAN("errors", buf_span(text)),
+		    F_STR("now", "the old configuration stays in force"));
 		return false;
 	}
 	buf_reset(text);
 	config_diff(d->config, c, text);
 	put_in_force(d, c);
-	LOG(d->log, EV_RELOADED, F_STR("file", d->config_file), F_SPAN("notes", buf_span(text)));
+	LOG(d->log, EV_RELOADED, F_STR("file", d->config_file),
+	    F_SPAN("notes", buf_span(text)));
 	return true;
 }
 
@@ -527,7 +547,8 @@ static void
 on_drain_deadline(void *arg)
 {
 	struct daemon *d = arg;
-	LOG(d->log, EV_LIMIT, F_STR("what", "draining took too long"), F_INT("sessions", census_total(d->census)),
+	LOG(d->log, EV_LIMIT, F_STR("what", "draining took too long"),
+	    F_INT("sessions", census_total(d->census)),
 	    F_STR("now", "what is left is cut off; nothing acknowledged is lost"));
 	finish(d);
 }
@@ -736,7 +757,8 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 	d->single = o->single;
 	d->config = config_ref(o->config);
 	d->config_file = o->config_file ? mem_strdup(o->config_file) : NULL;
-	if (o->signals) /* before any thread is started: only the main loop may see them */
+	if (o->signals) /* before any thread is started: only the main loop may see them
+			 */
 		loop_block_signals(signals, COUNT_OF(signals));
 	d->loop = loop_new(d->world);
 	loop_each_turn(d->loop, flush_log, d->log);

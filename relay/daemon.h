@@ -30,9 +30,10 @@ struct daemon_options {
 	struct world *world;
 	struct log *log;
 	bool single;
-	bool sockets;                /* open the listeners and the control socket */
-	bool signals;                /* SIGTERM, SIGINT: stop; SIGHUP: reload */
-	/* Makes the DNS transport of a loop; NULL: c-ares with the configuration's servers. */
+	bool sockets; /* open the listeners and the control socket */
+	bool signals; /* SIGTERM, SIGINT: stop; SIGHUP: reload */
+	/* Makes the DNS transport of a loop; NULL: c-ares with the configuration's
+	 * servers. */
 	struct dns_transport *(*dns)(void *arg, struct loop *l);
 	void *dns_arg;
 };
@@ -50,8 +51,10 @@ bool daemon_reload(struct daemon *d, struct buf *text);
 struct loop *daemon_loop(struct daemon *d);
 struct spool *daemon_spool(struct daemon *d);
 struct scheduler *daemon_scheduler(struct daemon *d);
-void daemon_serve(struct daemon *d, int fd, const struct net_addr *peer, const char *listener);
+void
+daemon_serve(struct daemon *d, int fd, const struct net_addr *peer, const char *listener);
 void daemon_serve_control(struct daemon *d, int fd);
-bool daemon_stopped(const struct daemon *d); /* after daemon_stop(): everything has drained */
+bool
+daemon_stopped(const struct daemon *d); /* after daemon_stop(): everything has drained */
 
 #endif

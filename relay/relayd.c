@@ -32,7 +32,8 @@ static const char try_config[] =
     "control { path = \"%s/control.sock\" }\n"
     "networks = {\"127.0.0.0/8\", \"::1/128\"}\n"
     "listener \"smtp\" { bind = {\"127.0.0.1:2525\"} protocol = \"smtp\" }\n"
-    "# what is sent to *.test goes to port 2526 here: start something there, or see it wait\n"
+    "# what is sent to *.test goes to port 2526 here: start something there, or see it "
+    "wait\n"
     "route \"test\" { to = {\"test\", \".test\"} via = {\"127.0.0.1:2526\"} }\n"
     "# all the rest goes where the DNS says\n"
     "route \"world\" { deliver = \"mx\" }\n";
@@ -46,11 +47,14 @@ struct arguments {
 static void
 usage(FILE *to)
 {
-	fputs("usage: relayd [-c FILE]       run in the foreground, log to standard error\n"
-	      "       relayd -t [-c FILE]    check the configuration and exit\n"
-	      "       relayd --try DIR       run on loopback ports with a built-in configuration\n"
-	      "       relayd -V              print the version\n"
-	      "The default FILE is $RELAYD_CONF or /etc/relayd/relayd.conf; see relayd.conf(5).\n",
+	fputs(
+	    "usage: relayd [-c FILE]       run in the foreground, log to standard error\n"
+	    "       relayd -t [-c FILE]    check the configuration and exit\n"
+	    "       relayd --try DIR       run on loopback ports with a built-in "
+	    "configuration\n"
+	    "       relayd -V              print the version\n"
+	    "The default FILE is $RELAYD_CONF or /etc/relayd/relayd.conf; see "
+	    "relayd.conf(5).\n",
 	    to);
 }
 
@@ -93,7 +97,8 @@ configuration(const struct arguments *a, struct buf *errors)
 		return config_read(a->file, errors);
 	char *dir = realpath(a->try_dir, NULL);
 	if (dir == NULL) {
-		buf_addf(errors, "%s: %s; make the directory first\n", a->try_dir, strerror(errno));
+		buf_addf(errors, "%s: %s; make the directory first\n", a->try_dir,
+		    strerror(errno));
 		return NULL;
 	}
 	struct buf text;
@@ -136,9 +141,12 @@ say_what_to_try(const struct config *c)
 	       "relayd %s takes mail on %s from this machine only.\n"
 	       "  send:   swaks --server %s --from me@relay.example --to you@inbox.test\n"
 	       "  or:     printf 'Subject: hi\\n\\nhello\\n' | "
-	       "curl -s smtp://%s --mail-from me@relay.example --mail-rcpt you@inbox.test -T -\n"
-	       "  see:    RELAYD_SOCKET=%s build/relayctl queue     (status, why ID, show ID, ...)\n"
-	       "  target: *.test goes to 127.0.0.1:2526, everything else where the DNS says\n"
+	       "curl -s smtp://%s --mail-from me@relay.example --mail-rcpt "
+	       "you@inbox.test -T -\n"
+	       "  see:    RELAYD_SOCKET=%s build/relayctl queue     (status, why ID, "
+	       "show ID, ...)\n"
+	       "  target: *.test goes to 127.0.0.1:2526, everything else where the DNS "
+	       "says\n"
 	       "  end:    Ctrl-C; what waits stays in %s and goes on next time\n\n",
 	    RELAYD_VERSION, at, at, at, c->control_path, c->spool.path);
 	fflush(stdout);
@@ -169,7 +177,8 @@ run(const struct arguments *a, const struct config *c)
 		status = daemon_run(d);
 		daemon_free(&d);
 	} else {
-		LOG(log, EV_FAILED, F_STR("what", "starting"), F_SPAN("why", buf_span(&why)));
+		LOG(log, EV_FAILED, F_STR("what", "starting"),
+		    F_SPAN("why", buf_span(&why)));
 	}
 	buf_clear(&why);
 	log_free(&log);

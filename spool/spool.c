@@ -295,9 +295,11 @@ check_room(struct spool *s, struct buf *why)
 	struct statvfs v;
 	if (s->read_only || faccessat(s->dir, "data.mdb-lock", F_OK, 0) == 0)
 		return OK;
-	if (fstatvfs(s->dir, &v) != 0 || (uint64_t)v.f_bavail * v.f_frsize >= NEW_SPOOL_ROOM)
+	if (fstatvfs(s->dir, &v) != 0 ||
+	    (uint64_t)v.f_bavail * v.f_frsize >= NEW_SPOOL_ROOM)
 		return OK;
-	buf_addf(why, "spool %s: the disk is full; make room or choose another disk", s->path);
+	buf_addf(
+	    why, "spool %s: the disk is full; make room or choose another disk", s->path);
 	return ERR_DISK_FULL;
 }
 

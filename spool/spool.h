@@ -96,8 +96,8 @@ uint64_t spool_body_size(const struct spool_body *b);
  * written. */
 void spool_body_finish(struct spool_body *b,
     void (*done)(void *arg, enum err e, const struct spool_body_result *r), void *arg);
-/* Give up, or let go once the content was given to spool_accept_start(): a file that no message
- * holds in the end is removed. */
+/* Give up, or let go once the content was given to spool_accept_start(): a file that no
+ * message holds in the end is removed. */
 void spool_body_free(struct spool_body **b);
 
 /* ---- changes */

@@ -22,15 +22,16 @@ struct ctl {
 	bool json;                   /* print the lines as they are */
 	const char *command;
 	void (*print)(struct ctl *c, const json_t *line); /* of this command */
-	bool header;                 /* the table's head has been printed */
-	unsigned width;              /* of the terminal */
+	bool header;    /* the table's head has been printed */
+	unsigned width; /* of the terminal */
 };
 
 /* The configuration; on error it says why on standard error and returns NULL. */
 const struct config *ctl_config(struct ctl *c);
 
 /* ---- ctl_socket.c */
-/* Ask the daemon and print. -1: nobody answers there (nothing was printed); else an exit status. */
+/* Ask the daemon and print. -1: nobody answers there (nothing was printed); else an exit
+ * status. */
 int ctl_ask(struct ctl *c, const json_t *request);
 
 /* ---- ctl_offline.c */

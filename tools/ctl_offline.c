@@ -51,8 +51,8 @@ give_why(struct offline *o, const struct message *m, const struct recipient *r)
 	spool_id_format(m->id, id);
 	show_why(&text, &o->show, m, r);
 	json_t *line = json_pack("{s:s,s:s%,s:s%,s:s%}", "queue_id", id, "sender",
-	    m->sender.n ? m->sender.p : "", m->sender.n, "address", r->address.p, r->address.n,
-	    "why", text.p, text.n);
+	    m->sender.n ? m->sender.p : "", m->sender.n, "address", r->address.p,
+	    r->address.n, "why", text.p, text.n);
 	if (line != NULL) {
 		char *dump = json_dumps(line, JSON_COMPACT);
 		ctl_line(o->ctl, line, dump, strlen(dump));
@@ -127,7 +127,8 @@ cat(struct offline *o)
 	size_t got = 1;
 	if (m->prefix.n > 0)
 		(void)fwrite(m->prefix.p, 1, m->prefix.n, stdout);
-	while (got > 0 && content_read(m->content, at, chunk, sizeof(chunk), &got) == OK) {
+	while (
+	    got > 0 && content_read(m->content, at, chunk, sizeof(chunk), &got) == OK) {
 		(void)fwrite(chunk, 1, got, stdout);
 		at += got;
 	}

@@ -107,7 +107,9 @@ next_text(char *out, size_t size, const json_t *line, const json_t *r)
 	const char *iso = text_of(r, "next_attempt");
 	(void)line;
 	if (*iso == '\0')
-		span_copy(strcmp(text_of(r, "state"), "held") == 0 ? SPAN("-") : SPAN("now"), out, size);
+		span_copy(
+		    strcmp(text_of(r, "state"), "held") == 0 ? SPAN("-") : SPAN("now"),
+		    out, size);
 	else
 		span_copy(span_cut(span_str(iso), 11, 8), out, size);
 }
@@ -134,7 +136,8 @@ print_queue(struct ctl *c, const json_t *line)
 	age_text(age, sizeof(age), number_of(line, "age_s"));
 	size_t i;
 	json_t *r;
-	json_array_foreach (json_object_get(line, "recipients"), i, r) {
+	json_array_foreach(json_object_get(line, "recipients"), i, r)
+	{
 		next_text(next, sizeof(next), line, r);
 		cell(text_of(line, "queue_id"), 13, false);
 		cell(age, 6, false);
@@ -142,7 +145,8 @@ print_queue(struct ctl *c, const json_t *line)
 		cell(text_of(r, "state"), 8, false);
 		cell(next, 8, false);
 		buf_init(&b, 64u << 10);
-		buf_addf(&b, "<%s> -> <%s>", text_of(line, "sender"), text_of(r, "address"));
+		buf_addf(
+		    &b, "<%s> -> <%s>", text_of(line, "sender"), text_of(r, "address"));
 		if (*text_of(r, "delay_reason"))
 			buf_addf(&b, ": %s", text_of(r, "delay_reason"));
 		char *all = buf_take(&b);
@@ -162,27 +166,30 @@ print_value(const char *name, const json_t *v, unsigned depth)
 	printf("%*s%s", (int)depth * 2, "", name);
 	if (json_is_object(v) || json_is_array(v)) {
 		putchar('\n');
-		json_object_foreach ((json_t *)(uintptr_t)v, key, inner)
-			print_value(key, inner, depth + 1);
-		json_array_foreach (v, i, inner) {
+		json_object_foreach((json_t *)(uintptr_t)v, key, inner)
+		    print_value(key, inner, depth + 1);
+		json_array_foreach(v, i, inner)
+		{
 			if (i > 0 && json_is_object(inner))
 				putchar('\n');
 			if (json_is_object(inner)) {
 				const char *k;
 				json_t *member;
-				json_object_foreach (inner, k, member)
-					print_value(k, member, depth + 1);
+				json_object_foreach(inner, k, member)
+				    print_value(k, member, depth + 1);
 			} else {
 				print_value("-", inner, depth + 1);
 			}
 		}
 		return;
 	}
-	printf("%*s", (int)(20 > strlen(name) + depth * 2 ? 20 - strlen(name) - depth * 2 : 1), "");
+	printf("%*s",
+	    (int)(20 > strlen(name) + depth * 2 ? 20 - strlen(name) - depth * 2 : 1), "");
 	if (json_is_string(v)) {
 		const char *text = json_string_value(v);
 		/* header fields keep their lines */
-		for (const char *nl; (nl = strstr(text, "\r\n")) != NULL && nl[2]; text = nl + 2) {
+		for (const char *nl; (nl = strstr(text, "\r\n")) != NULL && nl[2];
+		     text = nl + 2) {
 			char *one = mem_dup(text, (size_t)(nl - text));
 			ctl_put(one);
 			mem_free(&one);
@@ -210,8 +217,7 @@ print_members(struct ctl *c, const json_t *line)
 	if (c->header)
 		putchar('\n');
 	c->header = true;
-	json_object_foreach ((json_t *)(uintptr_t)line, name, v)
-		print_value(name, v, 0);
+	json_object_foreach((json_t *)(uintptr_t)line, name, v) print_value(name, v, 0);
 }
 
 static void
@@ -245,8 +251,8 @@ print_act(struct ctl *c, const json_t *line)
 	(void)c;
 	long long n = number_of(line, "applied");
 	printf("%s%s: %lld recipient%s of %lld message%s\n",
-	    json_is_true(json_object_get(line, "dry_run")) ? "would " : "", text_of(line, "action"), n,
-	    n == 1 ? "" : "s", number_of(line, "messages"),
+	    json_is_true(json_object_get(line, "dry_run")) ? "would " : "",
+	    text_of(line, "action"), n, n == 1 ? "" : "s", number_of(line, "messages"),
 	    number_of(line, "messages") == 1 ? "" : "s");
 }
 

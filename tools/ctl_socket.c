@@ -35,7 +35,9 @@ connect_to(const char *path)
 	if (connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0)
 		return fd;
 	if (errno == EACCES)
-		fprintf(stderr, "relayctl: no permission for %s; run as root or join its group\n", path);
+		fprintf(stderr,
+		    "relayctl: no permission for %s; run as root or join its group\n",
+		    path);
 	(void)close(fd);
 	return -1;
 }
@@ -70,7 +72,8 @@ take_line(struct ctl *c, struct span text, int *status)
 	json_error_t error;
 	json_t *line = json_loadb(text.p, text.n, 0, &error);
 	if (line == NULL) {
-		fprintf(stderr, "relayctl: relayd's answer is not understood: %s\n", error.text);
+		fprintf(stderr, "relayctl: relayd's answer is not understood: %s\n",
+		    error.text);
 		*status = CTL_NOTHING;
 		return true;
 	}
@@ -103,7 +106,9 @@ read_answer(struct ctl *c, int fd)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			fputs("relayctl: relayd closed the connection before it had answered\n", stderr);
+			fputs("relayctl: relayd closed the connection before it had "
+			      "answered\n",
+			    stderr);
 			break;
 		}
 		in.n += (size_t)n;
@@ -127,7 +132,9 @@ ctl_ask(struct ctl *c, const json_t *request)
 {
 	const char *path = socket_path(c);
 	if (path == NULL) { /* the reason has been printed; relayd may well be running */
-		fprintf(stderr, "relayctl: so its socket is not known; name it, without -c: RELAYD_SOCKET=/run/relayd/control.sock relayctl ...\n");
+		fprintf(
+		    stderr, "relayctl: so its socket is not known; name it, without -c: "
+			    "RELAYD_SOCKET=/run/relayd/control.sock relayctl ...\n");
 		return CTL_NOTHING;
 	}
 	int fd = connect_to(path);

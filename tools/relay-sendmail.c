@@ -27,22 +27,23 @@
 #define TIMEOUT_S 600
 
 struct mail {
-	char *from;            /* envelope sender; NULL: the caller */
+	char *from; /* envelope sender; NULL: the caller */
 	const char *full_name;
-	bool from_headers;     /* -t */
-	bool dot_ends;         /* a line with a single dot ends the message (no -i) */
+	bool from_headers; /* -t */
+	bool dot_ends;     /* a line with a single dot ends the message (no -i) */
 	char **rcpt;
 	size_t rcpts;
 	const char *notify, *envid, *ret;
 	const char *config_file;
-	struct buf text;       /* CRLF lines, dot-stuffed as it is sent */
-	size_t header_end;     /* octets of the header section, without the empty line */
+	struct buf text;   /* CRLF lines, dot-stuffed as it is sent */
+	size_t header_end; /* octets of the header section, without the empty line */
 };
 
 static _Noreturn void
 fail(int status, const char *what, const char *detail)
 {
-	fprintf(stderr, "relay-sendmail: %s%s%s\n", what, detail ? ": " : "", detail ? detail : "");
+	fprintf(stderr, "relay-sendmail: %s%s%s\n", what, detail ? ": " : "",
+	    detail ? detail : "");
 	exit(status);
 }
 
@@ -65,7 +66,8 @@ add_recipient(struct mail *m, struct span address)
 	m->rcpt[m->rcpts++] = span_dup(address);
 }
 
-/* Skips what belongs together: "quoted, text", (comments), <routes>. One address of the list. */
+/* Skips what belongs together: "quoted, text", (comments), <routes>. One address of the
+ * list. */
 static size_t
 address_length(struct span s)
 {
@@ -85,7 +87,8 @@ address_length(struct span s)
 			angle = true;
 		else if (c == '>' && !quoted)
 			angle = false;
-		else if ((c == ',' || c == ';' || c == ':') && !quoted && !angle && comment == 0)
+		else if ((c == ',' || c == ';' || c == ':') && !quoted && !angle &&
+			 comment == 0)
 			return i;
 	}
 	return s.n;
@@ -164,7 +167,8 @@ is_field(struct span s)
 		return false;
 	for (size_t i = 0; i < colon; i++)
 		if (s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f)
-			return i > 0 && (s.p[i] == ' ' || s.p[i] == '\t') && s.p[colon - 1] <= ' ';
+			return i > 0 && (s.p[i] == ' ' || s.p[i] == '\t') &&
+			       s.p[colon - 1] <= ' ';
 	return true;
 }
 
@@ -250,7 +254,8 @@ read_message(struct mail *m)
 		fail(EX_IOERR, "reading standard input", strerror(errno));
 	if (line.overflow || m->text.overflow)
 		fail(EX_DATAERR, "the message is too large", NULL);
-	for (size_t i = 0; i < m->text.n; i++) { /* a CR alone would be refused: a line end it was */
+	for (size_t i = 0; i < m->text.n;
+	     i++) { /* a CR alone would be refused: a line end it was */
 		if (m->text.p[i] == '\0')
 			fail(EX_DATAERR, "the message holds a NUL byte", NULL);
 	}
@@ -432,7 +437,8 @@ is_any(const struct net_addr *a)
 	return memcmp(a->ip, zero, sizeof(zero)) == 0;
 }
 
-/* $RELAYD_SUBMIT ("127.0.0.1:2525"), else the configuration's first listener, else port 25 here. */
+/* $RELAYD_SUBMIT ("127.0.0.1:2525"), else the configuration's first listener, else port
+ * 25 here. */
 static int
 find_relayd(const struct mail *m)
 {
@@ -446,8 +452,9 @@ find_relayd(const struct mail *m)
 	}
 	struct buf errors;
 	buf_init(&errors, 64u << 10);
-	const struct config *c =
-	    access(m->config_file, R_OK) == 0 ? config_read(m->config_file, &errors) : NULL;
+	const struct config *c = access(m->config_file, R_OK) == 0
+				     ? config_read(m->config_file, &errors)
+				     : NULL;
 	if (c != NULL) {
 		struct net_addr bind = c->listener[0].bind[0];
 		if (is_any(&bind))
@@ -512,10 +519,13 @@ set_from(struct mail *m, const char *from)
 static void
 usage(void)
 {
-	fputs("usage: relay-sendmail [-t] [-i] [-f SENDER] [-F NAME] [-N NOTIFY] [-R hdrs|full]\n"
+	fputs("usage: relay-sendmail [-t] [-i] [-f SENDER] [-F NAME] [-N NOTIFY] [-R "
+	      "hdrs|full]\n"
 	      "                      [-V ENVID] [--] [RECIPIENT...]   < message\n"
-	      "Other sendmail options are accepted and have no effect.  Where relayd listens\n"
-	      "is taken from $RELAYD_SUBMIT (ADDRESS:PORT) or the configuration (-C FILE).\n",
+	      "Other sendmail options are accepted and have no effect.  Where relayd "
+	      "listens\n"
+	      "is taken from $RELAYD_SUBMIT (ADDRESS:PORT) or the configuration (-C "
+	      "FILE).\n",
 	    stderr);
 	exit(EX_USAGE);
 }
@@ -535,7 +545,8 @@ parse(struct mail *m, int argc, char **argv)
 {
 	int c;
 	opterr = 0;
-	while ((c = getopt(argc, argv, "+tif:r:F:C:N:R:V:b:o:O:q::h:B:L:X:p:d:M:A:vnUGem")) != -1) {
+	while ((c = getopt(argc, argv,
+		    "+tif:r:F:C:N:R:V:b:o:O:q::h:B:L:X:p:d:M:A:vnUGem")) != -1) {
 		switch (c) {
 		case 't': m->from_headers = true; break;
 		case 'i': m->dot_ends = false; break;
@@ -544,7 +555,9 @@ parse(struct mail *m, int argc, char **argv)
 		case 'F': m->full_name = optarg; break;
 		case 'C': m->config_file = optarg; break;
 		case 'N': m->notify = optarg; break;
-		case 'R': m->ret = strcasecmp(optarg, "full") == 0 ? "FULL" : "HDRS"; break;
+		case 'R':
+			m->ret = strcasecmp(optarg, "full") == 0 ? "FULL" : "HDRS";
+			break;
 		case 'V': m->envid = optarg; break;
 		case 'b': mode(optarg[0]); break;
 		case 'o':
@@ -569,13 +582,17 @@ check_addresses(const struct mail *m)
 {
 	struct address a;
 	if (*m->from != '\0' && address_parse(span_str(m->from), &a) != OK)
-		fail(EX_USAGE, "the sender is not an address; use -f user@domain", m->from);
+		fail(EX_USAGE, "the sender is not an address; use -f user@domain",
+		    m->from);
 	for (size_t i = 0; i < m->rcpts; i++)
-		if (address_parse(span_str(m->rcpt[i]), &a) != OK && strchr(m->rcpt[i], '@') != NULL)
+		if (address_parse(span_str(m->rcpt[i]), &a) != OK &&
+		    strchr(m->rcpt[i], '@') != NULL)
 			fail(EX_NOUSER, "not an address", m->rcpt[i]);
 	for (const char *p = m->notify; p && *p; p++)
 		if (strchr("NEVERSUCFAILDY,neversucfaildy", *p) == NULL)
-			fail(EX_USAGE, "-N takes never, or success, failure, delay with commas", m->notify);
+			fail(EX_USAGE,
+			    "-N takes never, or success, failure, delay with commas",
+			    m->notify);
 }
 
 /* "user" alone means somebody at this host. */
@@ -606,7 +623,9 @@ main(int argc, char **argv)
 	parse(&m, argc, argv);
 	read_message(&m);
 	if (m.rcpts == 0)
-		fail(EX_USAGE, "no recipient; name one, or use -t to take them from the header", NULL);
+		fail(EX_USAGE,
+		    "no recipient; name one, or use -t to take them from the header",
+		    NULL);
 	if (m.from == NULL)
 		m.from = callers_address();
 	complete_addresses(&m);
@@ -614,7 +633,8 @@ main(int argc, char **argv)
 	add_from_header(&m);
 	struct smtp s = {.fd = find_relayd(&m)};
 	if (s.fd < 0)
-		fail(EX_TEMPFAIL, "relayd does not answer; is it running?", strerror(errno));
+		fail(EX_TEMPFAIL, "relayd does not answer; is it running?",
+		    strerror(errno));
 	buf_init(&s.in, 64u << 10);
 	buf_init(&s.reply, 8192);
 	int status = send_mail(&s, &m);

@@ -14,7 +14,14 @@
 #include "relay/version.h"
 #include "tools/ctl.h"
 
-enum words { WORDS_NONE, WORDS_IDS, WORDS_WHAT, WORDS_DOMAIN, WORDS_FROM_TO, WORDS_CHECK };
+enum words {
+	WORDS_NONE,
+	WORDS_IDS,
+	WORDS_WHAT,
+	WORDS_DOMAIN,
+	WORDS_FROM_TO,
+	WORDS_CHECK
+};
 
 static const struct command {
 	const char *name;
@@ -32,13 +39,15 @@ static const struct command {
     {"release", WORDS_IDS, "ID...|SELECTOR", "let held mail go"},
     {"bounce", WORDS_IDS, "ID...|SELECTOR", "return to the sender now"},
     {"delete", WORDS_IDS, "ID...|SELECTOR", "remove without a notice"},
-    {"pause", WORDS_WHAT, "in|out|route:NAME|DOMAIN [--for 2h] [--reason TEXT]", "stop for a while"},
+    {"pause", WORDS_WHAT, "in|out|route:NAME|DOMAIN [--for 2h] [--reason TEXT]",
+	"stop for a while"},
     {"resume", WORDS_WHAT, "in|out|route:NAME|DOMAIN", "go on"},
     {"reload", WORDS_NONE, "", "read the configuration again"},
     {"route-test", WORDS_FROM_TO, "FROM TO", "which route a recipient takes, and why"},
     {"dns", WORDS_DOMAIN, "DOMAIN", "where the DNS says its mail goes"},
     {"check", WORDS_CHECK, "", "check the configuration file"},
-    {"spool-check", WORDS_NONE, "", "check every invariant and checksum (also: spool check)"},
+    {"spool-check", WORDS_NONE, "",
+	"check every invariant and checksum (also: spool check)"},
 };
 
 static void
@@ -46,15 +55,18 @@ usage(FILE *to)
 {
 	fputs("usage: relayctl [-c FILE] [--json] COMMAND ...\n\n", to);
 	for (size_t i = 0; i < COUNT_OF(commands); i++)
-		fprintf(to, "  %-12s %s\n  %-12s %s\n", commands[i].name, commands[i].usage, "",
-		    commands[i].about);
-	fputs("\nSELECTOR: --id ID --from ADDR --to ADDR --domain D --route NAME --code C\n"
-	      "          --state waiting|held|aside|new|deferred --older 2h --younger 1d --all\n"
-	      "          ADDR may hold * and ?;  -  reads ids from standard input\n"
-	      "also:     --dry-run (say how many, change nothing)  --limit N\n"
-	      "files:    $RELAYD_CONF or /etc/relayd/relayd.conf names the socket and the spool;\n"
-	      "          $RELAYD_SOCKET names the socket directly\n"
-	      "exit:     0 done, 1 nothing matched or refused, 2 wrong use\n",
+		fprintf(to, "  %-12s %s\n  %-12s %s\n", commands[i].name,
+		    commands[i].usage, "", commands[i].about);
+	fputs(
+	    "\nSELECTOR: --id ID --from ADDR --to ADDR --domain D --route NAME --code C\n"
+	    "          --state waiting|held|aside|new|deferred --older 2h --younger 1d "
+	    "--all\n"
+	    "          ADDR may hold * and ?;  -  reads ids from standard input\n"
+	    "also:     --dry-run (say how many, change nothing)  --limit N\n"
+	    "files:    $RELAYD_CONF or /etc/relayd/relayd.conf names the socket and the "
+	    "spool;\n"
+	    "          $RELAYD_SOCKET names the socket directly\n"
+	    "exit:     0 done, 1 nothing matched or refused, 2 wrong use\n",
 	    to);
 }
 
@@ -104,7 +116,8 @@ run_request(struct ctl *c, const json_t *request)
 		return status;
 	if (ctl_can_offline(c->command) && c->socket == NULL)
 		return ctl_offline(c, request);
-	fprintf(stderr, "relayctl: relayd does not answer%s%s; is it running, and is this its %s?\n",
+	fprintf(stderr,
+	    "relayctl: relayd does not answer%s%s; is it running, and is this its %s?\n",
 	    c->socket ? " at " : "", c->socket ? c->socket : "",
 	    c->socket ? "socket" : "configuration");
 	return CTL_NOTHING;
@@ -164,7 +177,8 @@ run_check(struct ctl *c)
 }
 
 static int
-run_command(struct ctl *c, const struct command *k, json_t *request, int argc, char **argv)
+run_command(
+    struct ctl *c, const struct command *k, json_t *request, int argc, char **argv)
 {
 	json_object_set_new(request, "cmd", json_string(k->name));
 	switch (k->words) {
@@ -175,8 +189,8 @@ run_command(struct ctl *c, const struct command *k, json_t *request, int argc, c
 	case WORDS_DOMAIN:
 		if (argc != 1)
 			return wrong(k);
-		json_object_set_new(
-		    request, k->words == WORDS_WHAT ? "what" : "domain", json_string(argv[0]));
+		json_object_set_new(request, k->words == WORDS_WHAT ? "what" : "domain",
+		    json_string(argv[0]));
 		return run_request(c, request);
 	case WORDS_FROM_TO:
 		if (argc != 2)
@@ -212,15 +226,23 @@ parse_options(struct ctl *c, json_t *request, int argc, char **argv)
 		case 'h': usage(stdout); exit(CTL_DONE);
 		case 'V': printf("relayctl %s\n", RELAYD_VERSION); exit(CTL_DONE);
 		case OPT_JSON: c->json = true; break;
-		case OPT_DRY_RUN: json_object_set_new(request, "dry_run", json_true()); break;
-		case OPT_LIMIT:
-			json_object_set_new(request, "limit", json_integer(strtoll(optarg, NULL, 10)));
+		case OPT_DRY_RUN:
+			json_object_set_new(request, "dry_run", json_true());
 			break;
-		case OPT_FOR: json_object_set_new(request, "for", json_string(optarg)); break;
-		case OPT_REASON: json_object_set_new(request, "reason", json_string(optarg)); break;
+		case OPT_LIMIT:
+			json_object_set_new(
+			    request, "limit", json_integer(strtoll(optarg, NULL, 10)));
+			break;
+		case OPT_FOR:
+			json_object_set_new(request, "for", json_string(optarg));
+			break;
+		case OPT_REASON:
+			json_object_set_new(request, "reason", json_string(optarg));
+			break;
 		case OPT_ALL: json_object_set_new(selector, "all", json_true()); break;
 		case OPT_SELECT:
-			json_object_set_new(selector, longs[at].name, json_string(optarg));
+			json_object_set_new(
+			    selector, longs[at].name, json_string(optarg));
 			break;
 		default: usage(stderr); return false;
 		}
@@ -249,7 +271,8 @@ run(struct ctl *c, json_t *request, int argc, char **argv)
 	const struct command *k = argc > 0 ? find_command(argv[0]) : NULL;
 	if (k == NULL) {
 		if (argc > 0)
-			fprintf(stderr, "relayctl: there is no command \"%s\"\n", argv[0]);
+			fprintf(
+			    stderr, "relayctl: there is no command \"%s\"\n", argv[0]);
 		usage(stderr);
 		return CTL_USAGE;
 	}

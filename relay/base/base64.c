@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* base64 - a strict front for libcrypto's block functions, which are lenient about their input. */
+/* base64 - a strict front for libcrypto's block functions, which are lenient about their
+ * input. */
 #include "base/base64.h"
 
 #include <limits.h>
@@ -27,8 +28,8 @@ base64_encode(struct span in, struct buf *out)
 static bool
 in_alphabet(unsigned char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	    c == '+' || c == '/';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       (c >= '0' && c <= '9') || c == '+' || c == '/';
 }
 
 enum err
@@ -47,7 +48,8 @@ base64_decode(struct span in, struct buf *out)
 	char *at = buf_room(out, in.n / 4 * 3);
 	if (at == NULL)
 		return ERR_FULL;
-	int n = EVP_DecodeBlock((unsigned char *)at, (const unsigned char *)in.p, (int)in.n);
+	int n =
+	    EVP_DecodeBlock((unsigned char *)at, (const unsigned char *)in.p, (int)in.n);
 	if (n < 0)
 		return ERR_SYNTAX;
 	out->n += (size_t)n - pad;

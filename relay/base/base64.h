@@ -8,7 +8,8 @@
 
 void base64_encode(struct span in, struct buf *out); /* padded, no line breaks */
 
-/* Strict: only the alphabet, whole groups, padding only at the end. ERR_SYNTAX otherwise. */
+/* Strict: only the alphabet, whole groups, padding only at the end. ERR_SYNTAX otherwise.
+ */
 enum err base64_decode(struct span in, struct buf *out);
 
 #endif

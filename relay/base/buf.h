@@ -41,12 +41,15 @@ void buf_add_span(struct buf *b, struct span s);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_char(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void buf_addv(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+void buf_addv(struct buf *b, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 
-/* Append with every byte outside 0x20..0x7e, and '\\' and '"', written as \xNN (or \\ \"). */
+/* Append with every byte outside 0x20..0x7e, and '\\' and '"', written as \xNN (or
+ * \\ \"). */
 void buf_add_escaped(struct buf *b, struct span s);
 
-/* Room for n more bytes at b->p + b->n, or NULL if over the bound; then b->n += what was used. */
+/* Room for n more bytes at b->p + b->n, or NULL if over the bound; then b->n += what was
+ * used. */
 char *buf_room(struct buf *b, size_t n);
 
 /* Drop the first n bytes. */

@@ -13,10 +13,10 @@
 struct content {
 	atomic_uint refs;
 	bool sealed;
-	int fd;          /* -1: in memory */
+	int fd; /* -1: in memory */
 	uint64_t size;
 	uint32_t crc;
-	char **slice;    /* owned, CONTENT_SLICE each */
+	char **slice; /* owned, CONTENT_SLICE each */
 	size_t slices, cap;
 	struct content_budget *budget; /* borrowed, may be NULL */
 };
@@ -45,7 +45,8 @@ static void
 charge(struct content *c, int64_t bytes)
 {
 	if (c->budget != NULL)
-		atomic_fetch_add_explicit(&c->budget->used, (uint64_t)bytes, memory_order_relaxed);
+		atomic_fetch_add_explicit(
+		    &c->budget->used, (uint64_t)bytes, memory_order_relaxed);
 }
 
 static void
@@ -137,7 +138,8 @@ content_slice(const struct content *c, size_t i)
 {
 	CHECK(i < c->slices);
 	uint64_t left = c->size - (uint64_t)i * CONTENT_SLICE;
-	return (struct span){c->slice[i], left < CONTENT_SLICE ? (size_t)left : CONTENT_SLICE};
+	return (struct span){
+	    c->slice[i], left < CONTENT_SLICE ? (size_t)left : CONTENT_SLICE};
 }
 
 static enum err

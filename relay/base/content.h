@@ -41,11 +41,12 @@ struct content *content_new(struct content_budget *budget);
 /* A sealed content backed by an open file of known size; takes the descriptor. */
 struct content *content_from_file(int fd, uint64_t size);
 
-void content_append(struct content *c, const void *p, size_t n); /* unsealed, in memory only */
+void
+content_append(struct content *c, const void *p, size_t n); /* unsealed, in memory only */
 void content_seal(struct content *c);
 
 struct content *content_ref(struct content *c); /* returns c */
-void content_unref(struct content **c);         /* NULLs *c; frees with the last; NULL is fine */
+void content_unref(struct content **c); /* NULLs *c; frees with the last; NULL is fine */
 
 uint64_t content_size(const struct content *c);
 bool content_in_memory(const struct content *c);
@@ -53,7 +54,8 @@ bool content_in_memory(const struct content *c);
 /* CRC32C over all bytes appended (in memory only). */
 uint32_t content_crc(const struct content *c);
 
-/* In-memory content: slice i of content_slices(); all but the last are CONTENT_SLICE bytes long. */
+/* In-memory content: slice i of content_slices(); all but the last are CONTENT_SLICE
+ * bytes long. */
 size_t content_slices(const struct content *c);
 struct span content_slice(const struct content *c, size_t i);
 
@@ -61,7 +63,8 @@ struct span content_slice(const struct content *c, size_t i);
  * Copy up to n bytes from offset `at` to dst; *got is less than n only at the
  * end.  ERR_IO if the file cannot be read.  Any thread.
  */
-enum err content_read(const struct content *c, uint64_t at, void *dst, size_t n, size_t *got);
+enum err
+content_read(const struct content *c, uint64_t at, void *dst, size_t n, size_t *got);
 
 /* The file's descriptor, borrowed, or -1 for content in memory (for sendfile). */
 int content_fd(const struct content *c);

@@ -21,13 +21,13 @@
 #include "base/span.h"
 
 struct undot {
-	bool repair;          /* set by the owner: write bare CR and bare LF as CRLF */
-	uint8_t state;        /* private */
-	bool end;             /* the final dot has been seen */
+	bool repair;   /* set by the owner: write bare CR and bare LF as CRLF */
+	uint8_t state; /* private */
+	bool end;      /* the final dot has been seen */
 	bool bare_cr, bare_lf, nul, eight_bit;
-	uint64_t line;        /* octets in the current line so far, CRLF not counted (private) */
-	uint64_t longest;     /* of the lines so far */
-	uint64_t wire;        /* octets taken, stuffing and final dot included */
+	uint64_t line; /* octets in the current line so far, CRLF not counted (private) */
+	uint64_t longest; /* of the lines so far */
+	uint64_t wire;    /* octets taken, stuffing and final dot included */
 };
 
 void undot_init(struct undot *u, bool repair);
@@ -38,13 +38,15 @@ void undot_init(struct undot *u, bool repair);
  * them, or fewer if the end of data was reached (u->end), where the rest
  * belongs to the next command.
  */
-size_t undot_take(struct undot *u, struct span in, void (*emit)(void *arg, struct span), void *arg);
+size_t undot_take(
+    struct undot *u, struct span in, void (*emit)(void *arg, struct span), void *arg);
 
 struct dot_stuff {
 	uint8_t state; /* private: 0 = at the beginning of a line */
 };
 
-/* Append `in` to out, dots at line starts doubled. Content that was accepted has CRLF only. */
+/* Append `in` to out, dots at line starts doubled. Content that was accepted has CRLF
+ * only. */
 void dot_stuff_add(struct dot_stuff *d, struct buf *out, struct span in);
 
 /* Append the end: CRLF first if the content did not end with one, then ".\r\n". */

@@ -30,7 +30,8 @@ enum fault_what { FAULT_NONE, FAULT_DIE, FAULT_FAIL };
 /* True if the call at this place shall fail. May not return. Any thread. */
 bool fault_hit(const char *name);
 
-/* From now on: at the n-th pass (1 = the next) of `name` (NULL: of any place) do `what`. */
+/* From now on: at the n-th pass (1 = the next) of `name` (NULL: of any place) do `what`.
+ */
 void fault_plan(enum fault_what what, const char *name, unsigned long n);
 
 /* Passes counted since the last plan, over all names. */

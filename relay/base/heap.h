@@ -23,10 +23,12 @@ struct heap {
 	uint64_t next_order;
 };
 
-void heap_clear(struct heap *h);                                     /* zeroed memory is an empty heap */
-void heap_set(struct heap *h, struct heap_node *node, int64_t key);  /* insert or move; O(log n) */
-void heap_remove(struct heap *h, struct heap_node *node);            /* nothing happens if it is in no heap */
-struct heap_node *heap_min(const struct heap *h);                    /* NULL if empty */
+void heap_clear(struct heap *h); /* zeroed memory is an empty heap */
+void heap_set(
+    struct heap *h, struct heap_node *node, int64_t key); /* insert or move; O(log n) */
+void heap_remove(
+    struct heap *h, struct heap_node *node); /* nothing happens if it is in no heap */
+struct heap_node *heap_min(const struct heap *h); /* NULL if empty */
 static inline bool
 heap_has(const struct heap_node *node)
 {

@@ -35,21 +35,22 @@ struct piece {
 	char bytes[];
 };
 
-#define PIECE_BYTES 2000 /* of a piece of bytes; longer additions get one of their own */
+#define PIECE_BYTES 2000 /* of a piece of bytes; longer additions get one of their own \
+			  */
 
 enum io_flags {
 	IO_F_CONNECTING = 1,
 	IO_F_PAUSED = 2,
-	IO_F_EOF = 4,         /* seen on the socket */
+	IO_F_EOF = 4, /* seen on the socket */
 	IO_F_EOF_TOLD = 8,
-	IO_F_DEAD = 16,       /* IO_ERROR was told, nothing more comes */
-	IO_F_HIGH = 32,       /* reading stopped because too much waits for the peer */
+	IO_F_DEAD = 16, /* IO_ERROR was told, nothing more comes */
+	IO_F_HIGH = 32, /* reading stopped because too much waits for the peer */
 	IO_F_WANT_DRAINED = 64,
-	IO_F_SKIP = 128,      /* throw away input up to the next CRLF */
-	IO_F_SKIP_CR = 256,   /* the last byte thrown away was a CR */
-	IO_F_FINISH = 512,    /* the owner has let go: write, then close */
-	IO_F_ERROR = 1024,    /* to be told at the end of the turn */
-	IO_F_SHUT = 2048,     /* our side is closed; the peer's end is awaited */
+	IO_F_SKIP = 128,    /* throw away input up to the next CRLF */
+	IO_F_SKIP_CR = 256, /* the last byte thrown away was a CR */
+	IO_F_FINISH = 512,  /* the owner has let go: write, then close */
+	IO_F_ERROR = 1024,  /* to be told at the end of the turn */
+	IO_F_SHUT = 2048,   /* our side is closed; the peer's end is awaited */
 };
 
 struct io {
@@ -57,7 +58,7 @@ struct io {
 	io_fn *fn;
 	void *arg;
 	struct watch watch;
-	struct later later;      /* write, tell what is due */
+	struct later later; /* write, tell what is due */
 	struct timer timer;
 	struct instant deadline; /* 0: none */
 	unsigned flags;
@@ -65,12 +66,12 @@ struct io {
 	/* input: in[start..end) */
 	char *in;
 	size_t start, end, cap;
-	size_t scanned;          /* of the current line, no LF up to here */
+	size_t scanned; /* of the current line, no LF up to here */
 	/* output */
 	struct list out;
 	size_t queued;
 	uint64_t bytes_in, bytes_out;
-	bool *gone;              /* set when io_free() runs inside a callback */
+	bool *gone; /* set when io_free() runs inside a callback */
 };
 
 static void update_watch(struct io *io);
@@ -154,7 +155,8 @@ make_room(struct io *io)
 {
 	if (buffered(io) >= IO_INPUT_MAX)
 		return false;
-	if (io->start > 0 && (io->start == io->end || io->cap - io->end < READ_CHUNK / 4)) {
+	if (io->start > 0 &&
+	    (io->start == io->end || io->cap - io->end < READ_CHUNK / 4)) {
 		memmove(io->in, io->in + io->start, buffered(io));
 		io->end -= io->start;
 		io->start = 0;
@@ -213,7 +215,8 @@ offer(struct io *io)
 			break;
 	}
 	release_input(io);
-	if (has(io, IO_F_EOF) && !has(io, IO_F_EOF_TOLD | IO_F_PAUSED | IO_F_DEAD | IO_F_FINISH | IO_F_ERROR)) {
+	if (has(io, IO_F_EOF) && !has(io, IO_F_EOF_TOLD | IO_F_PAUSED | IO_F_DEAD |
+					      IO_F_FINISH | IO_F_ERROR)) {
 		io->flags |= IO_F_EOF_TOLD;
 		return tell(io, IO_EOF);
 	}
@@ -289,8 +292,10 @@ gather(struct io *io, struct iovec *v, char *file, enum err *e)
 		} else if (content_in_memory(p->content)) {
 			uint64_t at = p->from, left = p->left;
 			while (left > 0 && n < IOV_MAX_HERE) {
-				struct span s = content_slice(p->content, (size_t)(at / CONTENT_SLICE));
-				s = span_cut(s, (size_t)(at % CONTENT_SLICE), left < s.n ? (size_t)left : s.n);
+				struct span s = content_slice(
+				    p->content, (size_t)(at / CONTENT_SLICE));
+				s = span_cut(s, (size_t)(at % CONTENT_SLICE),
+				    left < s.n ? (size_t)left : s.n);
 				v[n++] = (struct iovec){(void *)(uintptr_t)s.p, s.n};
 				at += s.n;
 				left -= s.n;
@@ -300,7 +305,8 @@ gather(struct io *io, struct iovec *v, char *file, enum err *e)
 		} else {
 			if (file == NULL)
 				break; /* it waits for the next round */
-			size_t got = 0, want = p->left < FILE_CHUNK ? (size_t)p->left : FILE_CHUNK;
+			size_t got = 0,
+			       want = p->left < FILE_CHUNK ? (size_t)p->left : FILE_CHUNK;
 			*e = content_read(p->content, p->from, file, want, &got);
 			if (*e == OK && got == 0)
 				*e = ERR_IO;
@@ -345,8 +351,10 @@ write_some(struct io *io)
 	char *file = NULL;
 	while (io->queued > 0 && !has(io, IO_F_CONNECTING | IO_F_DEAD | IO_F_ERROR)) {
 		enum err e = OK;
-		struct piece *first = CONTAINER_OF(list_first(&io->out), struct piece, link);
-		if (file == NULL && first->content != NULL && !content_in_memory(first->content))
+		struct piece *first =
+		    CONTAINER_OF(list_first(&io->out), struct piece, link);
+		if (file == NULL && first->content != NULL &&
+		    !content_in_memory(first->content))
 			file = mem_alloc_raw(FILE_CHUNK);
 		size_t n = gather(io, v, file, &e);
 		size_t want = 0;
@@ -368,7 +376,8 @@ write_some(struct io *io)
 
 /* ---- events */
 
-/* Reading goes on again, or the owner waits for room: true if freed meanwhile is false. */
+/* Reading goes on again, or the owner waits for room: true if freed meanwhile is false.
+ */
 static bool
 tell_drained(struct io *io)
 {
@@ -387,7 +396,8 @@ update_watch(struct io *io)
 		return;
 	}
 	bool read = !has(io, IO_F_CONNECTING | IO_F_EOF | IO_F_HIGH | IO_F_FINISH) &&
-	    buffered(io) < IO_INPUT_MAX && !(has(io, IO_F_PAUSED) && buffered(io) > 0);
+		    buffered(io) < IO_INPUT_MAX &&
+		    !(has(io, IO_F_PAUSED) && buffered(io) > 0);
 	if (has(io, IO_F_FINISH) && !has(io, IO_F_EOF))
 		read = true; /* only to see the end */
 	if (read)
@@ -532,7 +542,8 @@ io_new(struct loop *l, int fd, io_fn *fn, void *arg)
 {
 	int one = 1;
 	struct io *io = make(l, fd, fn, arg);
-	/* output is gathered per turn already; on a Unix socket this fails, and that is fine */
+	/* output is gathered per turn already; on a Unix socket this fails, and that is
+	 * fine */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	update_watch(io);
 	return io;
@@ -563,7 +574,8 @@ io_finish(struct io **iop, int64_t linger_ms)
 	*iop = NULL;
 	if (io == NULL)
 		return;
-	if (io->gone != NULL) { /* inside a callback: the caller up there must not touch us */
+	if (io->gone !=
+	    NULL) { /* inside a callback: the caller up there must not touch us */
 		*io->gone = true;
 		io->gone = NULL;
 	}
@@ -617,7 +629,8 @@ io_line(struct io *io, size_t max, struct span *line)
 		return IO_MORE;
 	}
 	if (nl == 0 || s.p[nl - 1] != '\r')
-		/* a bare LF: nothing behind it is looked at; what is buffered goes with it */
+		/* a bare LF: nothing behind it is looked at; what is buffered goes with
+		 * it */
 		return refuse_line(io, s.n, true, IO_BARE);
 	*line = (struct span){s.p, nl - 1};
 	if (line->n > max)
@@ -684,8 +697,9 @@ io_add(struct io *io, const void *bytes, size_t n)
 		return;
 	io->queued += n;
 	later_set(&io->later);
-	struct piece *p =
-	    list_empty(&io->out) ? NULL : CONTAINER_OF(io->out.head.prev, struct piece, link);
+	struct piece *p = list_empty(&io->out)
+			      ? NULL
+			      : CONTAINER_OF(io->out.head.prev, struct piece, link);
 	if (p != NULL && p->content == NULL && p->cap > p->n) {
 		size_t part = p->cap - p->n < n ? p->cap - p->n : n;
 		memcpy(p->bytes + p->n, from, part);

@@ -37,12 +37,15 @@
 
 #define IO_HIGH (64u << 10)
 #define IO_LOW (16u << 10)
-#define IO_INPUT_MAX (64u << 10) /* most input buffered; also the longest line that can be asked for */
+#define IO_INPUT_MAX                                                                    \
+	(64u << 10) /* most input buffered; also the longest line that can be asked for \
+		     */
 
 enum io_event {
 	IO_CONNECTED, /* only after io_new_dialled(): the connection stands */
 	IO_INPUT,     /* new bytes are buffered: take them until IO_MORE */
-	IO_DRAINED,   /* the output fell below IO_LOW after having been above it or io_want_drained() */
+	IO_DRAINED,   /* the output fell below IO_LOW after having been above it or
+			 io_want_drained() */
 	IO_EOF,       /* the peer will send no more; output can still be written */
 	IO_ERROR,     /* reset, refused, ...: io_error() tells; nothing more will come */
 	IO_TIMEOUT,   /* the deadline passed; it is no longer set */
@@ -52,14 +55,16 @@ enum io_line {
 	IO_LINE,     /* one line, without its CRLF */
 	IO_MORE,     /* not complete yet */
 	IO_TOO_LONG, /* over max: given once; the line is thrown away up to its CRLF */
-	IO_BARE,     /* the line held a bare LF or CR, or a NUL: given once, its bytes are thrown away */
+	IO_BARE,     /* the line held a bare LF or CR, or a NUL: given once, its bytes are
+			thrown away */
 };
 
 typedef void io_fn(void *arg, enum io_event ev);
 
 struct io;
 
-/* An established connection; takes the descriptor. The callback never comes before this returns. */
+/* An established connection; takes the descriptor. The callback never comes before this
+ * returns. */
 struct io *io_new(struct loop *l, int fd, io_fn *fn, void *arg);
 
 /* A descriptor from world_dial(): IO_CONNECTED or IO_ERROR comes first. */
@@ -68,7 +73,8 @@ struct io *io_new_dialled(struct loop *l, int fd, io_fn *fn, void *arg);
 /* Close at once and free; queued output is lost. No callback comes any more. */
 void io_free(struct io **io);
 
-/* Write what is queued (for at most linger_ms), then close and free. The owner lets go now. */
+/* Write what is queued (for at most linger_ms), then close and free. The owner lets go
+ * now. */
 void io_finish(struct io **io, int64_t linger_ms);
 
 /* A new callback for the same connection (a connection that changes hands). */
@@ -93,15 +99,17 @@ void io_add(struct io *io, const void *p, size_t n);
 void io_add_span(struct io *io, struct span s);
 void io_addf(struct io *io, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Queue n bytes of content from offset `from`, by reference (in memory) or read when sent (file). */
+/* Queue n bytes of content from offset `from`, by reference (in memory) or read when sent
+ * (file). */
 void io_add_content(struct io *io, struct content *c, uint64_t from, uint64_t n);
 
-size_t io_queued(const struct io *io);    /* bytes not yet given to the kernel */
-void io_want_drained(struct io *io);      /* ask for one IO_DRAINED when below IO_LOW */
+size_t io_queued(const struct io *io); /* bytes not yet given to the kernel */
+void io_want_drained(struct io *io);   /* ask for one IO_DRAINED when below IO_LOW */
 
 /* ---- state */
 
-/* One deadline: IO_TIMEOUT after ms unless set anew or cleared (0). Cheap to set per command. */
+/* One deadline: IO_TIMEOUT after ms unless set anew or cleared (0). Cheap to set per
+ * command. */
 void io_deadline(struct io *io, int64_t ms);
 
 enum err io_error(const struct io *io);

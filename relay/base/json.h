@@ -26,9 +26,10 @@ struct json {
 	bool comma;
 };
 
-void json_open(struct json *j, char bracket);                       /* '{' or '[' */
-void json_open_as(struct json *j, const char *name, char bracket);  /* a member that is one */
-void json_close(struct json *j, char bracket);                      /* '}' or ']' */
+void json_open(struct json *j, char bracket); /* '{' or '[' */
+void
+json_open_as(struct json *j, const char *name, char bracket); /* a member that is one */
+void json_close(struct json *j, char bracket);                /* '}' or ']' */
 void json_str(struct json *j, const char *name, struct span value);
 void json_cstr(struct json *j, const char *name, const char *value); /* NULL: null */
 void json_int(struct json *j, const char *name, int64_t value);

@@ -84,8 +84,8 @@ list_pop(struct list *l) /* from the front; NULL if empty */
 }
 
 /* The current element may be removed inside the loop. */
-#define LIST_EACH(l, k)                                                                            \
-	for (struct link *k = (l)->head.next, *k##_next = k->next; k != &(l)->head;                \
+#define LIST_EACH(l, k)                                                             \
+	for (struct link *k = (l)->head.next, *k##_next = k->next; k != &(l)->head; \
 	     k = k##_next, k##_next = k->next)
 
 #endif

@@ -39,8 +39,9 @@ enum log_kind { FIELD_STR, FIELD_INT, FIELD_ADDR };
 struct log_field {
 	const char *name;
 	enum log_kind kind;
-	struct span str; /* FIELD_STR; FIELD_ADDR: in text between < and >, in JSON bare */
-	int64_t num;     /* FIELD_INT */
+	struct span
+	    str;     /* FIELD_STR; FIELD_ADDR: in text between < and >, in JSON bare */
+	int64_t num; /* FIELD_INT */
 };
 
 #define F_SPAN(name, s) ((struct log_field){(name), FIELD_STR, (s), 0})
@@ -50,17 +51,17 @@ struct log_field {
 
 struct log;
 
-/* fd: where lines go (STDERR_FILENO). hook, if not NULL, gets each finished line instead (tests):
- * without its newline, under the log's lock, so it must not log. */
+/* fd: where lines go (STDERR_FILENO). hook, if not NULL, gets each finished line instead
+ * (tests): without its newline, under the log's lock, so it must not log. */
 struct log *log_new(struct world *world, int fd);
 void log_free(struct log **l);
-void log_hook(struct log *l, void (*hook)(void *arg, enum log_level level, struct span line),
-    void *arg);
+void log_hook(struct log *l,
+    void (*hook)(void *arg, enum log_level level, struct span line), void *arg);
 void log_set(struct log *l, enum log_level level, enum log_format format);
 
 void log_write(struct log *l, enum log_event ev, const struct log_field *field, size_t n);
-#define LOG(l, ev, ...)                                                                            \
-	log_write((l), (ev), (const struct log_field[]){__VA_ARGS__},                              \
+#define LOG(l, ev, ...)                                               \
+	log_write((l), (ev), (const struct log_field[]){__VA_ARGS__}, \
 	    sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 
 bool log_wants(const struct log *l, enum log_event ev); /* would a line be written? */

@@ -23,11 +23,11 @@ struct loop {
 	struct event_base *base;
 	struct inbox *inbox;
 	struct watch inbox_watch;
-	struct event *wake;       /* the next timer, as libevent's */
+	struct event *wake; /* the next timer, as libevent's */
 	struct heap timers;
 	struct list laters;
 	struct instant now;
-	bool stop, active;        /* active: something was done in this turn */
+	bool stop, active; /* active: something was done in this turn */
 	void (*each_turn)(void *arg);
 	void *each_turn_arg;
 	struct watch signal_watch;
@@ -60,7 +60,8 @@ loop_new(struct world *world)
 	l->world = world;
 	struct event_config *c = event_config_new();
 	CHECK(c != NULL);
-	(void)event_config_set_flag(c, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+	(void)event_config_set_flag(
+	    c, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
 	l->base = event_base_new_with_config(c);
 	event_config_free(c);
 	CHECK(l->base != NULL);
@@ -156,7 +157,8 @@ wait_flags(struct loop *l, bool wait)
 	int64_t ms = first->key - world_now(l->world).ms;
 	if (ms <= 0)
 		return EVLOOP_NONBLOCK | EVLOOP_ONCE;
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+	struct timeval tv = {
+	    .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 	(void)event_add(l->wake, &tv);
 	return EVLOOP_ONCE;
 }
@@ -217,7 +219,8 @@ timer_init(struct timer *t, struct loop *l, void (*fire)(void *arg), void *arg)
 void
 timer_set(struct timer *t, int64_t after_ms)
 {
-	heap_set(&t->loop->timers, &t->node, t->loop->now.ms + (after_ms > 0 ? after_ms : 0));
+	heap_set(
+	    &t->loop->timers, &t->node, t->loop->now.ms + (after_ms > 0 ? after_ms : 0));
 }
 
 void
@@ -240,14 +243,16 @@ on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct watch *w = arg;
 	(void)fd;
-	unsigned ready = ((what & EV_READ) ? WATCH_READ : 0u) | ((what & EV_WRITE) ? WATCH_WRITE : 0u);
+	unsigned ready =
+	    ((what & EV_READ) ? WATCH_READ : 0u) | ((what & EV_WRITE) ? WATCH_WRITE : 0u);
 	w->loop->active = true;
 	w->loop->now = world_now(w->loop->world);
 	w->ready(w->arg, ready);
 }
 
 void
-watch_init(struct watch *w, struct loop *l, int fd, void (*ready)(void *arg, unsigned what), void *arg)
+watch_init(struct watch *w, struct loop *l, int fd,
+    void (*ready)(void *arg, unsigned what), void *arg)
 {
 	*w = (struct watch){.loop = l, .ready = ready, .arg = arg, .fd = fd};
 }
@@ -265,7 +270,7 @@ watch_set(struct watch *w, unsigned wanted)
 	if (wanted == 0)
 		return;
 	short what = (short)(EV_PERSIST | ((wanted & WATCH_READ) ? EV_READ : 0) |
-	    ((wanted & WATCH_WRITE) ? EV_WRITE : 0));
+			     ((wanted & WATCH_WRITE) ? EV_WRITE : 0));
 	CHECK(event_assign(w->event, w->loop->base, w->fd, what, on_event, w) == 0);
 	CHECK(event_add(w->event, NULL) == 0);
 }
@@ -325,7 +330,8 @@ loop_block_signals(const int *signo, unsigned n)
 }
 
 void
-loop_signals(struct loop *l, const int *signo, unsigned n, void (*on_signal)(void *, int), void *arg)
+loop_signals(struct loop *l, const int *signo, unsigned n, void (*on_signal)(void *, int),
+    void *arg)
 {
 	sigset_t set;
 	(void)sigemptyset(&set);

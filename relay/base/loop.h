@@ -30,7 +30,8 @@
 struct loop;
 
 struct loop *loop_new(struct world *world);
-void loop_free(struct loop **l); /* timers, watches and laters must be gone or never fire again */
+void loop_free(
+    struct loop **l); /* timers, watches and laters must be gone or never fire again */
 
 struct world *loop_world(const struct loop *l);
 struct inbox *loop_inbox(const struct loop *l);
@@ -57,8 +58,10 @@ struct timer {
 };
 
 void timer_init(struct timer *t, struct loop *l, void (*fire)(void *arg), void *arg);
-void timer_set(struct timer *t, int64_t after_ms); /* from loop_now(); replaces an earlier setting */
-void timer_clear(struct timer *t);                 /* fire() does not come any more; harmless if not set */
+void timer_set(
+    struct timer *t, int64_t after_ms); /* from loop_now(); replaces an earlier setting */
+void
+timer_clear(struct timer *t); /* fire() does not come any more; harmless if not set */
 bool timer_is_set(const struct timer *t);
 
 /* ---- descriptors */
@@ -74,10 +77,11 @@ struct watch {
 	void *event; /* libevent's, hidden */
 };
 
-void watch_init(struct watch *w, struct loop *l, int fd, void (*ready)(void *arg, unsigned what),
-    void *arg);
-void watch_set(struct watch *w, unsigned wanted); /* persistent, level-triggered; 0 stops */
-void watch_clear(struct watch *w);                /* before the descriptor is closed; harmless twice */
+void watch_init(struct watch *w, struct loop *l, int fd,
+    void (*ready)(void *arg, unsigned what), void *arg);
+void
+watch_set(struct watch *w, unsigned wanted); /* persistent, level-triggered; 0 stops */
+void watch_clear(struct watch *w); /* before the descriptor is closed; harmless twice */
 
 /* ---- later: once, at the end of this turn */
 
@@ -101,7 +105,7 @@ void loop_each_turn(struct loop *l, void (*fn)(void *arg), void *arg);
 void loop_block_signals(const int *signo, unsigned n);
 
 /* Block these signals and call on_signal(arg, signo) on the loop when one arrives. */
-void loop_signals(struct loop *l, const int *signo, unsigned n, void (*on_signal)(void *, int),
-    void *arg);
+void loop_signals(struct loop *l, const int *signo, unsigned n,
+    void (*on_signal)(void *, int), void *arg);
 
 #endif

@@ -38,12 +38,13 @@ void map_put(struct map *m, struct map_node *node, struct span key);
 void map_remove(struct map *m, struct map_node *node); /* must be present (CHECK) */
 
 /* Walk all elements in no order; the current one may be removed inside the loop:
- * for (struct map_node *k = map_first(&m), *next; k && (next = map_next(&m, k), true); k = next) */
+ * for (struct map_node *k = map_first(&m), *next; k && (next = map_next(&m, k), true); k
+ * = next) */
 struct map_node *map_first(const struct map *m);
 struct map_node *map_next(const struct map *m, const struct map_node *node);
-#define MAP_EACH(m, k)                                                                             \
-	for (struct map_node *k = map_first(m), *k##_next = k ? map_next(m, k) : NULL; k != NULL;  \
-	     k = k##_next, k##_next = k ? map_next(m, k) : NULL)
+#define MAP_EACH(m, k)                                                                 \
+	for (struct map_node *k = map_first(m), *k##_next = k ? map_next(m, k) : NULL; \
+	     k != NULL; k = k##_next, k##_next = k ? map_next(m, k) : NULL)
 
 /* SipHash-2-4 of a span. */
 uint64_t siphash(const uint64_t seed[2], struct span key);

@@ -10,7 +10,8 @@
 
 #define NEW(type) ((type *)mem_alloc(sizeof(type)))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) \
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* n zeroed bytes (n = 0 gives a valid pointer). */
 void *mem_alloc(size_t n);
@@ -18,7 +19,8 @@ void *mem_alloc(size_t n);
 /* n bytes of unspecified content, for buffers that are filled at once. */
 void *mem_alloc_raw(size_t n);
 
-/* Resize to count elements of size bytes; the product is checked. New bytes are unspecified. */
+/* Resize to count elements of size bytes; the product is checked. New bytes are
+ * unspecified. */
 void *mem_resize(void *p, size_t count, size_t size);
 
 /* A copy of n bytes at p, with a NUL added behind them. */

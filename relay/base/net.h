@@ -33,10 +33,12 @@ struct net_cidr {
 /* "192.0.2.1", "2001:db8::1": no port, no brackets. ERR_SYNTAX otherwise. */
 enum err net_parse_ip(struct span text, struct net_addr *out);
 
-/* "192.0.2.1:25", "[2001:db8::1]:25"; the port is required, 0 is one. ERR_RANGE above 65535. */
+/* "192.0.2.1:25", "[2001:db8::1]:25"; the port is required, 0 is one. ERR_RANGE above
+ * 65535. */
 enum err net_parse_addr(struct span text, struct net_addr *out);
 
-/* "192.0.2.0/24", "::1/128", or an address alone (all bits). Host bits set: ERR_SYNTAX. */
+/* "192.0.2.0/24", "::1/128", or an address alone (all bits). Host bits set: ERR_SYNTAX.
+ */
 enum err net_parse_cidr(struct span text, struct net_cidr *out);
 
 bool net_cidr_has(const struct net_cidr *net, const struct net_addr *addr);
@@ -45,7 +47,8 @@ bool net_cidr_any(const struct net_cidr *net); /* /0: everyone */
 bool net_same_ip(const struct net_addr *a, const struct net_addr *b);
 bool net_is_loopback(const struct net_addr *a); /* 127/8, ::1 */
 
-/* Addresses that no MX may lead to: 0/8, 127/8, ::, ::1, multicast, broadcast, link-local. */
+/* Addresses that no MX may lead to: 0/8, 127/8, ::, ::1, multicast, broadcast,
+ * link-local. */
 bool net_is_special(const struct net_addr *a);
 
 /* "192.0.2.1" / "2001:db8::1". */

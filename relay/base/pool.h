@@ -14,9 +14,9 @@
 struct pool;
 
 struct pool_job {
-	struct parcel parcel;            /* the pool's */
-	struct inbox *reply;             /* the pool's */
-	void (*run)(struct pool_job *);  /* in the pool: may block, touches only the job */
+	struct parcel parcel;           /* the pool's */
+	struct inbox *reply;            /* the pool's */
+	void (*run)(struct pool_job *); /* in the pool: may block, touches only the job */
 	void (*done)(struct pool_job *); /* back on the loop; owns the job again */
 };
 
@@ -26,7 +26,8 @@ struct pool *pool_new(unsigned threads, struct loop *loop);
 /* Runs what is queued, then joins. done() parcels stay in their inboxes. */
 void pool_free(struct pool **p);
 
-/* Queue a job (owned by the pool until done()); never calls back before it has returned. */
+/* Queue a job (owned by the pool until done()); never calls back before it has returned.
+ */
 void pool_start(struct pool *p, struct pool_job *job, struct inbox *reply);
 
 #endif

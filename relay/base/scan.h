@@ -38,13 +38,14 @@ scan_rest(const struct scan *s)
 int scan_peek(const struct scan *s);
 
 bool scan_char(struct scan *s, char c);
-bool scan_text(struct scan *s, struct span text);   /* exactly */
-bool scan_itext(struct scan *s, struct span text);  /* ASCII case ignored */
+bool scan_text(struct scan *s, struct span text);  /* exactly */
+bool scan_itext(struct scan *s, struct span text); /* ASCII case ignored */
 
 /* The longest run of bytes for which is(byte) holds; false if it is empty. */
 bool scan_run(struct scan *s, bool (*is)(unsigned char), struct span *out);
 
-/* Up to, not including, the first c; c itself is consumed. False (nothing consumed) if there is no c. */
+/* Up to, not including, the first c; c itself is consumed. False (nothing consumed) if
+ * there is no c. */
 bool scan_until(struct scan *s, char c, struct span *out);
 
 /* Decimal digits, value <= max; false on no digit or over max. */

@@ -21,12 +21,12 @@ struct span {
 /* printf("%.*s", SPAN_ARG(s)) */
 #define SPAN_ARG(s) (int)(s).n, (s).n ? (s).p : ""
 
-struct span span_str(const char *s);           /* all of a C string; NULL gives {NULL,0} */
+struct span span_str(const char *s); /* all of a C string; NULL gives {NULL,0} */
 struct span span_cut(struct span s, size_t from, size_t n); /* clipped to s */
 
 bool span_eq(struct span a, struct span b);
-bool span_ieq(struct span a, struct span b);   /* ASCII case ignored */
-int span_cmp(struct span a, struct span b);    /* memcmp order, shorter first */
+bool span_ieq(struct span a, struct span b); /* ASCII case ignored */
+int span_cmp(struct span a, struct span b);  /* memcmp order, shorter first */
 bool span_starts(struct span s, struct span prefix);
 bool span_istarts(struct span s, struct span prefix);
 bool span_iends(struct span s, struct span suffix);

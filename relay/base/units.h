@@ -13,10 +13,12 @@
 /* Decimal digits only, no sign, at most max. ERR_SYNTAX, ERR_RANGE. */
 enum err units_u64(struct span s, uint64_t max, uint64_t *out);
 
-/* "500ms" "30s" "5m" "2h" "5d" "1w", or sums "1h30m" (units falling, each once). A bare number is ERR_SYNTAX, except "0". */
+/* "500ms" "30s" "5m" "2h" "5d" "1w", or sums "1h30m" (units falling, each once). A bare
+ * number is ERR_SYNTAX, except "0". */
 enum err units_duration(struct span s, int64_t *out_ms);
 
-/* "64G" "256K" "10M" "1T" (powers of 1024), "512B". A bare number is ERR_SYNTAX, except "0". */
+/* "64G" "256K" "10M" "1T" (powers of 1024), "512B". A bare number is ERR_SYNTAX, except
+ * "0". */
 enum err units_size(struct span s, uint64_t *out);
 
 /* "10%" -> 10, 0..100. */

@@ -18,7 +18,8 @@ struct instant {
 };
 
 struct wall {
-	int64_t ms; /* since 1970-01-01T00:00:00Z; 0 means "never" where a field says so */
+	int64_t
+	    ms; /* since 1970-01-01T00:00:00Z; 0 means "never" where a field says so */
 };
 
 #define SECOND_MS INT64_C(1000)

@@ -20,7 +20,8 @@ struct world_ops {
 	struct instant (*now)(struct world *);
 	struct wall (*wall)(struct world *);
 	void (*random)(struct world *, void *p, size_t n);
-	int (*dial)(struct world *, const struct net_addr *to, const struct net_addr *from);
+	int (*dial)(
+	    struct world *, const struct net_addr *to, const struct net_addr *from);
 };
 
 /* Embed as first member to make a world of one's own. */

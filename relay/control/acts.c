@@ -58,8 +58,8 @@ act_end(struct walk *w, uint64_t messages, uint64_t recipients)
 	struct acting *a = walk_arg(w);
 	struct control_client *cc = walk_client(w);
 	LOG(cc->control->log, EV_ADMIN, F_STR("what", action_name(a->action)),
-	    F_INT("uid", cc->uid), F_INT("messages", messages), F_INT("applied", a->applied),
-	    F_INT("dry_run", a->dry_run));
+	    F_INT("uid", cc->uid), F_INT("messages", messages),
+	    F_INT("applied", a->applied), F_INT("dry_run", a->dry_run));
 	struct json *j = control_line(cc);
 	json_open(j, '{');
 	json_cstr(j, "action", action_name(a->action));
@@ -70,9 +70,10 @@ act_end(struct walk *w, uint64_t messages, uint64_t recipients)
 	json_close(j, '}');
 	control_send(cc);
 	control_end(cc, a->applied > 0 ? 0 : 1,
-	    messages == 0	    ? "nothing matched"
-		: a->applied == 0 ? "nothing to change: being delivered just now, or not in a state for it"
-				  : NULL);
+	    messages == 0 ? "nothing matched"
+	    : a->applied == 0
+		? "nothing to change: being delivered just now, or not in a state for it"
+		: NULL);
 }
 
 void
@@ -83,7 +84,8 @@ command_act(struct control_client *cc, const json_t *request, enum admin_action 
 	if (!command_selector(cc, request, &o.selector))
 		return;
 	if (selector_is_empty(&o.selector)) {
-		control_endf(cc, 2, "say which messages: an ID, a selector such as --domain, or --all");
+		control_endf(cc, 2,
+		    "say which messages: an ID, a selector such as --domain, or --all");
 		return;
 	}
 	a.dry_run = json_is_true(json_object_get(request, "dry_run"));
@@ -101,7 +103,8 @@ printable(const char *text)
 	return true;
 }
 
-/* "in", "out", "route:NAME", a destination's key, or a domain, which stands for "mx:DOMAIN". */
+/* "in", "out", "route:NAME", a destination's key, or a domain, which stands for
+ * "mx:DOMAIN". */
 static bool
 read_pause_key(const char *what, struct buf *key)
 {
@@ -155,14 +158,16 @@ command_pause(struct control_client *cc, const json_t *request)
 	if (text != NULL && (units_duration(span_str(text), &ms) != OK || ms <= 0)) {
 		control_end(cc, 2, "--for takes a duration with a unit, as in 2h");
 	} else if (in && ms > 0) {
-		control_end(cc, 2, "taking mail is paused until `relayctl resume in`; leave --for out");
+		control_end(cc, 2,
+		    "taking mail is paused until `relayctl resume in`; leave --for out");
 	} else {
 		struct wall now = world_wall(loop_world(c->loop));
 		if (in)
 			c->host.pause_in(c->host.arg, true);
 		else
 			scheduler_pause(c->scheduler, buf_span(&key),
-			    ms ? wall_after(now, ms) : (struct wall){0}, span_str(reason ? reason : ""));
+			    ms ? wall_after(now, ms) : (struct wall){0},
+			    span_str(reason ? reason : ""));
 		log_pause(cc, "pause", &key);
 		control_end(cc, 0, NULL);
 	}

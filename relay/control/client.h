@@ -30,7 +30,7 @@ struct control {
 	int fd;
 	struct list clients;
 	unsigned client_count;
-	struct later reap;    /* frees clients outside of their callbacks */
+	struct later reap; /* frees clients outside of their callbacks */
 	struct list dead;
 };
 
@@ -39,12 +39,12 @@ struct control_client {
 	struct control *control;
 	struct io *io;
 	uint32_t uid;
-	struct buf line;      /* the answer line under construction */
+	struct buf line; /* the answer line under construction */
 	struct json json;
 	/* the command under way */
-	void *command;                              /* its state; NULL: none */
-	void (*more)(struct control_client *cc);    /* room to write again */
-	void (*gone)(struct control_client *cc);    /* give up; frees `command` */
+	void *command;                           /* its state; NULL: none */
+	void (*more)(struct control_client *cc); /* room to write again */
+	void (*gone)(struct control_client *cc); /* give up; frees `command` */
 	bool dead;
 };
 
@@ -74,19 +74,23 @@ struct walk;
 struct walk_options {
 	struct selector selector; /* moved in */
 	uint64_t limit;           /* messages at most; 0: all */
-	/* A message with the indices that match; may call walk_hold() to wait for walk_resume(). */
-	void (*each)(struct walk *w, const struct message *m, const uint16_t *index, size_t n);
+	/* A message with the indices that match; may call walk_hold() to wait for
+	 * walk_resume(). */
+	void (*each)(
+	    struct walk *w, const struct message *m, const uint16_t *index, size_t n);
 	void (*end)(struct walk *w, uint64_t messages, uint64_t recipients);
 };
 
-void walk_start(struct control_client *cc, struct walk_options *o, void *arg, size_t arg_size);
+void
+walk_start(struct control_client *cc, struct walk_options *o, void *arg, size_t arg_size);
 struct control_client *walk_client(struct walk *w);
 void *walk_arg(struct walk *w);
 void walk_hold(struct walk *w);   /* one more reason not to go on */
 void walk_resume(struct walk *w); /* one less */
 
 /* ---- watch out: commands that act (acts.c) and those that explain (explain.c) */
-void command_act(struct control_client *cc, const json_t *request, enum admin_action action);
+void
+command_act(struct control_client *cc, const json_t *request, enum admin_action action);
 void command_pause(struct control_client *cc, const json_t *request);
 void command_resume(struct control_client *cc, const json_t *request);
 void command_reload(struct control_client *cc, const json_t *request);
@@ -100,7 +104,9 @@ void command_show(struct control_client *cc, const json_t *request);
 void command_why(struct control_client *cc, const json_t *request);
 void command_cat(struct control_client *cc, const json_t *request);
 
-/* The selector of a request, with this configuration's routes; false: the client has been told. */
-bool command_selector(struct control_client *cc, const json_t *request, struct selector *out);
+/* The selector of a request, with this configuration's routes; false: the client has been
+ * told. */
+bool
+command_selector(struct control_client *cc, const json_t *request, struct selector *out);
 
 #endif

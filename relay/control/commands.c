@@ -18,9 +18,11 @@ command_selector(struct control_client *cc, const json_t *request, struct select
 	struct buf why;
 	buf_init(&why, 512);
 	json_t *given = json_object_get(request, "selector");
-	bool ok = (given == NULL || json_is_object(given)) && selector_read(out, given, &why);
+	bool ok =
+	    (given == NULL || json_is_object(given)) && selector_read(out, given, &why);
 	if (!ok)
-		control_endf(cc, 2, "%.*s", SPAN_ARG(why.n ? buf_span(&why) : SPAN("selector is not an object")));
+		control_endf(cc, 2, "%.*s",
+		    SPAN_ARG(why.n ? buf_span(&why) : SPAN("selector is not an object")));
 	else
 		out->routes = &control_config(cc->control)->policy.routes;
 	buf_clear(&why);
@@ -201,7 +203,8 @@ cat_step(void *arg)
 	char chunk[CAT_CHUNK];
 	while (!control_full(cc)) {
 		size_t got = 0;
-		if (content_read(cat->m->content, cat->at, chunk, sizeof(chunk), &got) != OK) {
+		if (content_read(cat->m->content, cat->at, chunk, sizeof(chunk), &got) !=
+		    OK) {
 			cat_over(cat, 1, "the content cannot be read");
 			return;
 		}
@@ -258,8 +261,8 @@ command_cat(struct control_client *cc, const json_t *request)
 	cc->command = cat;
 	cc->more = cat_more;
 	cc->gone = cat_gone;
-	cat->query = spool_query_start(cc->control->spool, cat_run, cat_done, cat_drop, cat,
-	    loop_inbox(cc->control->loop));
+	cat->query = spool_query_start(cc->control->spool, cat_run, cat_done, cat_drop,
+	    cat, loop_inbox(cc->control->loop));
 }
 
 /* ---- hosts */
@@ -352,7 +355,8 @@ control_run(struct control_client *cc, const json_t *request)
 	json_int_t version = json_integer_value(json_object_get(request, "v"));
 	if (version != PROTOCOL_VERSION) {
 		control_endf(cc, 2,
-		    "this relayd (%s) speaks version %d of the control protocol; use its own relayctl",
+		    "this relayd (%s) speaks version %d of the control protocol; use its "
+		    "own relayctl",
 		    RELAYD_VERSION, PROTOCOL_VERSION);
 		return;
 	}

@@ -109,7 +109,8 @@ take_request(struct control_client *cc, struct span line)
 	json_t *request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &error);
 	io_pause(cc->io);
 	if (request == NULL || !json_is_object(request))
-		control_endf(cc, 2, "the request is not a JSON object in one line: %.200s",
+		control_endf(cc, 2,
+		    "the request is not a JSON object in one line: %.200s",
 		    request ? "something else" : error.text);
 	else
 		control_run(cc, request);
@@ -127,7 +128,8 @@ on_input(struct control_client *cc)
 		if (got == IO_LINE)
 			take_request(cc, line);
 		else
-			control_end(cc, 2, "a request is one line that ends in CR LF, 64 KiB at most");
+			control_end(cc, 2,
+			    "a request is one line that ends in CR LF, 64 KiB at most");
 	}
 }
 
@@ -206,7 +208,8 @@ peer_allowed(struct control *c, int fd)
 		return false;
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return true;
-	if (getsockname(c->fd, (struct sockaddr *)&at, &at_n) != 0 || stat(at.sun_path, &st) != 0)
+	if (getsockname(c->fd, (struct sockaddr *)&at, &at_n) != 0 ||
+	    stat(at.sun_path, &st) != 0)
 		return false;
 	return (st.st_mode & S_IWGRP) != 0 && in_group(fd, st.st_gid, peer.gid);
 }
@@ -218,7 +221,8 @@ on_accept(void *arg, unsigned what)
 	(void)what;
 	int fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-		/* out of descriptors: the connection keeps waiting, and we do not spin on it */
+		/* out of descriptors: the connection keeps waiting, and we do not spin on
+		 * it */
 		watch_set(&c->accept, 0);
 		timer_set(&c->accept_again, ACCEPT_AGAIN_MS);
 	}
@@ -280,7 +284,8 @@ control_free(struct control **cp)
 	if (c->fd >= 0) {
 		struct sockaddr_un at;
 		socklen_t n = sizeof(at);
-		if (getsockname(c->fd, (struct sockaddr *)&at, &n) == 0 && n > sizeof(sa_family_t))
+		if (getsockname(c->fd, (struct sockaddr *)&at, &n) == 0 &&
+		    n > sizeof(sa_family_t))
 			(void)unlink(at.sun_path);
 		watch_clear(&c->accept);
 		timer_clear(&c->accept_again);
@@ -310,7 +315,8 @@ alive(const struct sockaddr_un *at)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
-	bool yes = connect(fd, (const struct sockaddr *)at, sizeof(*at)) == 0 || errno == EAGAIN;
+	bool yes =
+	    connect(fd, (const struct sockaddr *)at, sizeof(*at)) == 0 || errno == EAGAIN;
 	(void)close(fd);
 	return yes;
 }

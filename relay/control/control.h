@@ -35,13 +35,15 @@ struct control;
 
 /* What control asks of the daemon around it. */
 struct control_host {
-	/* Read the configuration again. False: `text` says what is wrong with it; true: what needs a restart. */
+	/* Read the configuration again. False: `text` says what is wrong with it; true:
+	 * what needs a restart. */
 	bool (*reload)(void *arg, struct buf *text);
 	/* Refuse (or take) new mail: 421 4.3.2. */
 	void (*pause_in)(void *arg, bool pause);
 	/* The snapshot in force; borrowed until the next turn. */
 	const struct config *(*config)(void *arg);
-	/* Ask an io thread's resolver; told(told_arg, answer) comes once on the main loop. */
+	/* Ask an io thread's resolver; told(told_arg, answer) comes once on the main
+	 * loop. */
 	void (*dns)(void *arg, struct span domain, unsigned flags,
 	    void (*told)(void *told_arg, const struct mx_answer *a), void *told_arg);
 	unsigned (*sessions)(void *arg); /* open ingress sessions, all threads */
@@ -63,7 +65,8 @@ void control_free(struct control **c);
 
 /* Serve a listening Unix socket (takes it). */
 void control_listen(struct control *c, int fd);
-/* Serve an established connection (takes it), peer already checked: the door for tests. */
+/* Serve an established connection (takes it), peer already checked: the door for tests.
+ */
 void control_serve(struct control *c, int fd);
 
 /*

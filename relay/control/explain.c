@@ -15,7 +15,7 @@ struct asked {
 	struct spool_query *query;
 	struct spool_stat stat;
 	enum err err;
-	struct buf text;   /* violations, one per line */
+	struct buf text; /* violations, one per line */
 	uint64_t found;
 };
 
@@ -272,7 +272,9 @@ command_route_test(struct control_client *cc, const json_t *request)
 	const char *to = json_string_value(json_object_get(request, "to"));
 	struct address a;
 	if (from == NULL || to == NULL || address_parse(span_str(to), &a) != OK) {
-		control_end(cc, 2, "say from whom to whom: relayctl route-test me@here.example you@there.example");
+		control_end(cc, 2,
+		    "say from whom to whom: relayctl route-test me@here.example "
+		    "you@there.example");
 		return;
 	}
 	const struct route_table *t = &control_config(cc->control)->policy.routes;

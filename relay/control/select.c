@@ -34,7 +34,8 @@ string_member(struct selector *s, const char *name)
 static bool
 known_state(const char *state)
 {
-	static const char *const states[] = {"waiting", "held", "aside", "new", "deferred"};
+	static const char *const states[] = {
+	    "waiting", "held", "aside", "new", "deferred"};
 	for (size_t i = 0; i < COUNT_OF(states); i++)
 		if (strcmp(states[i], state) == 0)
 			return true;
@@ -57,12 +58,13 @@ read_text_member(struct selector *s, const char *name, const char *text, struct 
 	if (strcmp(name, "id") == 0) {
 		s->has_id = spool_id_parse(span_str(text), &s->id);
 		if (!s->has_id)
-			buf_addf(why, "an id has 13 letters and digits, as `relayctl queue` shows it");
+			buf_addf(why, "an id has 13 letters and digits, as `relayctl "
+				      "queue` shows it");
 		return s->has_id;
 	}
-	int64_t *age = strcmp(name, "older") == 0 ? &s->older_ms
-	    : strcmp(name, "younger") == 0	  ? &s->younger_ms
-						  : NULL;
+	int64_t *age = strcmp(name, "older") == 0     ? &s->older_ms
+		       : strcmp(name, "younger") == 0 ? &s->younger_ms
+						      : NULL;
 	if (age == NULL) {
 		buf_addf(why, "unknown selector \"%.40s\"", name);
 		return false;
@@ -81,7 +83,8 @@ selector_read(struct selector *s, const json_t *from, struct buf *why)
 		return true;
 	const char *name;
 	json_t *value;
-	json_object_foreach ((json_t *)(uintptr_t)from, name, value) {
+	json_object_foreach((json_t *)(uintptr_t)from, name, value)
+	{
 		bool ok = true;
 		if (strcmp(name, "all") == 0 && json_is_boolean(value))
 			s->all = json_is_true(value);
@@ -110,9 +113,9 @@ selector_clear(struct selector *s)
 bool
 selector_is_empty(const struct selector *s)
 {
-	return !s->all && !s->has_id && s->from == NULL && s->to == NULL && s->domain == NULL &&
-	    s->route == NULL && s->state == NULL && s->code == NULL && s->older_ms == 0 &&
-	    s->younger_ms == 0;
+	return !s->all && !s->has_id && s->from == NULL && s->to == NULL &&
+	       s->domain == NULL && s->route == NULL && s->state == NULL &&
+	       s->code == NULL && s->older_ms == 0 && s->younger_ms == 0;
 }
 
 /* "*" and "?" as in file names, case ignored; "" and "<>" both mean the null sender. */
@@ -169,15 +172,18 @@ code_is(const char *code, struct span reply)
 }
 
 bool
-selector_matches(const struct selector *s, const struct message *m, const struct recipient *r,
-    struct wall now)
+selector_matches(const struct selector *s, const struct message *m,
+    const struct recipient *r, struct wall now)
 {
 	int64_t age = wall_since(now, m->arrival);
-	return (!s->has_id || s->id == m->id) && (s->from == NULL || address_like(s->from, m->sender)) &&
-	    (s->to == NULL || address_like(s->to, r->address)) &&
-	    (s->domain == NULL || span_ieq(domain_of(r->address), span_str(s->domain))) &&
-	    (s->state == NULL || state_is(s->state, r)) && (s->route == NULL || route_is(s, m, r)) &&
-	    (s->code == NULL || code_is(s->code, r->reply)) &&
-	    (s->older_ms == 0 || age >= s->older_ms) &&
-	    (s->younger_ms == 0 || age <= s->younger_ms);
+	return (!s->has_id || s->id == m->id) &&
+	       (s->from == NULL || address_like(s->from, m->sender)) &&
+	       (s->to == NULL || address_like(s->to, r->address)) &&
+	       (s->domain == NULL ||
+		   span_ieq(domain_of(r->address), span_str(s->domain))) &&
+	       (s->state == NULL || state_is(s->state, r)) &&
+	       (s->route == NULL || route_is(s, m, r)) &&
+	       (s->code == NULL || code_is(s->code, r->reply)) &&
+	       (s->older_ms == 0 || age >= s->older_ms) &&
+	       (s->younger_ms == 0 || age <= s->younger_ms);
 }

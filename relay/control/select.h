@@ -8,7 +8,8 @@
  *	state   waiting, held, aside, new (no attempt yet), deferred (at least one)
  *	older, younger           a duration: "2h"
  *	code    "451" or "4.7.1": what the last reply begins with or its enhanced code
- *	all     true: everything (needed where nothing else is said and something would change)
+ *	all     true: everything (needed where nothing else is said and something would
+ *change)
  */
 #ifndef RELAY_CONTROL_SELECT_H
 #define RELAY_CONTROL_SELECT_H
@@ -23,7 +24,7 @@ struct selector {
 	bool all, has_id;
 	uint64_t id;
 	char *from, *to, *domain, *route, *state, *code;
-	int64_t older_ms, younger_ms; /* 0: any age */
+	int64_t older_ms, younger_ms;     /* 0: any age */
 	const struct route_table *routes; /* borrowed; for `route` */
 };
 

@@ -98,8 +98,8 @@ queue_name(const struct message *m)
 }
 
 void
-show_message(struct json *j, const struct show *s, const struct message *m, const uint16_t *index,
-    size_t n)
+show_message(struct json *j, const struct show *s, const struct message *m,
+    const uint16_t *index, size_t n)
 {
 	char id[SPOOL_ID_LEN + 1];
 	spool_id_format(m->id, id);
@@ -141,7 +141,8 @@ why_attempts(struct buf *out, const struct recipient *r, struct wall now)
 		buf_add_str(out, "It has not been tried yet. ");
 		return;
 	}
-	buf_addf(out, "It was tried %u time%s, last ", r->attempts, r->attempts == 1 ? "" : "s");
+	buf_addf(out, "It was tried %u time%s, last ", r->attempts,
+	    r->attempts == 1 ? "" : "s");
 	duration_add(out, wall_since(now, r->last_try));
 	buf_add_str(out, " ago");
 	if (r->host.n > 0) {
@@ -154,16 +155,19 @@ why_attempts(struct buf *out, const struct recipient *r, struct wall now)
 }
 
 void
-show_why(struct buf *out, const struct show *s, const struct message *m, const struct recipient *r)
+show_why(struct buf *out, const struct show *s, const struct message *m,
+    const struct recipient *r)
 {
 	why_arrived(out, m, s->now);
 	why_attempts(out, r, s->now);
 	if (s->scheduler != NULL)
 		scheduler_explain(s->scheduler, m, r, out);
 	else
-		buf_add_str(out, "relayd is not running: nothing moves until it is started.");
+		buf_add_str(
+		    out, "relayd is not running: nothing moves until it is started.");
 	if (s->config != NULL) {
-		struct wall end = backoff_expiry(&s->config->retry, m->arrival, m->sender.n == 0);
+		struct wall end =
+		    backoff_expiry(&s->config->retry, m->arrival, m->sender.n == 0);
 		buf_addf(out, " It is given up, %s, at ",
 		    m->sender.n ? "and its sender told" : "without a notice");
 		wall_add_local(out, end);

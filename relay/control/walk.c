@@ -25,16 +25,16 @@ struct walk {
 	struct control_client *client;
 	struct walk_options o;
 	struct spool_query *query;
-	struct slice *slice;  /* being handed on */
+	struct slice *slice; /* being handed on */
 	size_t at;
 	uint64_t after;
 	uint64_t messages, recipients;
 	unsigned held;
-	bool last;            /* nothing behind this slice */
+	bool last; /* nothing behind this slice */
 	struct later step;
-	uint16_t *index;      /* MESSAGE_RCPT_MAX + 1, made at need */
+	uint16_t *index; /* MESSAGE_RCPT_MAX + 1, made at need */
 	size_t index_cap;
-	void *arg;            /* owned */
+	void *arg; /* owned */
 };
 
 struct control_client *
@@ -71,7 +71,8 @@ walk_free(struct walk *w)
 	mem_free(&w);
 }
 
-/* The connection is gone: acts under way still come back, so the walk stays until they have. */
+/* The connection is gone: acts under way still come back, so the walk stays until they
+ * have. */
 static void
 walk_gone(struct control_client *cc)
 {

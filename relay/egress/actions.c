@@ -13,7 +13,7 @@ struct act {
 	const uint16_t *index; /* borrowed during scheduler_act only; NULL: all */
 	size_t n;
 	enum admin_action action;
-	unsigned waiting;      /* reports under way */
+	unsigned waiting; /* reports under way */
 	unsigned touched, applied;
 	bool failed;
 	void (*done)(void *arg, unsigned applied);
@@ -75,7 +75,8 @@ outcome_for(const struct act *a, const struct recipient *r)
 	return o;
 }
 
-/* Retry and release: look at the destination at once, even if it was given up for a while. */
+/* Retry and release: look at the destination at once, even if it was given up for a
+ * while. */
 static void
 after(struct act *a, struct change *c, struct dest *d)
 {
@@ -132,9 +133,13 @@ static void
 act_on(struct act *a, const struct message *m)
 {
 	if (a->action == ADMIN_BOUNCE) {
-		struct fail_all f = {
-		    .m = m, .status = "5.7.1", .chosen = chosen, .done = one_over, .arg = a};
-		f.verdict = verdict_make(554, "5.7.1", "returned by the administrator of this relay");
+		struct fail_all f = {.m = m,
+		    .status = "5.7.1",
+		    .chosen = chosen,
+		    .done = one_over,
+		    .arg = a};
+		f.verdict = verdict_make(
+		    554, "5.7.1", "returned by the administrator of this relay");
 		a->touched = fail_recipients(a->scheduler, &f);
 		a->waiting += f.changes;
 		return;
@@ -200,7 +205,8 @@ pause_covers(const struct pause *p, const struct dest *d)
 	if (!span_starts(key, SPAN("route:")))
 		return false;
 	struct span name = span_cut(key, 6, key.n);
-	return span_starts(dest, SPAN("via:")) && span_eq(span_cut(dest, 4, dest.n), name);
+	return span_starts(dest, SPAN("via:")) &&
+	       span_eq(span_cut(dest, 4, dest.n), name);
 }
 
 const struct pause *
@@ -216,7 +222,8 @@ scheduler_paused(const struct scheduler *s, const struct dest *d)
 }
 
 void
-scheduler_pause(struct scheduler *s, struct span key, struct wall until, struct span reason)
+scheduler_pause(
+    struct scheduler *s, struct span key, struct wall until, struct span reason)
 {
 	struct pause *p = find_pause(s, key);
 	if (p != NULL)

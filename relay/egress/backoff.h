@@ -20,12 +20,14 @@
 int64_t backoff_delay_ms(const struct retry_config *r, uint32_t attempts, uint64_t dice);
 
 /* When a message that arrived then is given up; the null sender's sooner. */
-struct wall backoff_expiry(const struct retry_config *r, struct wall arrival, bool null_sender);
+struct wall
+backoff_expiry(const struct retry_config *r, struct wall arrival, bool null_sender);
 
 /*
  * A stored due time as it is to be understood now: one that lies further ahead
  * than any delay we give means that the clock went back, and counts as due.
  */
-struct wall backoff_sane_due(const struct retry_config *r, struct wall due, struct wall now);
+struct wall
+backoff_sane_due(const struct retry_config *r, struct wall due, struct wall now);
 
 #endif

@@ -10,7 +10,8 @@
 #include "base/mem.h"
 #include "relay/egress/scheduler.h"
 
-#define AGAIN_MS (10 * SECOND_MS) /* a report that the disk refused is made again after this */
+#define AGAIN_MS \
+	(10 * SECOND_MS) /* a report that the disk refused is made again after this */
 
 struct change *
 change_new(struct scheduler *s, struct entry *e, struct report *r)
@@ -66,7 +67,8 @@ wake_moved(struct change *c)
 	const struct job *j = c->job;
 	for (size_t i = 0; j != NULL && i < j->results; i++)
 		if (j->result[i].kind == OUTCOME_MOVED)
-			dest_expect(dest_get(c->scheduler, span_str(j->result[i].moved_to)),
+			dest_expect(
+			    dest_get(c->scheduler, span_str(j->result[i].moved_to)),
 			    scheduler_now(c->scheduler));
 }
 
@@ -123,8 +125,8 @@ on_reported(void *arg, enum err e)
 		change_over(c, e);
 		return;
 	}
-	/* What the next hop has taken must not be sent again: keep the result and try to write it
-	 * until there is room. */
+	/* What the next hop has taken must not be sent again: keep the result and try to
+	 * write it until there is room. */
 	LOG(s->log, EV_FAILED, F_STR("what", "writing a delivery's result; trying again"),
 	    F_STR("dest", c->dest->key), F_STR("error", err_text(e)));
 	timer_init(&c->again, s->loop, on_again, c);
@@ -140,8 +142,8 @@ give_to_spool(struct change *c)
 		struct report *r = c->report;
 		c->then = NULL;
 		c->report = NULL;
-		c->request = spool_report_start(
-		    c->scheduler->spool, r, loop_inbox(c->scheduler->loop), on_reported, c);
+		c->request = spool_report_start(c->scheduler->spool, r,
+		    loop_inbox(c->scheduler->loop), on_reported, c);
 		c = then;
 	}
 }
@@ -149,10 +151,10 @@ give_to_spool(struct change *c)
 /* ---- notices */
 
 struct compose {
-	struct change *change;       /* main thread only */
+	struct change *change; /* main thread only */
 	/* what the pool works with: nobody else touches it meanwhile */
-	struct report *report;       /* borrowed from the change */
-	struct notice_item *item;    /* owned */
+	struct report *report;    /* borrowed from the change */
+	struct notice_item *item; /* owned */
 	size_t items;
 	const struct config *config; /* a reference */
 	struct world *world;
@@ -196,9 +198,11 @@ compose_kind(struct compose *c, const struct message *m, enum notice_kind kind)
 		to->reply = item->reply ? span_str(item->reply) : r->reply;
 		to->host = item->reply ? span_str(item->host) : r->host;
 		to->last_try = item->attempted ? c->now : r->last_try;
-		to->expires = backoff_expiry(&c->config->retry, m->arrival, m->sender.n == 0);
+		to->expires =
+		    backoff_expiry(&c->config->retry, m->arrival, m->sender.n == 0);
 	}
-	struct notice notice = {kind, c->config->policy.hostname, m, list, n, c->now, c->world};
+	struct notice notice = {
+	    kind, c->config->policy.hostname, m, list, n, c->now, c->world};
 	struct message *out = n ? notice_compose(&notice) : NULL;
 	mem_free(&list);
 	return out;
@@ -214,7 +218,7 @@ address_notice(struct compose *c, struct message *notice)
 	struct buf key;
 	buf_init(&key, 400);
 	bool ok = route != NULL && route->deliver != ROUTE_REJECT &&
-	    route_key(route, to->address, &key) == OK;
+		  route_key(route, to->address, &key) == OK;
 	if (ok) {
 		to->dest = message_keep(notice, buf_span(&key));
 		to->due = c->now;
@@ -228,14 +232,17 @@ address_notice(struct compose *c, struct message *notice)
 static void
 compose_run(struct spool_reader *reader, void *arg)
 {
-	static const enum notice_kind kinds[] = {NOTICE_FAILED, NOTICE_DELAYED, NOTICE_RELAYED};
+	static const enum notice_kind kinds[] = {
+	    NOTICE_FAILED, NOTICE_DELAYED, NOTICE_RELAYED};
 	struct compose *c = arg;
 	struct message *m = NULL;
 	c->err = spool_read_message(reader, c->report->id, true, &m);
-	if (c->err == ERR_DAMAGED || c->err == ERR_IO) /* without a part of the original, then */
+	if (c->err == ERR_DAMAGED ||
+	    c->err == ERR_IO) /* without a part of the original, then */
 		c->err = spool_read_message(reader, c->report->id, false, &m);
 	size_t n = 0;
-	for (size_t i = 0; c->err == OK && i < COUNT_OF(kinds) && n < COUNT_OF(c->notice); i++) {
+	for (size_t i = 0; c->err == OK && i < COUNT_OF(kinds) && n < COUNT_OF(c->notice);
+	     i++) {
 		struct message *notice = compose_kind(c, m, kinds[i]);
 		if (notice != NULL && address_notice(c, notice))
 			c->notice[n++] = notice;
@@ -273,14 +280,16 @@ compose_done(void *arg)
 	for (size_t i = 0; i < COUNT_OF(c->notice); i++) {
 		change->report->notice[i] = c->notice[i];
 		if (c->notice[i] != NULL)
-			atomic_fetch_add_explicit(&s->counters->notices, 1, memory_order_relaxed);
+			atomic_fetch_add_explicit(
+			    &s->counters->notices, 1, memory_order_relaxed);
 		c->notice[i] = NULL;
 	}
 	if (change->report->notice[0] == NULL && c->err != ERR_NOT_FOUND) {
 		char id[SPOOL_ID_LEN + 1];
 		spool_id_format(change->report->id, id);
 		LOG(s->log, EV_DROPPED, F_STR("id", id),
-		    F_STR("why", "the notice to the sender has no route or could not be composed"));
+		    F_STR("why", "the notice to the sender has no route or could not be "
+				 "composed"));
 	}
 	compose_drop(c);
 	give_to_spool(change);

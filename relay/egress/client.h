@@ -45,8 +45,8 @@ enum client_stage { /* how far the connection or the transaction came */
 	STAGE_IDLE,
 	STAGE_MAIL,
 	STAGE_RCPT,
-	STAGE_DATA,   /* DATA or the bytes themselves */
-	STAGE_DOT,    /* everything sent, the final answer is awaited: RFC 1047's window */
+	STAGE_DATA, /* DATA or the bytes themselves */
+	STAGE_DOT,  /* everything sent, the final answer is awaited: RFC 1047's window */
 };
 
 enum client_ext {
@@ -62,21 +62,22 @@ enum client_ext {
 };
 
 struct client_options {
-	struct net_addr to;             /* with port */
-	const char *host;               /* its name, for texts */
-	const char *helo;               /* our name; a literal if we have none */
+	struct net_addr to; /* with port */
+	const char *host;   /* its name, for texts */
+	const char *helo;   /* our name; a literal if we have none */
 	const struct smtp_client_config *timeouts; /* copied, as the texts are */
-	struct log *log;                /* may be NULL */
+	struct log *log;                           /* may be NULL */
 };
 
 struct mail_rcpt {
 	const struct recipient *rcpt; /* borrowed for the transaction */
 	struct verdict verdict;       /* out: the final one for this recipient */
-	bool relayed;                 /* out: taken, but the next hop has no DSN (RFC 3461 5.2.2) */
+	bool relayed; /* out: taken, but the next hop has no DSN (RFC 3461 5.2.2) */
 };
 
 struct mail {
-	const struct message *message; /* envelope, prefix and content; borrowed for the transaction */
+	const struct message
+	    *message; /* envelope, prefix and content; borrowed for the transaction */
 	struct mail_rcpt *rcpt;
 	size_t rcpts;
 };
@@ -84,7 +85,8 @@ struct mail {
 struct client;
 typedef void client_fn(void *arg, enum client_event ev);
 
-struct client *client_new(struct loop *l, const struct client_options *o, client_fn *fn, void *arg);
+struct client *
+client_new(struct loop *l, const struct client_options *o, client_fn *fn, void *arg);
 void client_set_owner(struct client *c, client_fn *fn, void *arg);
 void client_send(struct client *c, struct mail *mail);
 void client_quit(struct client **c);
@@ -94,16 +96,19 @@ void client_free(struct client **c);
  * mx1.example.org[192.0.2.1]:25: timed out"; or the server's own 4xx/5xx greeting). */
 const struct verdict *client_verdict(const struct client *c);
 enum client_stage client_stage(const struct client *c);
-/* Set in CLIENT_LOST when the connection broke at STAGE_DOT: the other side may have the mail. */
+/* Set in CLIENT_LOST when the connection broke at STAGE_DOT: the other side may have the
+ * mail. */
 bool client_maybe_delivered(const struct client *c);
-/* Set in CLIENT_LOST when a connection that had been used before was found dead by the present
- * transaction: nothing of it was answered (or only with 421), so it can be had anew elsewhere. */
+/* Set in CLIENT_LOST when a connection that had been used before was found dead by the
+ * present transaction: nothing of it was answered (or only with 421), so it can be had
+ * anew elsewhere. */
 bool client_stale(const struct client *c);
 
 unsigned client_extensions(const struct client *c); /* enum client_ext */
-uint64_t client_size_limit(const struct client *c);  /* SIZE announced; 0: none or unknown */
-const char *client_peer(const struct client *c);     /* "mx1.example.org[192.0.2.1]:25" */
-unsigned client_messages(const struct client *c);    /* transactions that are over */
+uint64_t
+client_size_limit(const struct client *c);        /* SIZE announced; 0: none or unknown */
+const char *client_peer(const struct client *c);  /* "mx1.example.org[192.0.2.1]:25" */
+unsigned client_messages(const struct client *c); /* transactions that are over */
 
 /* ---- reply parser (client_reply.c), pure and fuzzed */
 
@@ -111,19 +116,21 @@ unsigned client_messages(const struct client *c);    /* transactions that are ov
  * Lines of one reply are added until it is complete.  Tolerant as real servers
  * need: lines without text, 8-bit text, differing codes in one reply (the highest
  * counts, so that no refusal is taken for success).  A line after a complete reply
- * begins the next one; the owner ends with buf_clear(&r->text).  ERR_SYNTAX: no reply code where one must be; ERR_RANGE: over the bounds.
+ * begins the next one; the owner ends with buf_clear(&r->text).  ERR_SYNTAX: no reply
+ * code where one must be; ERR_RANGE: over the bounds.
  */
 struct reply {
 	unsigned code;
-	struct buf text;  /* lines joined by "\n", code and enhanced code kept out of it */
+	struct buf text; /* lines joined by "\n", code and enhanced code kept out of it */
 	unsigned lines;
-	uint8_t klass;    /* enhanced code of the first line; 0: none or malformed */
+	uint8_t klass; /* enhanced code of the first line; 0: none or malformed */
 	uint16_t subject, detail;
 	bool complete;
 };
 void reply_reset(struct reply *r);
 enum err reply_add_line(struct reply *r, struct span line);
-/* As a verdict: the code, the enhanced code if its class fits, the text on one line, printable. */
+/* As a verdict: the code, the enhanced code if its class fits, the text on one line,
+ * printable. */
 struct verdict reply_verdict(const struct reply *r);
 
 #endif

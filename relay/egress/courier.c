@@ -58,7 +58,8 @@ on_job(struct parcel *p)
 }
 
 void
-courier_post(struct courier *c, struct job *j, struct inbox *back, void (*ended)(struct job *))
+courier_post(
+    struct courier *c, struct job *j, struct inbox *back, void (*ended)(struct job *))
 {
 	j->courier = c;
 	j->back = back;

@@ -19,10 +19,10 @@ struct courier {
 	struct loop *loop;
 	struct log *log;
 	struct spool *spool;
-	struct resolver *resolver;   /* borrowed */
+	struct resolver *resolver; /* borrowed */
 	const struct config *config;
 	struct list deliveries;
-	struct list idle;            /* struct idle, the most recently used first */
+	struct list idle; /* struct idle, the most recently used first */
 	unsigned idle_count;
 	struct hosts hosts;
 	bool closing;
@@ -33,7 +33,8 @@ struct courier {
 /* Keep a ready connection for `dest`, or end it if there are too many. Takes it. */
 void idle_keep(struct courier *c, const char *dest, struct client **client);
 
-/* The most recently used connection to `dest`, now the caller's; NULL if there is none. */
+/* The most recently used connection to `dest`, now the caller's; NULL if there is none.
+ */
 struct client *idle_take(struct courier *c, const char *dest);
 
 void idle_close_all(struct courier *c, bool politely);

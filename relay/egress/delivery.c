@@ -31,19 +31,19 @@ struct delivery {
 	struct link link;
 	struct courier *courier;
 	struct job *job;
-	const struct config *config;  /* the snapshot in force when the job began */
-	const struct route *route;    /* in config */
+	const struct config *config; /* the snapshot in force when the job began */
+	const struct route *route;   /* in config */
 	struct spool_query *query;
 	struct mx_request *mx;
-	struct hop *hop;              /* those still to try: hop[tried..hops) */
+	struct hop *hop; /* those still to try: hop[tried..hops) */
 	size_t hops, tried, dialled;
-	size_t via;                   /* ROUTE_VIA: the next of route->hop to look up */
+	size_t via; /* ROUTE_VIA: the next of route->hop to look up */
 	struct client *client;
 	bool reused;
-	struct mail_rcpt *todo;       /* recipients without a result: todo[0..todos) */
+	struct mail_rcpt *todo; /* recipients without a result: todo[0..todos) */
 	size_t todos;
-	struct mail mail;             /* the transaction under way: the first of todo */
-	struct verdict trouble;       /* why the last host did not do */
+	struct mail mail;       /* the transaction under way: the first of todo */
+	struct verdict trouble; /* why the last host did not do */
 	struct instant began;
 };
 
@@ -68,7 +68,7 @@ end(struct delivery *d, enum job_end how)
 	if (d->client != NULL) {
 		span_copy(span_str(client_peer(d->client)), j->host, sizeof(j->host));
 		bool keep = how == JOB_DONE && d->config == d->courier->config &&
-		    client_messages(d->client) < d->config->client.messages;
+			    client_messages(d->client) < d->config->client.messages;
 		j->kept = keep && !d->courier->closing;
 		if (keep)
 			idle_keep(d->courier, j->dest, &d->client);
@@ -182,7 +182,8 @@ send_next(struct delivery *d)
 		n = d->config->client.recipients;
 	if (d->client != NULL && d->job->results > 0 &&
 	    client_messages(d->client) >= d->config->client.messages) {
-		/* over the messages of one connection in the middle of a job: go on with a new one */
+		/* over the messages of one connection in the middle of a job: go on with
+		 * a new one */
 		client_quit(&d->client);
 		d->tried = d->dialled = 0;
 		connect_host(d);
@@ -214,7 +215,8 @@ on_ready(struct delivery *d)
 	send_next(d);
 }
 
-/* The connection broke: before MAIL the next host is tried, afterwards the attempt is over. */
+/* The connection broke: before MAIL the next host is tried, afterwards the attempt is
+ * over. */
 static void
 on_lost(struct delivery *d)
 {
@@ -237,7 +239,8 @@ on_lost(struct delivery *d)
 	if (!stale) {
 		d->trouble = why;
 		if (d->tried > 0)
-			hosts_failed(&c->hosts, &d->hop[d->tried - 1].addr, loop_now(c->loop));
+			hosts_failed(
+			    &c->hosts, &d->hop[d->tried - 1].addr, loop_now(c->loop));
 	}
 	connect_host(d);
 }
@@ -269,7 +272,8 @@ dial(struct delivery *d)
 	d->client = client_new(d->courier->loop, &o, on_client, d);
 }
 
-/* The next connection: an idle one, the next address, the next hop to look up, or nobody. */
+/* The next connection: an idle one, the next address, the next hop to look up, or nobody.
+ */
 static void
 connect_host(struct delivery *d)
 {
@@ -304,7 +308,8 @@ put_aside(struct delivery *d)
 {
 	struct courier *c = d->courier;
 	size_t n = d->hops - d->tried, good = 0, bad = 0;
-	struct hop *from = d->hop + d->tried, *late = mem_alloc((n + 1) * sizeof(struct hop));
+	struct hop *from = d->hop + d->tried,
+		   *late = mem_alloc((n + 1) * sizeof(struct hop));
 	for (size_t i = 0; i < n; i++) {
 		if (hosts_is_aside(&c->hosts, &from[i].addr, loop_now(c->loop)))
 			late[bad++] = from[i];
@@ -358,8 +363,8 @@ on_mx(void *arg, const struct mx_answer *a)
 		end(d, JOB_DONE);
 		return;
 	}
-	/* A next hop that an administrator named and that has no address is his mistake, not the
-	 * sender's: the mail waits. */
+	/* A next hop that an administrator named and that has no address is his mistake,
+	 * not the sender's: the mail waits. */
 	d->trouble = verdict_make(451, "4.4.3", "%s", a->why);
 	connect_host(d);
 }
@@ -418,7 +423,8 @@ static void
 sort_recipient(struct delivery *d, const struct recipient *r)
 {
 	const struct message *m = d->job->message;
-	const struct route *route = route_find(&d->config->policy.routes, m->sender, r->address);
+	const struct route *route =
+	    route_find(&d->config->policy.routes, m->sender, r->address);
 	struct verdict v;
 	struct buf key;
 	buf_init(&key, 400);
@@ -453,7 +459,8 @@ sort(struct delivery *d)
 	d->todo = mem_alloc((m->rcpts + 1) * sizeof(struct mail_rcpt));
 	for (size_t i = 0; i < m->rcpts; i++) {
 		const struct recipient *r = &m->rcpt[i];
-		struct wall due = backoff_sane_due(&d->config->retry, r->due, d->job->now);
+		struct wall due =
+		    backoff_sane_due(&d->config->retry, r->due, d->job->now);
 		if (r->state == RECIPIENT_WAITING && due.ms <= d->job->now.ms &&
 		    span_eq(r->dest, span_str(d->job->dest)))
 			sort_recipient(d, r);

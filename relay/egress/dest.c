@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* dest - the table of destinations, their entries, and reading more of them from the spool. */
+/* dest - the table of destinations, their entries, and reading more of them from the
+ * spool. */
 #include "relay/egress/scheduler.h"
 
 #include <string.h>
@@ -13,7 +14,8 @@ struct entry *
 entry_find(const struct scheduler *s, uint64_t id, struct dest *d)
 {
 	struct entry_key key = {id, d};
-	struct map_node *k = map_get(&s->entries, (struct span){(const char *)&key, sizeof(key)});
+	struct map_node *k =
+	    map_get(&s->entries, (struct span){(const char *)&key, sizeof(key)});
 	return k ? CONTAINER_OF(k, struct entry, node) : NULL;
 }
 
@@ -71,7 +73,8 @@ concurrency_of(const struct scheduler *s, struct span key)
 	struct span name = span_cut(key, colon + 1, key.n);
 	bool via = span_starts(key, SPAN("via:"));
 	for (size_t i = 0; via && i < t->n; i++)
-		if (t->route[i].concurrency > 0 && span_eq(span_str(t->route[i].name), name))
+		if (t->route[i].concurrency > 0 &&
+		    span_eq(span_str(t->route[i].name), name))
 			return t->route[i].concurrency;
 	return s->config->client.concurrency;
 }
@@ -108,8 +111,8 @@ dest_free(struct dest *d)
 void
 dest_free_unused(struct dest *d)
 {
-	if (d->entries == 0 && d->head.ms == NO_HEAD && d->fetch == NULL && d->running == 0 &&
-	    d->state == DEST_UP)
+	if (d->entries == 0 && d->head.ms == NO_HEAD && d->fetch == NULL &&
+	    d->running == 0 && d->state == DEST_UP)
 		dest_free(d);
 }
 
@@ -156,7 +159,8 @@ fetch_run(struct spool_reader *r, void *arg)
 {
 	struct fetch *f = arg;
 	struct wall far = {NO_HEAD};
-	f->err = spool_read_due(r, span_str(f->key), (struct due_row){0}, far, f->row, f->max, &f->n);
+	f->err = spool_read_due(
+	    r, span_str(f->key), (struct due_row){0}, far, f->row, f->max, &f->n);
 }
 
 /*
@@ -182,7 +186,8 @@ take_rows(struct dest *d, const struct fetch *f)
 		struct wall due = backoff_sane_due(&s->config->retry, f->row[i].due, now);
 		if (due.ms <= now.ms && is_known(d, &f->row[i], due))
 			continue;
-		if (due.ms > now.ms || d->ready_n >= READY_MAX || s->entries.n >= ENTRIES_MAX) {
+		if (due.ms > now.ms || d->ready_n >= READY_MAX ||
+		    s->entries.n >= ENTRIES_MAX) {
 			d->head = due;
 			return;
 		}
@@ -219,8 +224,8 @@ fetch(struct dest *d)
 	f->max = d->entries + FETCH_ROWS;
 	f->row = mem_alloc(f->max * sizeof(struct due_row));
 	d->head.ms = NO_HEAD; /* what is learnt meanwhile is kept by dest_expect() */
-	d->fetch = spool_query_start(d->scheduler->spool, fetch_run, fetch_done, fetch_free, f,
-	    loop_inbox(d->scheduler->loop));
+	d->fetch = spool_query_start(d->scheduler->spool, fetch_run, fetch_done,
+	    fetch_free, f, loop_inbox(d->scheduler->loop));
 }
 
 /* ---- steps */
@@ -273,7 +278,8 @@ dest_step(struct dest *d)
 	}
 	if (d->state == DEST_DOWN)
 		d->state = DEST_PROBING;
-	if (d->state == DEST_PROBING && d->head.ms == NO_HEAD && d->entries == 0 && d->fetch == NULL) {
+	if (d->state == DEST_PROBING && d->head.ms == NO_HEAD && d->entries == 0 &&
+	    d->fetch == NULL) {
 		d->state = DEST_UP; /* nobody waits for the answer any more */
 		d->failures = 0;
 	}
@@ -311,8 +317,9 @@ dest_failed(struct dest *d, const struct verdict *why)
 	struct buf next;
 	buf_init(&next, 64);
 	wall_add_iso(&next, d->retry_at);
-	LOG(s->log, EV_DESTINATION_DOWN, F_STR("dest", d->key), F_INT("failures", d->failures),
-	    F_SPAN("next_probe", buf_span(&next)), F_STR("reason", why->text));
+	LOG(s->log, EV_DESTINATION_DOWN, F_STR("dest", d->key),
+	    F_INT("failures", d->failures), F_SPAN("next_probe", buf_span(&next)),
+	    F_STR("reason", why->text));
 	buf_clear(&next);
 }
 
@@ -321,7 +328,8 @@ dest_worked(struct dest *d)
 {
 	struct scheduler *s = d->scheduler;
 	if (d->failures > 0) {
-		LOG(s->log, EV_DESTINATION_UP, F_STR("dest", d->key), F_INT("failures", d->failures));
+		LOG(s->log, EV_DESTINATION_UP, F_STR("dest", d->key),
+		    F_INT("failures", d->failures));
 		feedback_init(&d->feedback, s->config->client.initial, d->feedback.limit);
 	}
 	d->failures = 0;

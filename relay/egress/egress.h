@@ -41,9 +41,10 @@ struct courier_options {
 };
 
 struct courier *courier_new(const struct courier_options *o);
-void courier_free(struct courier **c);                    /* open connections are closed at once */
-void courier_reload(struct courier *c, const struct config *config); /* on the courier's thread */
-void courier_close_idle(struct courier *c);               /* QUIT all unused connections */
+void courier_free(struct courier **c); /* open connections are closed at once */
+void courier_reload(
+    struct courier *c, const struct config *config); /* on the courier's thread */
+void courier_close_idle(struct courier *c);          /* QUIT all unused connections */
 
 /* ---- scheduler: the main thread's side */
 
@@ -57,10 +58,11 @@ struct scheduler_options {
 	struct loop *loop;
 	struct log *log;
 	struct spool *spool;
-	struct courier **courier;    /* the array is copied */
+	struct courier **courier; /* the array is copied */
 	size_t couriers;
 	struct egress_counters *counters;
-	const struct content_budget *budget; /* over it, fresh mail is not kept in memory; may be NULL */
+	const struct content_budget
+	    *budget; /* over it, fresh mail is not kept in memory; may be NULL */
 	const struct config *config; /* a reference is taken */
 };
 
@@ -68,13 +70,15 @@ struct scheduler *scheduler_new(const struct scheduler_options *o);
 void scheduler_free(struct scheduler **s);
 void scheduler_start(struct scheduler *s);
 void scheduler_reload(struct scheduler *s, const struct config *config);
-void scheduler_accepted(struct scheduler *s, struct message **m, size_t n); /* takes the references */
+void scheduler_accepted(
+    struct scheduler *s, struct message **m, size_t n); /* takes the references */
 void scheduler_drain(struct scheduler *s, void (*on_idle)(void *arg), void *arg);
 
-/* ---- what an administrator does; each tells done(arg, applied) once, on the main loop */
+/* ---- what an administrator does; each tells done(arg, applied) once, on the main loop
+ */
 
 enum admin_action {
-	ADMIN_RETRY,   /* due now, and a destination that is down is probed at once */
+	ADMIN_RETRY, /* due now, and a destination that is down is probed at once */
 	ADMIN_HOLD,
 	ADMIN_RELEASE, /* due now, if held */
 	ADMIN_BOUNCE,  /* failed now, with a notice that says an administrator did it */
@@ -87,13 +91,15 @@ enum admin_action {
  * left alone.  applied: how many recipients it applied to.
  */
 void scheduler_act(struct scheduler *s, enum admin_action action, const struct message *m,
-    const uint16_t *index, size_t n, void (*done)(void *arg, unsigned applied), void *arg);
+    const uint16_t *index, size_t n, void (*done)(void *arg, unsigned applied),
+    void *arg);
 
 /*
  * Stop (until > 0: until then; 0: until resumed) or go on delivering: key is a
  * destination key, "route:NAME", or "out" for everything.  Lasts until a restart.
  */
-void scheduler_pause(struct scheduler *s, struct span key, struct wall until, struct span reason);
+void scheduler_pause(
+    struct scheduler *s, struct span key, struct wall until, struct span reason);
 bool scheduler_resume(struct scheduler *s, struct span key); /* false: was not paused */
 
 /* ---- what an administrator sees */
@@ -106,22 +112,23 @@ void scheduler_status(const struct scheduler *s, struct scheduler_status *out);
 
 struct destination_view {
 	struct span key;
-	const char *state;           /* "up", "down", "probing", "paused" */
+	const char *state; /* "up", "down", "probing", "paused" */
 	unsigned running, ready, window;
-	unsigned failures;           /* in a row */
-	struct wall next;            /* of the next attempt; 0: now or nothing waits */
-	struct span reason;          /* the last failure; empty: none */
+	unsigned failures;  /* in a row */
+	struct wall next;   /* of the next attempt; 0: now or nothing waits */
+	struct span reason; /* the last failure; empty: none */
 };
 /* told(arg, view) for each destination in memory. */
 void scheduler_each_destination(const struct scheduler *s,
     void (*told)(void *arg, const struct destination_view *v), void *arg);
 
-/* Why this recipient has not gone out yet and when it moves next: one or two sentences. */
+/* Why this recipient has not gone out yet and when it moves next: one or two sentences.
+ */
 void scheduler_explain(const struct scheduler *s, const struct message *m,
     const struct recipient *r, struct buf *out);
 
 /* When the next attempt for it will be made; 0: now or running. */
-struct wall scheduler_next_attempt(const struct scheduler *s, const struct message *m,
-    const struct recipient *r);
+struct wall scheduler_next_attempt(
+    const struct scheduler *s, const struct message *m, const struct recipient *r);
 
 #endif

@@ -2,7 +2,8 @@
 /* feedback - additive steps of 1/sqrt(window) with reverse hysteresis. */
 #include "relay/egress/feedback.h"
 
-/* 1/sqrt(n) for small n, without the maths library: two Newton steps from a fair guess. */
+/* 1/sqrt(n) for small n, without the maths library: two Newton steps from a fair guess.
+ */
 static double
 inverse_sqrt(unsigned n)
 {

@@ -15,10 +15,10 @@
 #include <stdbool.h>
 
 struct feedback {
-	unsigned window;        /* connections allowed now, >= 1 */
+	unsigned window; /* connections allowed now, >= 1 */
 	unsigned initial, limit;
 	double success, failure; /* parts of a step, 0..1 */
-	double cohorts;          /* failed sessions in a row, in units of those that ran at once */
+	double cohorts; /* failed sessions in a row, in units of those that ran at once */
 };
 
 void feedback_init(struct feedback *f, unsigned initial, unsigned limit);

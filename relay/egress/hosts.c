@@ -69,7 +69,8 @@ hosts_failed(struct hosts *h, const struct net_addr *a, struct instant now)
 	for (unsigned i = 0; i < host->failures && aside < HOSTS_ASIDE_MAX_MS; i++)
 		aside *= 2;
 	host->failures++;
-	host->until = instant_after(now, aside < HOSTS_ASIDE_MAX_MS ? aside : HOSTS_ASIDE_MAX_MS);
+	host->until =
+	    instant_after(now, aside < HOSTS_ASIDE_MAX_MS ? aside : HOSTS_ASIDE_MAX_MS);
 	list_remove(&host->link);
 	list_push(&h->by_use, &host->link);
 }

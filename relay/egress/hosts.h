@@ -12,7 +12,7 @@
 #include "base/net.h"
 #include "base/when.h"
 
-#define HOSTS_MAX 10000         /* remembered; the longest unused is forgotten first */
+#define HOSTS_MAX 10000          /* remembered; the longest unused is forgotten first */
 #define HOSTS_ASIDE_MS MINUTE_MS /* after the first failure; doubled per failure ... */
 #define HOSTS_ASIDE_MAX_MS (10 * MINUTE_MS) /* ... up to this */
 

@@ -29,11 +29,12 @@ job_free(struct job **jp)
 }
 
 struct job_result *
-job_add(struct job *j, const struct recipient *r, enum outcome_kind kind, const struct verdict *v)
+job_add(struct job *j, const struct recipient *r, enum outcome_kind kind,
+    const struct verdict *v)
 {
 	if ((j->results & (j->results - 1)) == 0)
-		j->result = mem_resize(
-		    j->result, j->results ? j->results * 2 : 1, sizeof(struct job_result));
+		j->result = mem_resize(j->result, j->results ? j->results * 2 : 1,
+		    sizeof(struct job_result));
 	struct job_result *res = &j->result[j->results++];
 	*res = (struct job_result){.index = r->index, .kind = kind};
 	if (v != NULL)

@@ -16,7 +16,8 @@
 
 enum job_end {
 	JOB_DONE,        /* every recipient has its result */
-	JOB_UNREACHABLE, /* no host of the destination took a session; `verdict` says why */
+	JOB_UNREACHABLE, /* no host of the destination took a session; `verdict` says why
+			  */
 	JOB_GONE,        /* the message does not exist any more */
 	JOB_DAMAGED,     /* the stored bytes are wrong; set it aside */
 	JOB_UNREADABLE,  /* the spool could not be read now */
@@ -27,40 +28,42 @@ struct job_result {
 	uint16_t index;         /* of the recipient */
 	enum outcome_kind kind; /* DELIVERED, FAILED, WAIT, HELD, MOVED */
 	bool attempted;
-	bool relayed;           /* delivered, but the next hop has no DSN and success was to be told */
+	bool relayed; /* delivered, but the next hop has no DSN and success was to be told
+		       */
 	struct verdict verdict;
-	char *moved_to;         /* MOVED: the new key, owned */
+	char *moved_to; /* MOVED: the new key, owned */
 };
 
 struct job {
-	struct parcel parcel;       /* there: courier opens it; back: the scheduler does */
+	struct parcel parcel; /* there: courier opens it; back: the scheduler does */
 	struct courier *courier;
 	struct inbox *back;
 	void (*ended)(struct job *); /* on the main loop */
-	void *owner;                /* the scheduler's entry */
+	void *owner;                 /* the scheduler's entry */
 	uint64_t id;
-	char *dest;                 /* key, owned */
-	struct message *message;    /* a reference, or NULL: to be read from the spool */
-	struct wall now;            /* recipients due later than this are left alone */
+	char *dest;              /* key, owned */
+	struct message *message; /* a reference, or NULL: to be read from the spool */
+	struct wall now;         /* recipients due later than this are left alone */
 	/* what came of it */
 	enum job_end end;
-	struct job_result *result;  /* owned */
+	struct job_result *result; /* owned */
 	size_t results;
-	struct verdict verdict;     /* UNREACHABLE */
-	char host[JOB_HOST_TEXT];   /* who was spoken to last */
-	bool kept;                  /* a connection to this destination stays open there */
-	bool maybe_delivered;       /* the link broke after the final dot */
-	bool session;               /* a session was established */
-	bool local;                 /* no network involved: feedback does not count it */
+	struct verdict verdict;   /* UNREACHABLE */
+	char host[JOB_HOST_TEXT]; /* who was spoken to last */
+	bool kept;                /* a connection to this destination stays open there */
+	bool maybe_delivered;     /* the link broke after the final dot */
+	bool session;             /* a session was established */
+	bool local;               /* no network involved: feedback does not count it */
 	int64_t took_ms;
 };
 
 struct job *job_new(uint64_t id, const char *dest, struct message *m);
 void job_free(struct job **j);
-struct job_result *job_add(struct job *j, const struct recipient *r, enum outcome_kind kind,
-    const struct verdict *v);
+struct job_result *job_add(struct job *j, const struct recipient *r,
+    enum outcome_kind kind, const struct verdict *v);
 
 /* Hand a job to its courier. Any thread. */
-void courier_post(struct courier *c, struct job *j, struct inbox *back, void (*ended)(struct job *));
+void courier_post(
+    struct courier *c, struct job *j, struct inbox *back, void (*ended)(struct job *));
 
 #endif

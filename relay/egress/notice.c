@@ -16,7 +16,7 @@ struct composer {
 	const struct notice *n;
 	struct buf out;
 	char boundary[40];
-	bool utf8;   /* an address is not ASCII: RFC 6533 types */
+	bool utf8; /* an address is not ASCII: RFC 6533 types */
 };
 
 static void
@@ -92,20 +92,22 @@ put_top(struct composer *c)
 	const struct notice *n = c->n;
 	uint64_t unique[2];
 	world_random(n->world, unique, sizeof(unique));
-	(void)snprintf(c->boundary, sizeof(c->boundary), "=_%016llx",
-	    (unsigned long long)unique[0]);
-	buf_addf(&c->out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", n->hostname);
+	(void)snprintf(
+	    c->boundary, sizeof(c->boundary), "=_%016llx", (unsigned long long)unique[0]);
+	buf_addf(
+	    &c->out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", n->hostname);
 	buf_add_str(&c->out, "To: <");
 	put_clean(c, n->original->sender, PATH_MAX_OCTETS * 2);
 	buf_add_str(&c->out, ">\r\n");
 	buf_addf(&c->out, "Subject: %s\r\n", subject(n->kind));
 	put_date_field(c, "Date", n->now);
-	buf_addf(&c->out, "Message-ID: <%016llx.%lld@%s>\r\n", (unsigned long long)unique[1],
-	    (long long)n->now.ms, n->hostname);
+	buf_addf(&c->out, "Message-ID: <%016llx.%lld@%s>\r\n",
+	    (unsigned long long)unique[1], (long long)n->now.ms, n->hostname);
 	put_crlf_line(&c->out, "Auto-Submitted: auto-replied");
 	put_crlf_line(&c->out, "MIME-Version: 1.0");
 	buf_addf(&c->out,
-	    "Content-Type: multipart/report; report-type=%sdelivery-status;\r\n\tboundary=\"%s\"\r\n",
+	    "Content-Type: multipart/report; "
+	    "report-type=%sdelivery-status;\r\n\tboundary=\"%s\"\r\n",
 	    c->utf8 ? "global-" : "", c->boundary);
 	if (c->utf8)
 		put_crlf_line(&c->out, "Content-Transfer-Encoding: 8bit");
@@ -129,18 +131,25 @@ put_explanation(struct composer *c)
 	buf_addf(&c->out, "This is the mail relay at %s.\r\n\r\n", n->hostname);
 	switch (n->kind) {
 	case NOTICE_FAILED:
-		put_crlf_line(&c->out, "Your message could not be delivered to the following");
-		put_crlf_line(&c->out, "recipients. It will not be tried again: if it matters, please");
-		put_crlf_line(&c->out, "check the address or the reason below and send it anew.");
+		put_crlf_line(
+		    &c->out, "Your message could not be delivered to the following");
+		put_crlf_line(&c->out,
+		    "recipients. It will not be tried again: if it matters, please");
+		put_crlf_line(
+		    &c->out, "check the address or the reason below and send it anew.");
 		break;
 	case NOTICE_DELAYED:
-		put_crlf_line(&c->out, "Your message has not been delivered yet to the following");
-		put_crlf_line(&c->out, "recipients. You need not do anything: it will be tried again");
+		put_crlf_line(
+		    &c->out, "Your message has not been delivered yet to the following");
+		put_crlf_line(&c->out,
+		    "recipients. You need not do anything: it will be tried again");
 		put_crlf_line(&c->out, "and you will be told if it fails for good.");
 		break;
 	case NOTICE_RELAYED:
-		put_crlf_line(&c->out, "Your message was passed on to a mail server that does not");
-		put_crlf_line(&c->out, "report deliveries. You may hear no more about it.");
+		put_crlf_line(
+		    &c->out, "Your message was passed on to a mail server that does not");
+		put_crlf_line(
+		    &c->out, "report deliveries. You may hear no more about it.");
 		break;
 	}
 }
@@ -171,7 +180,8 @@ put_person_recipient(struct composer *c, const struct notice_recipient *r)
 static void
 put_text_part(struct composer *c)
 {
-	put_part(c, c->utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii");
+	put_part(
+	    c, c->utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii");
 	put_explanation(c);
 	for (size_t i = 0; i < c->n->rcpts; i++)
 		put_person_recipient(c, &c->n->rcpt[i]);
@@ -231,7 +241,8 @@ put_machine_recipient(struct composer *c, const struct notice_recipient *r)
 		buf_add_str(&c->out, "\r\n");
 	}
 	if (r->reply.n > 0) {
-		buf_addf(&c->out, "Diagnostic-Code: %s; ", r->host.n > 0 ? "smtp" : "x-relayd");
+		buf_addf(&c->out, "Diagnostic-Code: %s; ",
+		    r->host.n > 0 ? "smtp" : "x-relayd");
 		put_clean(c, r->reply, 700);
 		buf_add_str(&c->out, "\r\n");
 	}
@@ -246,7 +257,8 @@ put_status_part(struct composer *c)
 {
 	const struct notice *n = c->n;
 	char id[SPOOL_ID_LEN + 1];
-	put_part(c, c->utf8 ? "message/global-delivery-status" : "message/delivery-status");
+	put_part(
+	    c, c->utf8 ? "message/global-delivery-status" : "message/delivery-status");
 	if (n->original->envid.n > 0) {
 		struct buf plain;
 		buf_init(&plain, 1024);
@@ -262,7 +274,8 @@ put_status_part(struct composer *c)
 		put_machine_recipient(c, &n->rcpt[i]);
 }
 
-/* Where the header section of the content ends (after the empty line), looking at what is in b. */
+/* Where the header section of the content ends (after the empty line), looking at what is
+ * in b. */
 static size_t
 header_end(struct span s)
 {
@@ -277,8 +290,8 @@ static bool
 returns_whole(const struct notice *n)
 {
 	return n->kind == NOTICE_FAILED && (n->original->flags & MESSAGE_RET_FULL) &&
-	    n->original->size <= NOTICE_CONTENT_MAX / 2 &&
-	    !(n->original->flags & (MESSAGE_BINARY | MESSAGE_8BIT));
+	       n->original->size <= NOTICE_CONTENT_MAX / 2 &&
+	       !(n->original->flags & (MESSAGE_BINARY | MESSAGE_8BIT));
 }
 
 static void
@@ -295,12 +308,14 @@ put_original_part(struct composer *c)
 	bool whole = returns_whole(c->n);
 	if (!whole)
 		s.n = header_end(s);
-	/* 8-bit octets in a header that is not UTF-8 mail do not travel in a 7-bit part. */
+	/* 8-bit octets in a header that is not UTF-8 mail do not travel in a 7-bit part.
+	 */
 	bool global = c->utf8 || (m->flags & MESSAGE_SMTPUTF8) || !is_ascii(s);
 	if (whole)
 		put_part(c, global ? "message/global" : "message/rfc822");
 	else
-		put_part(c, global && c->utf8 ? "message/global-headers" : "text/rfc822-headers");
+		put_part(c,
+		    global && c->utf8 ? "message/global-headers" : "text/rfc822-headers");
 	if (global && !c->utf8)
 		for (size_t i = 0; i < s.n; i++)
 			if ((unsigned char)bytes[i] >= 0x80)
@@ -327,7 +342,8 @@ as_message(struct composer *c)
 	const struct notice *n = c->n;
 	struct message *m = message_new();
 	m->arrival = n->now;
-	m->flags = MESSAGE_NOTICE | MESSAGE_OWN | (c->utf8 ? MESSAGE_SMTPUTF8 | MESSAGE_8BIT : 0);
+	m->flags = MESSAGE_NOTICE | MESSAGE_OWN |
+		   (c->utf8 ? MESSAGE_SMTPUTF8 | MESSAGE_8BIT : 0);
 	m->content = content_new(NULL);
 	content_append(m->content, c->out.p, c->out.n);
 	content_seal(m->content);

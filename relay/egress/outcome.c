@@ -52,12 +52,13 @@ log_outcome(struct reporter *p, enum log_event ev, const struct recipient *r,
 	struct span reply = verdict_line(v, &p->line);
 	if (next.ms != 0)
 		LOG(p->s->log, ev, F_STR("id", p->id), F_ADDR("to", r->address),
-		    F_ADDR("from", p->m->sender), F_STR("host", p->job->host), F_SPAN("reply", reply),
-		    F_INT("attempts", r->attempts + 1), F_SPAN("next", buf_span(&when)));
+		    F_ADDR("from", p->m->sender), F_STR("host", p->job->host),
+		    F_SPAN("reply", reply), F_INT("attempts", r->attempts + 1),
+		    F_SPAN("next", buf_span(&when)));
 	else
 		LOG(p->s->log, ev, F_STR("id", p->id), F_ADDR("to", r->address),
-		    F_ADDR("from", p->m->sender), F_STR("host", p->job->host), F_SPAN("reply", reply),
-		    F_INT("attempts", r->attempts + 1),
+		    F_ADDR("from", p->m->sender), F_STR("host", p->job->host),
+		    F_SPAN("reply", reply), F_INT("attempts", r->attempts + 1),
 		    F_INT("delay_ms", wall_since(p->now, p->m->arrival)));
 	buf_clear(&when);
 }
@@ -69,8 +70,8 @@ count(atomic_uint_fast64_t *counter)
 }
 
 static void
-fail(struct reporter *p, const struct recipient *r, struct outcome *o, const struct verdict *v,
-    const char *status)
+fail(struct reporter *p, const struct recipient *r, struct outcome *o,
+    const struct verdict *v, const char *status)
 {
 	o->kind = OUTCOME_FAILED;
 	count(&p->s->counters->failed);
@@ -79,7 +80,8 @@ fail(struct reporter *p, const struct recipient *r, struct outcome *o, const str
 		change_notice(p->change, r->index, NOTICE_FAILED, status);
 	else
 		LOG(p->s->log, EV_DROPPED, F_STR("id", p->id), F_ADDR("to", r->address),
-		    F_STR("why", p->m->sender.n ? "the sender wanted no notice" : "no notice to the null sender"));
+		    F_STR("why", p->m->sender.n ? "the sender wanted no notice"
+						: "no notice to the null sender"));
 }
 
 static void
@@ -93,10 +95,10 @@ wait_or_expire(struct reporter *p, const struct recipient *r, struct outcome *o,
 		return;
 	}
 	o->kind = OUTCOME_WAIT;
-	o->due = p->dest->state == DEST_DOWN
-	    ? p->dest->retry_at
-	    : wall_after(p->now,
-		  backoff_delay_ms(retry, r->attempts + 1, p->dice));
+	o->due =
+	    p->dest->state == DEST_DOWN
+		? p->dest->retry_at
+		: wall_after(p->now, backoff_delay_ms(retry, r->attempts + 1, p->dice));
 	count(&p->s->counters->deferred);
 	log_outcome(p, EV_DEFERRED, r, v, o->due);
 }
@@ -120,7 +122,8 @@ report_result(struct reporter *p, const struct job_result *res)
 	if (r == NULL)
 		return;
 	char status[16];
-	struct outcome o = {.index = res->index, .kind = res->kind, .attempted = res->attempted};
+	struct outcome o = {
+	    .index = res->index, .kind = res->kind, .attempted = res->attempted};
 	verdict_status(&res->verdict, status);
 	switch (res->kind) {
 	case OUTCOME_DELIVERED: deliver(p, r, res); break;
@@ -150,8 +153,9 @@ report_damaged(struct reporter *p)
 	    F_STR("do", "look at it with: relayctl show; then delete it"));
 	for (size_t i = 0; p->m != NULL && i < p->m->rcpts; i++)
 		if (span_eq(p->m->rcpt[i].dest, span_str(p->dest->key)))
-			report_add(p->change->report, &(struct outcome){.index = p->m->rcpt[i].index,
-							  .kind = OUTCOME_ASIDE});
+			report_add(p->change->report,
+			    &(struct outcome){
+				.index = p->m->rcpt[i].index, .kind = OUTCOME_ASIDE});
 }
 
 static void
@@ -168,7 +172,8 @@ report_job(struct scheduler *s, struct entry *e, struct job *j)
 	spool_id_format(j->id, p.id);
 	if (j->maybe_delivered) {
 		count(&s->counters->duplicates);
-		LOG(s->log, EV_POSSIBLE_DUPLICATE, F_STR("id", p.id), F_STR("host", j->host));
+		LOG(s->log, EV_POSSIBLE_DUPLICATE, F_STR("id", p.id),
+		    F_STR("host", j->host));
 	}
 	p.change = change_new(s, e, report_new(j->id, span_str(p.dest->key), p.now));
 	if (j->end == JOB_DAMAGED)
@@ -178,14 +183,16 @@ report_job(struct scheduler *s, struct entry *e, struct job *j)
 	buf_clear(&p.line);
 	p.change->job = j;
 	if (p.change->report->outcomes == 0 && j->end == JOB_DAMAGED)
-		e->state = ENTRY_STUCK; /* nothing readable to change: keep others from it */
+		e->state =
+		    ENTRY_STUCK; /* nothing readable to change: keep others from it */
 	change_submit(p.change);
 }
 
 static void
 learn(struct dest *d, const struct job *j)
 {
-	if (j->local || j->end == JOB_GONE || j->end == JOB_DAMAGED || j->end == JOB_UNREADABLE)
+	if (j->local || j->end == JOB_GONE || j->end == JOB_DAMAGED ||
+	    j->end == JOB_UNREADABLE)
 		return;
 	if (j->end == JOB_UNREACHABLE)
 		dest_failed(d, &j->verdict);

@@ -73,7 +73,8 @@ scheduler_pump_soon(struct scheduler *s)
 
 /* ---- timers: the heap is keyed by wall time, the loop waits on the monotonic clock */
 
-#define TICK_MAX_MS MINUTE_MS /* the wall clock may jump: look at it again at least so often */
+#define TICK_MAX_MS \
+	MINUTE_MS /* the wall clock may jump: look at it again at least so often */
 
 void
 scheduler_arm(struct scheduler *s)
@@ -114,8 +115,8 @@ accept_for_dest(struct scheduler *s, struct message *m, const struct recipient *
 	struct wall due = r->due.ms ? r->due : m->arrival;
 	bool memory = s->budget == NULL || !content_budget_over(s->budget);
 	bool backlog = d->head.ms <= now.ms || d->fetch != NULL;
-	if (due.ms <= now.ms && !backlog && memory && d->state == DEST_UP && d->ready_n < READY_MAX &&
-	    s->entries.n < ENTRIES_MAX && s->started) {
+	if (due.ms <= now.ms && !backlog && memory && d->state == DEST_UP &&
+	    d->ready_n < READY_MAX && s->entries.n < ENTRIES_MAX && s->started) {
 		entry_ready(entry_new(d, m->id, m));
 		dest_step(d);
 	} else {
@@ -129,7 +130,8 @@ static bool
 first_of_its_dest(const struct message *m, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
-		if (m->rcpt[k].state == RECIPIENT_WAITING && span_eq(m->rcpt[k].dest, m->rcpt[i].dest))
+		if (m->rcpt[k].state == RECIPIENT_WAITING &&
+		    span_eq(m->rcpt[k].dest, m->rcpt[i].dest))
 			return false;
 	return true;
 }
@@ -139,7 +141,8 @@ scheduler_accepted(struct scheduler *s, struct message **m, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < m[i]->rcpts; k++)
-			if (m[i]->rcpt[k].state == RECIPIENT_WAITING && first_of_its_dest(m[i], k))
+			if (m[i]->rcpt[k].state == RECIPIENT_WAITING &&
+			    first_of_its_dest(m[i], k))
 				accept_for_dest(s, m[i], &m[i]->rcpt[k]);
 		message_unref(&m[i]);
 	}
@@ -181,8 +184,7 @@ scan_drop(void *arg)
 	mem_free(&scan);
 }
 
-static void
-scan_start(struct scan *scan);
+static void scan_start(struct scan *scan);
 
 static void
 scan_done(void *arg)
@@ -304,7 +306,8 @@ scheduler_reload(struct scheduler *s, const struct config *config)
 void
 scheduler_check_idle(struct scheduler *s)
 {
-	if (!s->draining || s->running > 0 || !list_empty(&s->changes) || s->on_idle == NULL)
+	if (!s->draining || s->running > 0 || !list_empty(&s->changes) ||
+	    s->on_idle == NULL)
 		return;
 	void (*on_idle)(void *) = s->on_idle;
 	s->on_idle = NULL;

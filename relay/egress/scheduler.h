@@ -10,7 +10,8 @@
  * memory.
  *
  *	         scheduler_accepted / fetch          pump               on_job_ended
- *	(spool) ---------------------------> READY ------> RUNNING ----------------> REPORTING --> (gone)
+ *	(spool) ---------------------------> READY ------> RUNNING ---------------->
+ *REPORTING --> (gone)
  *
  * A destination is UP, or DOWN until retry_at after a failure of all its hosts;
  * then one entry goes out as a probe (PROBING), and its fate decides for all.
@@ -27,9 +28,9 @@
 #include "relay/egress/job.h"
 #include "relay/egress/notice.h"
 
-#define ENTRIES_MAX 20000      /* in memory, all destinations */
-#define READY_MAX 5000         /* in memory and ready, of one destination */
-#define FETCH_ROWS 300         /* schedule rows read at once beyond those in memory */
+#define ENTRIES_MAX 20000 /* in memory, all destinations */
+#define READY_MAX 5000    /* in memory and ready, of one destination */
+#define FETCH_ROWS 300    /* schedule rows read at once beyond those in memory */
 #define COURIERS_MAX 64
 #define NO_HEAD INT64_MAX
 
@@ -37,20 +38,20 @@ enum dest_state { DEST_UP, DEST_DOWN, DEST_PROBING };
 enum entry_state { ENTRY_READY, ENTRY_RUNNING, ENTRY_REPORTING, ENTRY_STUCK };
 
 struct dest {
-	struct map_node node;       /* scheduler.dests, by key */
-	struct heap_node timer;     /* scheduler.timers, by the wall time of its next step */
-	struct link runnable;       /* scheduler.runnable */
+	struct map_node node;   /* scheduler.dests, by key */
+	struct heap_node timer; /* scheduler.timers, by the wall time of its next step */
+	struct link runnable;   /* scheduler.runnable */
 	struct scheduler *scheduler;
 	char *key;
 	enum dest_state state;
 	struct feedback feedback;
-	struct list ready;          /* entries, oldest due first */
+	struct list ready; /* entries, oldest due first */
 	unsigned ready_n, running, entries;
-	unsigned failures;          /* in a row, of the whole destination */
-	struct wall retry_at;       /* DOWN */
-	struct verdict reason;      /* of the last failure */
-	struct wall head;           /* earliest row not in memory; ms = NO_HEAD: none */
-	struct spool_query *fetch;  /* under way */
+	unsigned failures;           /* in a row, of the whole destination */
+	struct wall retry_at;        /* DOWN */
+	struct verdict reason;       /* of the last failure */
+	struct wall head;            /* earliest row not in memory; ms = NO_HEAD: none */
+	struct spool_query *fetch;   /* under way */
 	uint16_t idle[COURIERS_MAX]; /* connections that couriers are believed to keep */
 };
 
@@ -64,10 +65,11 @@ struct entry {
 	struct link link;     /* dest.ready */
 	struct entry_key key;
 	enum entry_state state;
-	struct message *message; /* a reference while the content is kept in memory; or NULL */
-	size_t courier;          /* RUNNING: where */
-	struct wall began;       /* RUNNING: rows due later are not part of the job */
-	bool again;              /* other rows of it are due: look at them when this is over */
+	struct message
+	    *message;      /* a reference while the content is kept in memory; or NULL */
+	size_t courier;    /* RUNNING: where */
+	struct wall began; /* RUNNING: rows due later are not part of the job */
+	bool again;        /* other rows of it are due: look at them when this is over */
 	bool probe;
 };
 
@@ -95,13 +97,14 @@ struct scheduler {
 	struct list runnable;
 	unsigned running;
 	struct list pauses;
-	struct list changes;     /* struct change under way, for the end */
+	struct list changes; /* struct change under way, for the end */
 	struct later pump;
 	struct timer tick;
 	struct spool_query *scan; /* reading all destinations at start, or a sweep */
 	struct timer sweep_timer;
 	uint64_t warn_mark, expire_mark, bounce_mark; /* sweep positions: ids */
-	struct wall sweep_wall;     /* clocks at the last sweep: a jump is seen by comparing them */
+	struct wall
+	    sweep_wall; /* clocks at the last sweep: a jump is seen by comparing them */
 	struct instant sweep_mono, expire_hold;
 	bool started, draining;
 	void (*on_idle)(void *arg);
@@ -115,20 +118,23 @@ scheduler_now(const struct scheduler *s)
 }
 
 /* ---- dest.c */
-struct dest *dest_get(struct scheduler *s, struct span key);  /* made if need be */
+struct dest *dest_get(struct scheduler *s, struct span key); /* made if need be */
 struct dest *dest_find(const struct scheduler *s, struct span key);
-void dest_expect(struct dest *d, struct wall due);            /* a row due then is in the spool */
-void dest_wake(struct dest *d);                               /* look again what is to be done */
-void dest_step(struct dest *d);                               /* its timer has come, or dest_wake() */
-bool dest_may_run(const struct dest *d);                      /* a slot is free and something is ready */
-void dest_failed(struct dest *d, const struct verdict *why);  /* a session could not be had */
+void dest_expect(struct dest *d, struct wall due); /* a row due then is in the spool */
+void dest_wake(struct dest *d);                    /* look again what is to be done */
+void dest_step(struct dest *d);          /* its timer has come, or dest_wake() */
+bool dest_may_run(const struct dest *d); /* a slot is free and something is ready */
+void
+dest_failed(struct dest *d, const struct verdict *why); /* a session could not be had */
 void dest_worked(struct dest *d);
-void dest_probe_now(struct dest *d);                          /* an administrator asks */
-void dest_drop_ready(struct dest *d);                         /* forget ready entries; their rows are in the spool */
-void dest_free_unused(struct dest *d);                        /* if nothing refers to it any more */
+void dest_probe_now(struct dest *d); /* an administrator asks */
+void
+dest_drop_ready(struct dest *d); /* forget ready entries; their rows are in the spool */
+void dest_free_unused(struct dest *d); /* if nothing refers to it any more */
 void dest_free(struct dest *d);
 struct entry *entry_find(const struct scheduler *s, uint64_t id, struct dest *d);
-struct entry *entry_new(struct dest *d, uint64_t id, struct message *m); /* READY, not yet listed */
+struct entry *
+entry_new(struct dest *d, uint64_t id, struct message *m); /* READY, not yet listed */
 void entry_ready(struct entry *e);
 void entry_free(struct entry *e);
 
@@ -145,32 +151,34 @@ struct notice_item {
 	enum notice_kind kind;
 	char status[16];
 	/* from the outcome, taken when the change is submitted */
-	char *reply, *host; /* owned; NULL: nothing was said now, what was said before counts */
+	char *reply,
+	    *host; /* owned; NULL: nothing was said now, what was said before counts */
 	bool attempted;
 };
 
 struct change {
-	struct link link;            /* scheduler.changes */
+	struct link link; /* scheduler.changes */
 	struct scheduler *scheduler;
-	struct entry *entry;         /* REPORTING; freed when the change is over; may be NULL */
+	struct entry *entry; /* REPORTING; freed when the change is over; may be NULL */
 	struct dest *dest;
-	struct report *report;       /* owned until given to the spool */
-	struct notice_item *item;    /* owned */
+	struct report *report;    /* owned until given to the spool */
+	struct notice_item *item; /* owned */
 	size_t items;
 	const struct config *config; /* a reference: routes for the notices */
 	struct spool_query *query;
 	struct spool_request *request;
-	struct job *job;             /* kept to report again if the disk refuses now; may be NULL */
+	struct job *job; /* kept to report again if the disk refuses now; may be NULL */
 	struct timer again;
-	struct wall earliest;        /* of the WAIT outcomes; NO_HEAD: none */
-	struct change *then;         /* given to the spool right behind this one (its notice tells
-	                              * of that one's recipients as well); NULL: none */
+	struct wall earliest; /* of the WAIT outcomes; NO_HEAD: none */
+	struct change *then; /* given to the spool right behind this one (its notice tells
+			      * of that one's recipients as well); NULL: none */
 	void (*done)(void *arg, enum err e);
 	void *arg;
 };
 
 struct change *change_new(struct scheduler *s, struct entry *e, struct report *r);
-void change_notice(struct change *c, uint16_t index, enum notice_kind kind, const char *status);
+void change_notice(
+    struct change *c, uint16_t index, enum notice_kind kind, const char *status);
 void change_submit(struct change *c);
 void change_abandon(struct change *c); /* at the end of the process */
 
@@ -180,11 +188,13 @@ void on_job_ended(struct job *j);
 /* ---- sweep.c */
 void sweep_start(struct scheduler *s);
 void sweep_stop(struct scheduler *s);
-bool sweep_may_expire(const struct scheduler *s); /* false for a while after the clock jumped ahead */
+bool sweep_may_expire(
+    const struct scheduler *s); /* false for a while after the clock jumped ahead */
 
-/* All unfinished recipients of m fail with this reply (empty: the last one known, else that of
- * the destination), or those for which `chosen` holds; busy ones are skipped (*busy counts them).
- * done(arg, OK) comes once per destination; returns how many recipients it concerns. */
+/* All unfinished recipients of m fail with this reply (empty: the last one known, else
+ * that of the destination), or those for which `chosen` holds; busy ones are skipped
+ * (*busy counts them). done(arg, OK) comes once per destination; returns how many
+ * recipients it concerns. */
 struct fail_all {
 	const struct message *m;
 	const char *status;

@@ -19,15 +19,16 @@ enum sweep_kind { SWEEP_WARN, SWEEP_BOUNCE, SWEEP_EXPIRE, SWEEP_KINDS };
 struct sweep {
 	struct scheduler *scheduler;
 	enum sweep_kind kind;
-	uint64_t after;        /* slice: ids greater than this */
-	struct wall horizon;   /* given out no later than then */
-	bool gap;              /* something was busy: the mark stays before it */
+	uint64_t after;      /* slice: ids greater than this */
+	struct wall horizon; /* given out no later than then */
+	bool gap;            /* something was busy: the mark stays before it */
 	size_t n;
 	enum err err;
 	struct message *m[SWEEP_ROWS];
 };
 
-static const char *const mark_name[SWEEP_KINDS] = {"sweep.warn", "sweep.bounce", "sweep.expire"};
+static const char *const mark_name[SWEEP_KINDS] = {
+    "sweep.warn", "sweep.bounce", "sweep.expire"};
 
 static uint64_t *
 mark_of(struct scheduler *s, enum sweep_kind kind)
@@ -52,7 +53,8 @@ age_of(const struct scheduler *s, enum sweep_kind kind)
 
 /* ---- failing recipients (sweeps and administrators) */
 
-/* All chosen recipients of one destination; NULL if none, or if they are being dealt with. */
+/* All chosen recipients of one destination; NULL if none, or if they are being dealt
+ * with. */
 static struct change *
 fail_at_dest(struct scheduler *s, struct fail_all *f, const struct recipient *first,
     struct change *head)
@@ -69,13 +71,14 @@ fail_at_dest(struct scheduler *s, struct fail_all *f, const struct recipient *fi
 	e = entry_new(d, f->m->id, NULL);
 	e->state = ENTRY_REPORTING;
 	e->again = was_ready; /* for those of its recipients that are not concerned */
-	struct change *c = change_new(
-	    s, e, report_new(f->m->id, first->dest, scheduler_now(s)));
+	struct change *c =
+	    change_new(s, e, report_new(f->m->id, first->dest, scheduler_now(s)));
 	struct buf line;
 	buf_init(&line, 1024);
 	for (size_t i = 0; i < f->m->rcpts; i++) {
 		const struct recipient *r = &f->m->rcpt[i];
-		if (!span_eq(r->dest, first->dest) || (f->chosen != NULL && !f->chosen(f->arg, r)))
+		if (!span_eq(r->dest, first->dest) ||
+		    (f->chosen != NULL && !f->chosen(f->arg, r)))
 			continue;
 		const struct verdict *v = f->verdict.code ? &f->verdict : &d->reason;
 		struct outcome o = {.index = r->index, .kind = OUTCOME_FAILED};
@@ -91,11 +94,13 @@ fail_at_dest(struct scheduler *s, struct fail_all *f, const struct recipient *fi
 		    F_SPAN("reply", o.reply.n ? o.reply : r->reply),
 		    F_INT("attempts", r->attempts));
 		if (notice_wanted(NOTICE_FAILED, f->m, r))
-			change_notice(head ? head : c, r->index, NOTICE_FAILED, f->status);
+			change_notice(
+			    head ? head : c, r->index, NOTICE_FAILED, f->status);
 		else
 			LOG(s->log, EV_DROPPED, F_STR("id", id), F_ADDR("to", r->address),
-			    F_STR("why", f->m->sender.n ? "the sender wanted no notice"
-							: "no notice to the null sender"));
+			    F_STR("why", f->m->sender.n
+					     ? "the sender wanted no notice"
+					     : "no notice to the null sender"));
 		atomic_fetch_add_explicit(&s->counters->failed, 1, memory_order_relaxed);
 	}
 	buf_clear(&line);
@@ -162,15 +167,18 @@ warn(struct scheduler *s, const struct message *m)
 		const struct recipient *r = &m->rcpt[i];
 		struct dest *d = dest_find(s, r->dest);
 		struct entry *e = d ? entry_find(s, m->id, d) : NULL;
-		if (e != NULL && (e->state == ENTRY_RUNNING || e->state == ENTRY_REPORTING)) {
+		if (e != NULL &&
+		    (e->state == ENTRY_RUNNING || e->state == ENTRY_REPORTING)) {
 			if (c != NULL)
 				change_abandon(c);
-			return false; /* what becomes of it is known soon: look again then */
+			return false; /* what becomes of it is known soon: look again then
+				       */
 		}
 		if (r->state != RECIPIENT_WAITING || !notice_wanted(NOTICE_DELAYED, m, r))
 			continue;
 		if (c == NULL)
-			c = change_new(s, NULL, report_new(m->id, r->dest, scheduler_now(s)));
+			c = change_new(
+			    s, NULL, report_new(m->id, r->dest, scheduler_now(s)));
 		const char *status = "4.4.7";
 		change_notice(c, r->index, NOTICE_DELAYED, status);
 	}
@@ -247,7 +255,8 @@ next_kind(struct sweep *w)
 	struct scheduler *s = w->scheduler;
 	do {
 		w->kind++;
-		if (w->kind < SWEEP_KINDS && w->kind != SWEEP_WARN && !sweep_may_expire(s))
+		if (w->kind < SWEEP_KINDS && w->kind != SWEEP_WARN &&
+		    !sweep_may_expire(s))
 			w->kind = SWEEP_KINDS;
 	} while (w->kind < SWEEP_KINDS && age_of(s, w->kind) <= 0);
 	if (w->kind >= SWEEP_KINDS) {
@@ -313,7 +322,8 @@ look_at_clocks(struct scheduler *s)
 		int64_t jump =
 		    wall_since(wall, s->sweep_wall) - instant_since(mono, s->sweep_mono);
 		if (jump > CLOCK_JUMP_MS) {
-			s->expire_hold = instant_after(mono, s->config->retry.interval_ms);
+			s->expire_hold =
+			    instant_after(mono, s->config->retry.interval_ms);
 			LOG(s->log, EV_LIMIT, F_STR("what", "the clock jumped ahead"),
 			    F_INT("by_s", jump / 1000),
 			    F_STR("now", "nothing expires for one retry interval"));

@@ -23,7 +23,8 @@ next_of(const struct dest *d, struct wall now)
 {
 	if (d->state == DEST_DOWN)
 		return d->retry_at;
-	if (d->ready_n > 0 || d->running > 0 || d->head.ms == NO_HEAD || d->head.ms <= now.ms)
+	if (d->ready_n > 0 || d->running > 0 || d->head.ms == NO_HEAD ||
+	    d->head.ms <= now.ms)
 		return (struct wall){0};
 	return d->head;
 }
@@ -31,7 +32,8 @@ next_of(const struct dest *d, struct wall now)
 void
 scheduler_status(const struct scheduler *s, struct scheduler_status *out)
 {
-	*out = (struct scheduler_status){.destinations = s->dests.n, .running = s->running};
+	*out =
+	    (struct scheduler_status){.destinations = s->dests.n, .running = s->running};
 	MAP_EACH (&s->dests, k) {
 		const struct dest *d = CONTAINER_OF(k, struct dest, node);
 		out->ready += d->ready_n;
@@ -66,8 +68,8 @@ scheduler_each_destination(const struct scheduler *s,
 }
 
 struct wall
-scheduler_next_attempt(const struct scheduler *s, const struct message *m,
-    const struct recipient *r)
+scheduler_next_attempt(
+    const struct scheduler *s, const struct message *m, const struct recipient *r)
 {
 	struct wall now = scheduler_now(s);
 	const struct dest *d = dest_find(s, r->dest);
@@ -92,8 +94,8 @@ add_when(struct buf *out, struct wall t, struct wall now)
 static void
 explain_down(const struct dest *d, struct wall now, struct buf *out)
 {
-	buf_addf(out, "Destination %s is down after %u failure%s in a row (", d->key, d->failures,
-	    d->failures == 1 ? "" : "s");
+	buf_addf(out, "Destination %s is down after %u failure%s in a row (", d->key,
+	    d->failures, d->failures == 1 ? "" : "s");
 	buf_add_escaped(out, span_str(d->reason.text));
 	buf_add_str(out, "); one message probes it again at ");
 	add_when(out, d->retry_at, now);
@@ -123,18 +125,24 @@ explain_entry(const struct dest *d, const struct entry *e, struct buf *out)
 {
 	switch (e->state) {
 	case ENTRY_RUNNING: buf_add_str(out, "It is being delivered right now."); break;
-	case ENTRY_REPORTING: buf_add_str(out, "Its result is being written to the spool."); break;
-	case ENTRY_STUCK: buf_add_str(out, "It is damaged in the spool and is not tried."); break;
+	case ENTRY_REPORTING:
+		buf_add_str(out, "Its result is being written to the spool.");
+		break;
+	case ENTRY_STUCK:
+		buf_add_str(out, "It is damaged in the spool and is not tried.");
+		break;
 	case ENTRY_READY:
-		buf_addf(out, "It is next in line: %u of %u connections to %s are busy, %u messages wait with it.",
+		buf_addf(out,
+		    "It is next in line: %u of %u connections to %s are busy, %u "
+		    "messages wait with it.",
 		    d->running, d->feedback.window, d->key, d->ready_n - 1);
 		break;
 	}
 }
 
 void
-scheduler_explain(const struct scheduler *s, const struct message *m, const struct recipient *r,
-    struct buf *out)
+scheduler_explain(const struct scheduler *s, const struct message *m,
+    const struct recipient *r, struct buf *out)
 {
 	struct wall now = scheduler_now(s);
 	struct dest *d = dest_find(s, r->dest);
@@ -142,9 +150,11 @@ scheduler_explain(const struct scheduler *s, const struct message *m, const stru
 	const struct pause *p = d ? scheduler_paused(s, d) : NULL;
 	struct wall due = backoff_sane_due(&s->config->retry, r->due, now);
 	if (r->state == RECIPIENT_HELD) {
-		buf_add_str(out, "It is held until an administrator releases it: relayctl release.");
+		buf_add_str(out,
+		    "It is held until an administrator releases it: relayctl release.");
 	} else if (r->state == RECIPIENT_ASIDE) {
-		buf_add_str(out, "The stored message is damaged; it is kept for inspection and not sent.");
+		buf_add_str(out, "The stored message is damaged; it is kept for "
+				 "inspection and not sent.");
 	} else if (e != NULL && e->state != ENTRY_READY) {
 		explain_entry(d, e, out);
 	} else if (p != NULL) {
@@ -158,6 +168,7 @@ scheduler_explain(const struct scheduler *s, const struct message *m, const stru
 		add_when(out, due, now);
 		buf_add_str(out, ".");
 	} else {
-		buf_add_str(out, "It is due and goes out when its destination has a free connection.");
+		buf_add_str(out,
+		    "It is due and goes out when its destination has a free connection.");
 	}
 }

@@ -22,7 +22,8 @@
 #include "relay/config.h"
 #include "spool/spool.h"
 
-/* ---- census: connections, over all threads (a mutex, taken at connect and close only) */
+/* ---- census: connections, over all threads (a mutex, taken at connect and close only)
+ */
 
 struct census;
 struct census *census_new(struct world *w);
@@ -30,16 +31,18 @@ void census_free(struct census **c);
 
 enum census_answer { CENSUS_OK, CENSUS_TOTAL, CENSUS_CLIENT };
 
-/* Count a connection of this client unless a limit is reached. An IPv6 client is its /64. */
-enum census_answer census_enter(struct census *c, const struct net_addr *client, unsigned max_total,
-    unsigned max_client);
+/* Count a connection of this client unless a limit is reached. An IPv6 client is its /64.
+ */
+enum census_answer census_enter(struct census *c, const struct net_addr *client,
+    unsigned max_total, unsigned max_client);
 void census_leave(struct census *c, const struct net_addr *client);
 unsigned census_total(struct census *c);
 
 /* ---- counters, relaxed, summed over threads by whoever shows them */
 
 struct ingress_counters {
-	atomic_uint_fast64_t connections, turned_away, messages, recipients, bytes, refused;
+	atomic_uint_fast64_t connections, turned_away, messages, recipients, bytes,
+	    refused;
 };
 
 struct ingress_options {
@@ -49,8 +52,8 @@ struct ingress_options {
 	struct census *census;
 	struct content_budget *budget;
 	struct ingress_counters *counters;
-	atomic_bool *paused;          /* 421 4.3.2 for new mail while set; may be NULL */
-	const struct config *config;  /* a reference is taken */
+	atomic_bool *paused;         /* 421 4.3.2 for new mail while set; may be NULL */
+	const struct config *config; /* a reference is taken */
 };
 
 struct ingress;
@@ -60,15 +63,18 @@ void ingress_free(struct ingress **in); /* closes everything at once */
 /* Serve a listening socket (takes it). name: of the listener in the configuration. */
 void ingress_listen(struct ingress *in, int fd, const char *name);
 
-/* Serve an established connection (takes it): what a listener does, and the door for tests. */
-void ingress_serve(struct ingress *in, int fd, const struct net_addr *peer, const char *listener);
+/* Serve an established connection (takes it): what a listener does, and the door for
+ * tests. */
+void ingress_serve(
+    struct ingress *in, int fd, const struct net_addr *peer, const char *listener);
 
-/* From now on new connections and new transactions follow this snapshot. Listeners that it no
- * longer names are closed; sessions go on. */
+/* From now on new connections and new transactions follow this snapshot. Listeners that
+ * it no longer names are closed; sessions go on. */
 void ingress_reload(struct ingress *in, const struct config *config);
 
-/* No new connections; each session is told 421 4.3.2 at its next command (an idle one at once)
- * but finishes a message whose data is arriving. on_empty comes when none is left. */
+/* No new connections; each session is told 421 4.3.2 at its next command (an idle one at
+ * once) but finishes a message whose data is arriving. on_empty comes when none is left.
+ */
 void ingress_drain(struct ingress *in, void (*on_empty)(void *arg), void *arg);
 
 unsigned ingress_sessions(const struct ingress *in);

@@ -24,7 +24,15 @@
 #include "base/mem.h"
 #include "base/units.h"
 
-enum step { STEP_GREETING, STEP_EHLO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_DOT, STEP_QUIT };
+enum step {
+	STEP_GREETING,
+	STEP_EHLO,
+	STEP_MAIL,
+	STEP_RCPT,
+	STEP_DATA,
+	STEP_DOT,
+	STEP_QUIT
+};
 
 struct run {
 	struct loop *loop;
@@ -35,12 +43,12 @@ struct run {
 	bool pipeline;
 	int ledger;
 	int64_t give_up_ms;
-	char *body;           /* what follows the header */
+	char *body; /* what follows the header */
 	size_t body_n;
 	uint64_t next, accepted, refused, unknown, redials;
 	unsigned open;
 	struct instant began, last;
-	int64_t *latency;     /* of accepted ones, ms */
+	int64_t *latency; /* of accepted ones, ms */
 	struct sender *sender;
 };
 
@@ -87,7 +95,8 @@ put_message(struct sender *s)
 {
 	struct run *r = s->run;
 	io_addf(s->io,
-	    "From: <load@%s>\r\nTo: <r0@%s>\r\nSubject: load\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\n"
+	    "From: <load@%s>\r\nTo: <r0@%s>\r\nSubject: load\r\nDate: Mon, 23 Nov 2026 "
+	    "12:00:00 +0000\r\n"
 	    "Message-ID: <%s-%llu@load>\r\nX-Ledger: %s-%llu\r\n\r\n",
 	    r->domain, r->domain, r->tag, (unsigned long long)s->message, r->tag,
 	    (unsigned long long)s->message);
@@ -100,14 +109,16 @@ put_message(struct sender *s)
 static void
 put_rcpt(struct sender *s)
 {
-	io_addf(s->io, "RCPT TO:<r%llu@%s>\r\n", (unsigned long long)s->rcpts_done, s->run->domain);
+	io_addf(s->io, "RCPT TO:<r%llu@%s>\r\n", (unsigned long long)s->rcpts_done,
+	    s->run->domain);
 }
 
 static void
 next_message(struct sender *s)
 {
 	struct run *r = s->run;
-	if (r->next >= r->messages || (r->per_connection > 0 && s->sent >= r->per_connection)) {
+	if (r->next >= r->messages ||
+	    (r->per_connection > 0 && s->sent >= r->per_connection)) {
 		io_add(s->io, "QUIT\r\n", 6);
 		s->step = STEP_QUIT;
 		return;
@@ -135,8 +146,8 @@ promised(struct sender *s)
 	s->in_message = false;
 	if (r->ledger >= 0) {
 		char line[128];
-		int n = snprintf(
-		    line, sizeof(line), "%s-%llu\n", r->tag, (unsigned long long)s->message);
+		int n = snprintf(line, sizeof(line), "%s-%llu\n", r->tag,
+		    (unsigned long long)s->message);
 		if (write(r->ledger, line, (size_t)n) != n)
 			abort();
 	}
@@ -148,7 +159,8 @@ refused(struct sender *s)
 {
 	s->run->refused++;
 	s->in_message = false;
-	if (s->run->pipeline) { /* the rest of the group would be answered, too: start over */
+	if (s->run->pipeline) { /* the rest of the group would be answered, too: start
+				   over */
 		lost(s);
 		return;
 	}
@@ -253,10 +265,12 @@ print_result(struct run *r)
 	uint64_t n = r->accepted;
 	qsort(r->latency, n, sizeof(*r->latency), by_value);
 	printf("{\"accepted\":%llu,\"refused\":%llu,\"unknown\":%llu,\"redials\":%llu,"
-	       "\"seconds\":%.3f,\"rate\":%.1f,\"latency_ms\":{\"p50\":%lld,\"p99\":%lld,\"max\":%lld}}\n",
-	    (unsigned long long)n, (unsigned long long)r->refused, (unsigned long long)r->unknown,
-	    (unsigned long long)r->redials, seconds, seconds > 0 ? (double)n / seconds : 0,
-	    (long long)(n ? r->latency[n / 2] : 0), (long long)(n ? r->latency[n * 99 / 100] : 0),
+	       "\"seconds\":%.3f,\"rate\":%.1f,\"latency_ms\":{\"p50\":%lld,\"p99\":%lld,"
+	       "\"max\":%lld}}\n",
+	    (unsigned long long)n, (unsigned long long)r->refused,
+	    (unsigned long long)r->unknown, (unsigned long long)r->redials, seconds,
+	    seconds > 0 ? (double)n / seconds : 0, (long long)(n ? r->latency[n / 2] : 0),
+	    (long long)(n ? r->latency[n * 99 / 100] : 0),
 	    (long long)(n ? r->latency[n - 1] : 0));
 }
 
@@ -266,7 +280,8 @@ make_body(struct run *r)
 	struct buf b;
 	buf_init(&b, r->size + 1024);
 	while (b.n + 200 < r->size || b.n == 0) {
-		buf_add_str(&b, "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ01234567");
+		buf_add_str(&b, "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRST"
+				"UVWXYZ01234567");
 		buf_add_str(&b, "\r\n");
 	}
 	r->body_n = b.n;
@@ -313,14 +328,19 @@ parse(struct run *r, int argc, char **argv)
 		case 'r': r->rcpts = number(optarg); break;
 		case 'd': r->domain = optarg; break;
 		case 'T': r->tag = optarg; break;
-		case 'l': r->ledger = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); break;
+		case 'l':
+			r->ledger =
+			    open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+			break;
 		case 'g': r->give_up_ms = (int64_t)number(optarg) * SECOND_MS; break;
 		case 'p': r->pipeline = true; break;
 		default: exit(2);
 		}
 	}
 	if (!to || r->connections == 0 || r->rcpts == 0) {
-		fputs("load: --to ADDRESS:PORT, --connections and --rcpts are needed; see load.c\n", stderr);
+		fputs("load: --to ADDRESS:PORT, --connections and --rcpts are needed; "
+		      "see load.c\n",
+		    stderr);
 		exit(2);
 	}
 }
@@ -328,8 +348,14 @@ parse(struct run *r, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct run r = {.messages = 1000, .connections = 10, .size = 1024, .rcpts = 1,
-	    .domain = "sink.test", .tag = "run", .ledger = -1, .give_up_ms = 10 * SECOND_MS};
+	struct run r = {.messages = 1000,
+	    .connections = 10,
+	    .size = 1024,
+	    .rcpts = 1,
+	    .domain = "sink.test",
+	    .tag = "run",
+	    .ledger = -1,
+	    .give_up_ms = 10 * SECOND_MS};
 	parse(&r, argc, argv);
 	r.loop = loop_new(world_real());
 	r.latency = mem_alloc((r.messages + 1) * sizeof(int64_t));

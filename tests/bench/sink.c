@@ -118,8 +118,9 @@ static bool
 on_line(struct session *s, struct span line)
 {
 	if (is(line, "EHLO")) {
-		io_add_span(s->io,
-		    SPAN("250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 SIZE 0\r\n"));
+		io_add_span(
+		    s->io, SPAN("250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-"
+				"SMTPUTF8\r\n250-DSN\r\n250 SIZE 0\r\n"));
 	} else if (is(line, "DATA")) {
 		undot_init(&s->undot, false);
 		s->data = true;
@@ -234,7 +235,10 @@ parse(struct sink *k, struct net_addr *at, int argc, char **argv)
 			if (net_parse_addr(span_str(optarg), at) != OK)
 				exit(2);
 			break;
-		case 'L': k->ledger = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); break;
+		case 'L':
+			k->ledger =
+			    open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+			break;
 		case 'c':
 			if (units_u64(span_str(optarg), 1u << 30, &k->count) != OK)
 				exit(2);
@@ -271,7 +275,8 @@ main(int argc, char **argv)
 	say_where(&k);
 	loop_run(k.loop);
 	double seconds = (double)instant_since(k.last, k.first) / 1000;
-	printf("{\"messages\":%llu,\"recipients\":%llu,\"bytes\":%llu,\"connections\":%llu,\"seconds\":%.3f,\"rate\":%.1f}\n",
+	printf("{\"messages\":%llu,\"recipients\":%llu,\"bytes\":%llu,\"connections\":%"
+	       "llu,\"seconds\":%.3f,\"rate\":%.1f}\n",
 	    (unsigned long long)k.messages, (unsigned long long)k.recipients,
 	    (unsigned long long)k.bytes, (unsigned long long)k.connections, seconds,
 	    seconds > 0 ? (double)k.messages / seconds : 0);

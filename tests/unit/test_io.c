@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Connections over socket pairs: lines in any split, bounds, pausing, watermarks, deadlines, ends. */
+/* Connections over socket pairs: lines in any split, bounds, pausing, watermarks,
+ * deadlines, ends. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -48,7 +49,7 @@ struct fixture {
 	struct loop *loop;
 	struct io *io;
 	int peer;
-	struct buf seen;       /* "line\n" per line, "<event>" per event */
+	struct buf seen; /* "line\n" per line, "<event>" per event */
 	size_t max;
 	bool take_lines, free_on_input, pause_on_line;
 };
@@ -56,7 +57,8 @@ struct fixture {
 static void
 on_io(void *arg, enum io_event ev)
 {
-	static const char *const name[] = {"connected", "input", "drained", "eof", "error", "timeout"};
+	static const char *const name[] = {
+	    "connected", "input", "drained", "eof", "error", "timeout"};
 	struct fixture *f = arg;
 	struct span line;
 	if (ev != IO_INPUT) {
@@ -129,7 +131,8 @@ static void
 expect(struct fixture *f, const char *want)
 {
 	if (!span_eq(buf_span(&f->seen), span_str(want)))
-		fail_msg("got \"%.*s\", expected \"%s\"", SPAN_ARG(buf_span(&f->seen)), want);
+		fail_msg(
+		    "got \"%.*s\", expected \"%s\"", SPAN_ARG(buf_span(&f->seen)), want);
 	buf_reset(&f->seen);
 }
 
@@ -249,7 +252,8 @@ test_output_is_gathered(void **state)
 	io_add(f->io, "a", 1);
 	io_addf(f->io, "%d", 42);
 	io_add_span(f->io, SPAN("z"));
-	assert_int_equal(read(f->peer, got, sizeof(got)), -1); /* not before the end of the turn */
+	assert_int_equal(
+	    read(f->peer, got, sizeof(got)), -1); /* not before the end of the turn */
 	settle(f);
 	assert_int_equal(read(f->peer, got, sizeof(got)), 4);
 	assert_memory_equal(got, "a42z", 4);
@@ -319,7 +323,8 @@ send_content(struct fixture *f, struct content *c)
 	} while (io_queued(f->io) > 0);
 	assert_int_equal(got.n, content_size(c) - 10 + 2);
 	for (size_t i = 0; i < got.n - 2; i++)
-		assert_int_equal((unsigned char)got.p[i + 1], (unsigned char)((i + 10) * 7));
+		assert_int_equal(
+		    (unsigned char)got.p[i + 1], (unsigned char)((i + 10) * 7));
 	buf_clear(&got);
 }
 
@@ -359,7 +364,8 @@ test_finish(void **state)
 	assert_null(f->io);
 	settle(f);
 	assert_int_equal(read(f->peer, got, sizeof(got)), 3);
-	assert_int_equal(read(f->peer, got, sizeof(got)), 0); /* our side is closed, in order */
+	assert_int_equal(
+	    read(f->peer, got, sizeof(got)), 0); /* our side is closed, in order */
 	close(f->peer);
 	f->peer = -1;
 	settle(f);

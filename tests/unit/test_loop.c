@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Turns, timers, laters, inboxes between threads, the pool, contents, checksums, base64. */
+/* Turns, timers, laters, inboxes between threads, the pool, contents, checksums, base64.
+ */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -159,7 +160,8 @@ test_inbox(void **state)
 		for (unsigned i = 0; i < PARCELS; i++)
 			r->parcel[s][i] = (struct counted){{NULL, on_counted}, i, r};
 	for (unsigned s = 0; s < 2; s++)
-		assert_int_equal(pthread_create(&thread[s], NULL, post_all, r->parcel[s]), 0);
+		assert_int_equal(
+		    pthread_create(&thread[s], NULL, post_all, r->parcel[s]), 0);
 	loop_run(r->loop);
 	for (unsigned s = 0; s < 2; s++)
 		assert_int_equal(pthread_join(thread[s], NULL), 0);
@@ -200,10 +202,12 @@ run_pool(unsigned threads)
 	struct sum sums[100];
 	unsigned left = COUNT_OF(sums);
 	for (unsigned i = 0; i < COUNT_OF(sums); i++) {
-		sums[i] = (struct sum){.job = {.run = sum_run, .done = sum_done}, l, i, 0, &left};
+		sums[i] = (struct sum){
+		    .job = {.run = sum_run, .done = sum_done}, l, i, 0, &left};
 		pool_start(p, &sums[i].job, loop_inbox(l));
 	}
-	assert_int_equal(left, COUNT_OF(sums)); /* nothing comes back before start returns */
+	assert_int_equal(
+	    left, COUNT_OF(sums)); /* nothing comes back before start returns */
 	loop_run(l);
 	for (unsigned i = 0; i < COUNT_OF(sums); i++)
 		assert_int_equal(sums[i].result, i * (i + 1) / 2);
@@ -244,7 +248,8 @@ test_content(void **state)
 	assert_true(content_in_memory(c) && content_fd(c) == -1);
 	for (size_t at = 0; at <= sizeof(bytes); at += 997) {
 		assert_int_equal(content_read(c, at, back, 5000, &got), OK);
-		assert_int_equal(got, sizeof(bytes) - at < 5000 ? sizeof(bytes) - at : 5000);
+		assert_int_equal(
+		    got, sizeof(bytes) - at < 5000 ? sizeof(bytes) - at : 5000);
 		assert_memory_equal(back, bytes + at, got);
 	}
 	struct content *same = content_ref(c);
@@ -261,8 +266,9 @@ test_crc32c(void **state)
 {
 	char zeros[32] = {0};
 	(void)state;
-	assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283u); /* RFC 3720's check value */
-	assert_int_equal(crc32c(0, zeros, 32), 0x8a9136aau);      /* RFC 3720 B.4 */
+	assert_int_equal(
+	    crc32c(0, "123456789", 9), 0xe3069283u);         /* RFC 3720's check value */
+	assert_int_equal(crc32c(0, zeros, 32), 0x8a9136aau); /* RFC 3720 B.4 */
 	assert_int_equal(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xe3069283u);
 	assert_int_equal(crc32c(0, "", 0), 0);
 }
@@ -271,9 +277,10 @@ static void
 test_base64(void **state)
 {
 	static const char *const good[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="},
-	    {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
-	static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg=a", "Z===", "====", "Zm9v\n", "Zm 9",
-	    "Zm9*", "=m9v", "Zg==Zg=="};
+	    {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+	    {"foobar", "Zm9vYmFy"}};
+	static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg=a",
+	    "Z===", "====", "Zm9v\n", "Zm 9", "Zm9*", "=m9v", "Zg==Zg=="};
 	struct buf b;
 	(void)state;
 	buf_init(&b, 0);

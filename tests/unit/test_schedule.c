@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The pure parts of the scheduler: when to try again, how many at once, which host to leave aside. */
+/* The pure parts of the scheduler: when to try again, how many at once, which host to
+ * leave aside. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +36,8 @@ test_delay(void **state)
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		int64_t low = INT64_MAX, high = 0;
 		for (uint64_t dice = 0; dice < 400000; dice += 7) {
-			int64_t ms = backoff_delay_ms(&usual, cases[i].attempts, dice * 977);
+			int64_t ms =
+			    backoff_delay_ms(&usual, cases[i].attempts, dice * 977);
 			low = ms < low ? ms : low;
 			high = ms > high ? ms : high;
 			assert_true(ms >= cases[i].least && ms <= cases[i].most);
@@ -62,11 +64,13 @@ test_sane_due(void **state)
 {
 	struct wall now = {100 * DAY_MS};
 	(void)state;
-	assert_int_equal(backoff_sane_due(&usual, (struct wall){now.ms - 5}, now).ms, now.ms - 5);
+	assert_int_equal(
+	    backoff_sane_due(&usual, (struct wall){now.ms - 5}, now).ms, now.ms - 5);
 	struct wall soon = wall_after(now, 33 * MINUTE_MS);
 	assert_int_equal(backoff_sane_due(&usual, soon, now).ms, soon.ms);
 	/* further ahead than we ever plan: the clock went back */
-	assert_int_equal(backoff_sane_due(&usual, wall_after(now, 2 * DAY_MS), now).ms, now.ms);
+	assert_int_equal(
+	    backoff_sane_due(&usual, wall_after(now, 2 * DAY_MS), now).ms, now.ms);
 }
 
 static void
@@ -78,7 +82,8 @@ test_window(void **state)
 	assert_int_equal(f.window, 5);
 	for (int i = 0; i < 1000; i++)
 		feedback_success(&f, f.window);
-	assert_int_equal(f.window, 20); /* grows to the limit while it is used, never over it */
+	assert_int_equal(
+	    f.window, 20); /* grows to the limit while it is used, never over it */
 	feedback_init(&f, 5, 20);
 	for (int i = 0; i < 1000; i++)
 		feedback_success(&f, 1);
@@ -102,7 +107,8 @@ test_down(void **state)
 	assert_true(feedback_failure(&f, 5)); /* as many in a row as ran at once */
 	assert_true(f.window >= 1);
 	feedback_init(&f, 5, 20);
-	for (int i = 0; i < 100; i++) { /* one bad host behind a balancer does not bring it down */
+	for (int i = 0; i < 100;
+	     i++) { /* one bad host behind a balancer does not bring it down */
 		assert_false(feedback_failure(&f, 5));
 		feedback_success(&f, 5);
 	}

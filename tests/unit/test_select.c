@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The selector grammar: each member, what fits, what is refused; and a message as JSON. */
+/* The selector grammar: each member, what fits, what is refused; and a message as JSON.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -106,9 +107,10 @@ test_id(void **state)
 static void
 test_refused(void **state)
 {
-	static const char *const bad[] = {"{\"id\":\"1\"}", "{\"id\":5}", "{\"nonsense\":\"x\"}",
-	    "{\"state\":\"sleeping\"}", "{\"older\":\"5\"}", "{\"older\":\"0\"}", "{\"from\":null}",
-	    "{\"all\":\"yes\"}", "{\"to\":[\"x\"]}"};
+	static const char *const bad[] = {"{\"id\":\"1\"}", "{\"id\":5}",
+	    "{\"nonsense\":\"x\"}", "{\"state\":\"sleeping\"}", "{\"older\":\"5\"}",
+	    "{\"older\":\"0\"}", "{\"from\":null}", "{\"all\":\"yes\"}",
+	    "{\"to\":[\"x\"]}"};
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		json_t *j = json_loads(bad[i], 0, NULL);
@@ -136,12 +138,15 @@ test_show(void **state)
 	show_message(&j, &s, m, &index, 1);
 	json_t *line = json_loadb(b.p, b.n, 0, NULL);
 	assert_non_null(line);
-	assert_string_equal(json_string_value(json_object_get(line, "queue_name")), "deferred");
-	assert_string_equal(json_string_value(json_object_get(line, "sender")), "Me@Here.example");
+	assert_string_equal(
+	    json_string_value(json_object_get(line, "queue_name")), "deferred");
+	assert_string_equal(
+	    json_string_value(json_object_get(line, "sender")), "Me@Here.example");
 	assert_int_equal(json_integer_value(json_object_get(line, "age_s")), 7200);
 	json_t *r = json_array_get(json_object_get(line, "recipients"), 0);
 	assert_int_equal(json_integer_value(json_object_get(r, "attempts")), 2);
-	assert_string_equal(json_string_value(json_object_get(r, "delay_reason")), "451 4.7.1 later \x1b[2J");
+	assert_string_equal(json_string_value(json_object_get(r, "delay_reason")),
+	    "451 4.7.1 later \x1b[2J");
 	assert_null(memchr(b.p, 0x1b, b.n)); /* escaped on the wire */
 	json_decref(line);
 	buf_reset(&b);
