@@ -51,6 +51,8 @@ route_pattern_parse(struct span text, struct route_pattern *out, struct buf *why
 	}
 	struct address a;
 	enum err e;
+	if (span_starts(text, SPAN("*@"))) /* as people write it elsewhere */
+		text = span_cut(text, 1, text.n);
 	if (text.n > 1 && text.p[0] == '@') {
 		e = set_parts(out, SPAN(""), span_cut(text, 1, text.n));
 	} else if (text.n > 1 && text.p[0] == '.') {

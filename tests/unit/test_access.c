@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Who may send where: each rule, the order of the rules, and whom a network list lets in.
- */
+/* Who may send where: each rule, the order of the rules, whom a network list lets in. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -193,8 +192,7 @@ test_texts(void **state)
 	}
 }
 
-/* A mapped address comes from the socket as IPv4, and is let in as that and nothing else.
- */
+/* A mapped address comes from the socket as IPv4, and is let in as that alone. */
 static void
 test_mapped(void **state)
 {

@@ -27,6 +27,8 @@ test_patterns(void **state)
 	    {".example.org", "a@example.org", false},
 	    {".example.org", "a@xexample.org", false},
 	    {"@example.org", "a@example.org", true},
+	    {"*@example.org", "a@example.org", true},
+	    {"*@example.org", "a@sub.example.org", false},
 	    {"a@example.org", "a@example.org", true},
 	    {"a@example.org", "A@example.org", false},
 	    {"a@example.org", "b@example.org", false},
