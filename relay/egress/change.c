@@ -42,6 +42,7 @@ static void
 change_free(struct change *c)
 {
 	list_remove(&c->link);
+	list_remove(&c->held);
 	timer_clear(&c->again);
 	report_free(&c->report);
 	job_free(&c->job);

@@ -158,6 +158,88 @@ report_damaged(struct reporter *p)
 				.index = p->m->rcpt[i].index, .kind = OUTCOME_ASIDE});
 }
 
+/*
+ * ---- one notice for several failures
+ *
+ * The sender of a message to three domains that do not exist wants one notice, not
+ * three.  So a report that holds nothing but failures waits while other jobs of
+ * the same message are running, for as long as their time-outs let them; then all
+ * of them go to the spool together, behind the first, whose notice tells of all.
+ * A delivery is never held back: it must not be repeated after a crash.
+ */
+
+static bool
+only_failures(const struct change *c)
+{
+	for (size_t i = 0; i < c->report->outcomes; i++)
+		if (c->report->outcome[i].kind != OUTCOME_FAILED)
+			return false;
+	return c->items > 0;
+}
+
+/* Is another job of this message running? */
+static bool
+others_run(struct scheduler *s, const struct change *c)
+{
+	const struct message *m = c->job->message;
+	for (size_t i = 0; m != NULL && i < m->rcpts; i++) {
+		struct dest *d = dest_find(s, m->rcpt[i].dest);
+		struct entry *e =
+		    d != NULL && d != c->dest ? entry_find(s, m->id, d) : NULL;
+		if (e != NULL && e->state == ENTRY_RUNNING)
+			return true;
+	}
+	return false;
+}
+
+/* What is held for this message goes with c, and c's notice tells of it. */
+static void
+take_held(struct scheduler *s, struct change *c)
+{
+	struct change *last = c;
+	LIST_EACH (&s->held, k) {
+		struct change *h = CONTAINER_OF(k, struct change, held);
+		if (h->report->id != c->report->id)
+			continue;
+		list_remove(&h->held);
+		for (size_t i = 0; i < h->items; i++)
+			change_notice(
+			    c, h->item[i].index, h->item[i].kind, h->item[i].status);
+		h->items = 0;
+		last->then = h;
+		last = h;
+	}
+}
+
+static void
+submit_or_hold(struct scheduler *s, struct change *c)
+{
+	if (only_failures(c) && others_run(s, c)) {
+		list_push(&s->held, &c->held);
+		return;
+	}
+	if (c->items > 0)
+		take_held(s, c);
+	change_submit(c);
+}
+
+/* A job of this message has ended otherwise: failures may wait for nobody any more. */
+static void
+release_held(struct scheduler *s, uint64_t id)
+{
+	LIST_EACH (&s->held, k) {
+		struct change *c = CONTAINER_OF(k, struct change, held);
+		if (c->report->id != id)
+			continue;
+		if (!others_run(s, c)) {
+			list_remove(&c->held);
+			take_held(s, c);
+			change_submit(c);
+		}
+		return; /* those of one message go together */
+	}
+}
+
 static void
 report_job(struct scheduler *s, struct entry *e, struct job *j)
 {
@@ -185,7 +267,7 @@ report_job(struct scheduler *s, struct entry *e, struct job *j)
 	if (p.change->report->outcomes == 0 && j->end == JOB_DAMAGED)
 		e->state =
 		    ENTRY_STUCK; /* nothing readable to change: keep others from it */
-	change_submit(p.change);
+	submit_or_hold(s, p.change);
 }
 
 static void
@@ -206,6 +288,7 @@ on_job_ended(struct job *j)
 	struct entry *e = j->owner;
 	struct dest *d = e->key.dest;
 	struct scheduler *s = d->scheduler;
+	uint64_t id = j->id;
 	CHECK(e->state == ENTRY_RUNNING);
 	d->running--;
 	s->running--;
@@ -223,6 +306,7 @@ on_job_ended(struct job *j)
 		entry_free(e);
 		job_free(&j);
 	}
+	release_held(s, id);
 	dest_step(d);
 	dest_free_unused(d);
 	scheduler_check_idle(s);

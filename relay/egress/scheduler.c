@@ -252,6 +252,7 @@ scheduler_new(const struct scheduler_options *o)
 	list_init(&s->runnable);
 	list_init(&s->pauses);
 	list_init(&s->changes);
+	list_init(&s->held);
 	later_init(&s->pump, s->loop, pump, s);
 	timer_init(&s->tick, s->loop, on_tick, s);
 	return s;

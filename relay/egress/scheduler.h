@@ -97,6 +97,7 @@ struct scheduler {
 	struct list runnable;
 	unsigned running;
 	struct list pauses;
+	struct list held;    /* changes whose notice may yet tell of more failures */
 	struct list changes; /* struct change under way, for the end */
 	struct later pump;
 	struct timer tick;
@@ -170,6 +171,8 @@ struct change {
 	struct job *job; /* kept to report again if the disk refuses now; may be NULL */
 	struct timer again;
 	struct wall earliest; /* of the WAIT outcomes; NO_HEAD: none */
+	struct link
+	    held; /* scheduler.held: failures that wait for the message's other jobs */
 	struct change *then; /* given to the spool right behind this one (its notice tells
 			      * of that one's recipients as well); NULL: none */
 	void (*done)(void *arg, enum err e);
