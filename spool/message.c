@@ -84,3 +84,12 @@ message_add_rcpt(struct message *m, const struct recipient *r)
 	to->host = message_keep(m, r->host);
 	return to;
 }
+
+const struct recipient *
+message_find_rcpt(const struct message *m, uint16_t index)
+{
+	for (size_t i = 0; m != NULL && i < m->rcpts; i++)
+		if (m->rcpt[i].index == index)
+			return &m->rcpt[i];
+	return NULL;
+}

@@ -102,6 +102,9 @@ struct span message_keep(struct message *m, struct span s);
  * it. */
 struct recipient *message_add_rcpt(struct message *m, const struct recipient *r);
 
+/* The recipient with this index; NULL if it is finished (or m is NULL). */
+const struct recipient *message_find_rcpt(const struct message *m, uint16_t index);
+
 void spool_id_format(uint64_t id, char out[SPOOL_ID_LEN + 1]);
 bool
 spool_id_parse(struct span text, uint64_t *id); /* any case; I and L read as 1, O as 0 */

@@ -76,15 +76,6 @@ put_envelope(struct json *j, const struct show *s, const struct message *m)
 		    backoff_expiry(&s->config->retry, m->arrival, m->sender.n == 0));
 }
 
-static const struct recipient *
-recipient_of(const struct message *m, uint16_t index)
-{
-	for (size_t i = 0; i < m->rcpts; i++)
-		if (m->rcpt[i].index == index)
-			return &m->rcpt[i];
-	return NULL;
-}
-
 static const char *
 queue_name(const struct message *m)
 {
@@ -114,7 +105,7 @@ show_message(struct json *j, const struct show *s, const struct message *m,
 		put_envelope(j, s, m);
 	json_open_as(j, "recipients", '[');
 	for (size_t i = 0; i < n; i++) {
-		const struct recipient *r = recipient_of(m, index[i]);
+		const struct recipient *r = message_find_rcpt(m, index[i]);
 		if (r != NULL)
 			put_recipient(j, s, m, r);
 	}

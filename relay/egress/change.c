@@ -173,22 +173,13 @@ outcome_of(const struct report *r, uint16_t index)
 	return NULL;
 }
 
-static const struct recipient *
-recipient_of(const struct message *m, uint16_t index)
-{
-	for (size_t i = 0; i < m->rcpts; i++)
-		if (m->rcpt[i].index == index)
-			return &m->rcpt[i];
-	return NULL;
-}
-
 static struct message *
 compose_kind(struct compose *c, const struct message *m, enum notice_kind kind)
 {
 	struct notice_recipient *list = mem_alloc((c->items + 1) * sizeof(*list));
 	size_t n = 0;
 	for (size_t i = 0; i < c->items; i++) {
-		const struct recipient *r = recipient_of(m, c->item[i].index);
+		const struct recipient *r = message_find_rcpt(m, c->item[i].index);
 		const struct notice_item *item = &c->item[i];
 		if (item->kind != kind || r == NULL || !notice_wanted(kind, m, r))
 			continue;

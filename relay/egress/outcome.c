@@ -10,15 +10,6 @@
 #include "base/mem.h"
 #include "relay/egress/scheduler.h"
 
-static const struct recipient *
-recipient_of(const struct message *m, uint16_t index)
-{
-	for (size_t i = 0; m != NULL && i < m->rcpts; i++)
-		if (m->rcpt[i].index == index)
-			return &m->rcpt[i];
-	return NULL;
-}
-
 static struct span
 verdict_line(const struct verdict *v, struct buf *b)
 {
@@ -118,7 +109,7 @@ deliver(struct reporter *p, const struct recipient *r, const struct job_result *
 static void
 report_result(struct reporter *p, const struct job_result *res)
 {
-	const struct recipient *r = recipient_of(p->m, res->index);
+	const struct recipient *r = message_find_rcpt(p->m, res->index);
 	if (r == NULL)
 		return;
 	char status[16];

@@ -156,6 +156,9 @@ test_show(void **state)
 	assert_non_null(strstr(b.p, "relayd is not running"));
 	assert_null(memchr(b.p, 0x1b, b.n));
 	assert_string_equal(recipient_state_name(&m->rcpt[0]), "deferred");
+	assert_ptr_equal(message_find_rcpt(m, 0), &m->rcpt[0]);
+	assert_null(message_find_rcpt(m, 1));
+	assert_null(message_find_rcpt(NULL, 0));
 	buf_clear(&b);
 	message_unref(&m);
 }
