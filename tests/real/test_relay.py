@@ -3,6 +3,7 @@
 """Mail through the built daemon: real clients in, a real DNS, real servers out."""
 import email
 import email.policy
+import json
 import os
 import smtplib
 import socket
@@ -16,6 +17,13 @@ import real
 from real import RealTest, wait_for
 
 MX = 'route "world" { deliver = "mx" port = %d allow-loopback = true }\n'
+
+
+def read_text(path):
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="latin-1") as f:
+        return f.read()
 
 
 class Keeper:
@@ -69,13 +77,50 @@ class Through(RealTest):
         self.assertIn("250 2.0.0", done.stdout)
         relay.log(r" delivered .*to=<you@example\.org>")
         relay.wait_empty()
-        text = wait_for("the dump", lambda: os.path.exists(dump) and
-                        open(dump, encoding="latin-1").read())
+        text = wait_for("the dump", lambda: read_text(dump))
         self.assertIn("hello by swaks", text)
         self.assertIn("you@example.org", text)
         self.assertRegex(text, r"Received: from \S+ ")
         self.assertIn("by relay.test", text)
         self.assertEqual(relay.stop(), 0)
+
+    def test_real_and_malformed_messages_pass_unchanged(self):
+        corpus = os.path.join(real.ROOT, "..", "shared", "corpus", "mail")
+        if not os.path.isdir(corpus):
+            self.skipTest("no collection of messages beside the project")
+        keeper = Keeper()
+        hop = self.hop(keeper)
+        relay = self.relay(f'route "up" {{ via = {{"127.0.0.1:{hop.port}"}} }}\n')
+        sent = {}
+        with smtplib.SMTP("127.0.0.1", relay.port) as s:
+            for folder, _, files in sorted(os.walk(corpus)):
+                for name in sorted(files):
+                    with open(os.path.join(folder, name), "rb") as f:
+                        data = b"\r\n".join(f.read().replace(b"\r", b"").split(b"\n"))
+                    if b"\0" in data or max(map(len, data.split(b"\r\n"))) > 998:
+                        continue
+                    data = data if data.endswith(b"\r\n") else data + b"\r\n"
+                    to = f"m{len(sent)}@there.example"
+                    s.sendmail("me@here.example", [to], data, mail_options=["BODY=8BITMIME"])
+                    sent[to] = data
+        relay.wait_empty()
+        self.assertGreater(len(sent), 50)
+        got = {rcpts[0]: content for _, rcpts, content, _ in keeper.mail}
+        self.assertEqual(set(got), set(sent))
+        for to, data in sent.items():
+            self.assertTrue(got[to].endswith(data), to)
+
+    def test_smtp_source_to_smtp_sink(self):
+        port = real.free_port()
+        self.started(real.smtp_sink(port, "-u", "root"))
+        relay = self.relay(f'route "up" {{ via = {{"127.0.0.1:{port}"}} }}\n')
+        real.smtp_source(relay.port, "-s", "20", "-m", "500", "-l", "5000",
+                         "-f", "me@here.example", "-t", "you@there.example")
+        relay.wait_empty()
+        status = json.loads(relay.ctl("--json", "status").stdout.splitlines()[0])
+        self.assertEqual(status["in"]["messages"], 500)
+        self.assertEqual(status["out"]["delivered"], 500)
+        self.assertEqual(status["out"]["failed"], 0)
 
     def test_smtplib_many_recipients_and_domains(self):
         keeper = Keeper()
