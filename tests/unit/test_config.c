@@ -632,7 +632,8 @@ test_unreadable(void **state)
 	buf_add_char(&errors, '\0');
 	assert_string_equal(errors.p,
 	    "/nonexistent.conf:1: cannot read \"/nonexistent.conf\": No such "
-	    "file or directory\n");
+	    "file or directory; name the right file with -c, or try without one: "
+	    "relayd --try DIR\n");
 	buf_reset(&errors);
 	assert_null(config_read(f->dir, &errors));
 	buf_clear(&errors);
