@@ -22,7 +22,7 @@ for fuzzer in "$@"; do
 	# libconfuse 3.3 itself forgets what it had parsed of an include() that is broken off
 	leaks=1
 	[ "$name" = config ] && leaks=0
-	if "$fuzzer" -detect_leaks=$leaks -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
+	if ASAN_OPTIONS=detect_leaks=$leaks "$fuzzer" -detect_leaks=$leaks -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
 		-print_final_stats=1 -artifact_prefix="build/fuzz/findings/$name-" \
 		"${dirs[@]}" >"$log" 2>&1; then
 		passed=$((passed + 1))
@@ -31,7 +31,7 @@ for fuzzer in "$@"; do
 		tail -n 40 "$log"
 		echo "repeat: $fuzzer $(ls -t build/fuzz/findings/"$name"-* 2>/dev/null | head -n 1)"
 	fi
-	n=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+	n=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
 	total=$((total + ${n:-0}))
 done
 echo "$total executions"
