@@ -18,9 +18,9 @@
  *	...
  *	io_free(&io);      from anywhere, the callback included
  *
- * The line handed out stays valid until the next io_line(), io_take() or
- * io_consume().  TLS will be switched on in place (io_tls_start()), invisible
- * to lines and bytes; the callback then also brings IO_TLS.
+ * The line handed out stays valid until the next io_line() or io_consume(), or
+ * until the callback returns.  TLS will be switched on in place (io_tls_start()),
+ * invisible to lines and bytes; the callback then also brings IO_TLS.
  */
 #ifndef BASE_IO_H
 #define BASE_IO_H
@@ -56,7 +56,9 @@ enum io_line {
 	IO_MORE,     /* not complete yet */
 	IO_TOO_LONG, /* over max: given once; the line is thrown away up to its CRLF */
 	IO_BARE,     /* the line held a bare LF or CR, or a NUL: given once, its bytes are
-			thrown away */
+			thrown away. A bare LF is told as soon as it is seen, and takes
+			all that is buffered with it; what comes after that is a new line,
+			so whoever runs commands must end the connection here */
 };
 
 typedef void io_fn(void *arg, enum io_event ev);

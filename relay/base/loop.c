@@ -27,7 +27,10 @@ struct loop {
 	struct heap timers;
 	struct list laters;
 	struct instant now;
-	bool stop, active; /* active: something was done in this turn */
+	bool stop;
+	bool active; /* something was done in this turn */
+	bool began;  /* this turn has read the clock */
+	bool mail;   /* the inbox is to be opened in this turn */
 	void (*each_turn)(void *arg);
 	void *each_turn_arg;
 	struct watch signal_watch;
@@ -41,8 +44,7 @@ on_inbox(void *arg, unsigned what)
 {
 	struct loop *l = arg;
 	(void)what;
-	if (inbox_open_all(l->inbox) > 0)
-		l->active = true;
+	l->mail = true; /* opened when all descriptors have been served */
 }
 
 static void
@@ -60,8 +62,8 @@ loop_new(struct world *world)
 	l->world = world;
 	struct event_config *c = event_config_new();
 	CHECK(c != NULL);
-	(void)event_config_set_flag(
-	    c, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+	/* not PRECISE_TIMER: a timerfd_settime() per turn, for four milliseconds */
+	(void)event_config_set_flag(c, EVENT_BASE_FLAG_NOLOCK);
 	l->base = event_base_new_with_config(c);
 	event_config_free(c);
 	CHECK(l->base != NULL);
@@ -114,18 +116,24 @@ loop_now(const struct loop *l)
 
 /* ---- a turn */
 
-static bool
-timer_due(const struct loop *l)
+/* The first event of a turn reads the clock for all of it. */
+static void
+begin_turn(struct loop *l)
 {
-	struct heap_node *first = heap_min(&l->timers);
-	return first != NULL && first->key <= l->now.ms;
+	if (!l->began)
+		l->now = world_now(l->world);
+	l->began = true;
 }
 
+/* A timer that is set while timers fire waits for the next turn, due or not. */
 static void
 fire_timers(struct loop *l)
 {
-	while (timer_due(l)) {
-		struct timer *t = CONTAINER_OF(heap_min(&l->timers), struct timer, node);
+	uint64_t first_new = l->timers.next_order;
+	struct heap_node *first;
+	while ((first = heap_min(&l->timers)) != NULL && first->key <= l->now.ms &&
+	       first->order < first_new) {
+		struct timer *t = CONTAINER_OF(first, struct timer, node);
 		heap_remove(&l->timers, &t->node);
 		l->active = true;
 		t->fire(t->arg);
@@ -148,7 +156,7 @@ static int
 wait_flags(struct loop *l, bool wait)
 {
 	struct heap_node *first = heap_min(&l->timers);
-	if (!wait || l->stop || !list_empty(&l->laters))
+	if (!wait || !list_empty(&l->laters))
 		return EVLOOP_NONBLOCK | EVLOOP_ONCE;
 	if (first == NULL) {
 		(void)event_del(l->wake);
@@ -166,10 +174,12 @@ wait_flags(struct loop *l, bool wait)
 bool
 loop_turn(struct loop *l, bool wait)
 {
-	l->active = false;
+	l->active = l->began = l->mail = false;
 	int flags = wait_flags(l, wait);
 	CHECK(event_base_loop(l->base, flags) >= 0);
-	l->now = world_now(l->world);
+	begin_turn(l);
+	if (l->mail)
+		(void)inbox_open_all(l->inbox);
 	fire_timers(l);
 	run_laters(l);
 	if (l->each_turn != NULL)
@@ -246,7 +256,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	unsigned ready =
 	    ((what & EV_READ) ? WATCH_READ : 0u) | ((what & EV_WRITE) ? WATCH_WRITE : 0u);
 	w->loop->active = true;
-	w->loop->now = world_now(w->loop->world);
+	begin_turn(w->loop);
 	w->ready(w->arg, ready);
 }
 

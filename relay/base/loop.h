@@ -8,7 +8,8 @@
  * written by such a later call: one write per connection and turn.
  *
  * Timers live in our own heap on the world's clock, not in libevent, so that a
- * scripted clock can let days pass.  Everything here belongs to the thread
+ * scripted clock can let days pass.  A timer that a timer sets fires in a later
+ * turn, even if it is due at once.  Everything here belongs to the thread
  * that runs the loop; other threads reach it only through loop_inbox().
  *
  *	struct loop *l = loop_new(world);

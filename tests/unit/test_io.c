@@ -9,49 +9,42 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "base/io.h"
+#include "base/io_private.h"
 #include "base/mem.h"
+#include "tests/lib/fake_world.h"
 
-/* A clock that only the test moves. */
-struct clock_world {
-	struct world world;
-	struct instant now;
-};
+/*
+ * The program's own epoll_ctl() stands before libc's, so that what the loop
+ * asks of the kernel can be counted.
+ */
+static unsigned epoll_ctls;
 
-static struct instant
-clock_now(struct world *w)
+int
+epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
-	return CONTAINER_OF(w, struct clock_world, world)->now;
+	epoll_ctls++;
+	return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
 }
 
-static struct wall
-clock_wall(struct world *w)
-{
-	return (struct wall){CONTAINER_OF(w, struct clock_world, world)->now.ms};
-}
-
-static void
-clock_random(struct world *w, void *p, size_t n)
-{
-	(void)w;
-	memset(p, 7, n);
-}
-
-static const struct world_ops clock_ops = {clock_now, clock_wall, clock_random, NULL};
+#define NONE (-1)
 
 struct fixture {
-	struct clock_world clock;
+	struct fake_world w;
 	struct loop *loop;
 	struct io *io;
 	int peer;
 	struct buf seen; /* "line\n" per line, "<event>" per event */
 	size_t max;
-	bool take_lines, free_on_input, pause_on_line;
+	bool take_lines, pause_on_line;
+	int free_on, finish_on; /* the event, or NONE */
+	struct io **other;      /* freed along with it */
 };
 
 static void
@@ -61,14 +54,21 @@ on_io(void *arg, enum io_event ev)
 	    "connected", "input", "drained", "eof", "error", "timeout"};
 	struct fixture *f = arg;
 	struct span line;
-	if (ev != IO_INPUT) {
+	if (ev != IO_INPUT)
 		buf_addf(&f->seen, "<%s>", name[ev]);
-		return;
-	}
-	if (f->free_on_input) {
+	if ((int)ev == f->free_on) {
 		io_free(&f->io);
+		if (f->other != NULL)
+			io_free(f->other);
 		return;
 	}
+	if ((int)ev == f->finish_on) {
+		io_add(f->io, "bye", 3);
+		io_finish(&f->io, 5000);
+		return;
+	}
+	if (ev != IO_INPUT)
+		return;
 	while (f->take_lines && !io_paused(f->io)) {
 		enum io_line got = io_line(f->io, f->max, &line);
 		if (got == IO_MORE)
@@ -94,10 +94,10 @@ setup(void **state)
 {
 	struct fixture *f = NEW(struct fixture);
 	int pair[2];
-	f->clock.world.ops = &clock_ops;
-	f->clock.now.ms = 1000000;
-	f->loop = loop_new(&f->clock.world);
+	fake_world_init(&f->w);
+	f->loop = loop_new(&f->w.world);
 	f->max = 100;
+	f->free_on = f->finish_on = NONE;
 	f->take_lines = true;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
@@ -151,21 +151,69 @@ test_lines(void **state)
 }
 
 static void
-test_any_split(void **state)
+start_over(struct fixture *f)
 {
-	static const char text[] = "EHLO a\r\nbare\nx\r\nnul\0x\r\ncr\rx\r\nend\r\n";
-	struct fixture *f = *state;
-	for (size_t i = 0; i < sizeof(text) - 1; i++)
-		say(f, text + i, 1);
-	/* byte by byte nothing stands behind the bare LF when it is seen */
-	expect(f, "EHLO a\n!bare\nx\n!bare\n!bare\nend\n");
+	int pair[2];
+	io_free(&f->io);
+	if (f->peer >= 0)
+		close(f->peer);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	f->peer = pair[1];
+	f->io = io_new(f->loop, pair[0], on_io, f);
+	buf_reset(&f->seen);
 }
 
+#define X10 "xxxxxxxxxx"
+#define X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
+
+/* Byte by byte nothing is buffered behind a bare LF when it is seen, so nothing goes with
+ * it: whoever runs commands ends the connection there. */
 static void
-test_bare_lf_takes_what_follows(void **state)
+test_any_split(void **state)
+{
+	static const struct {
+		struct span text;
+		const char *whole, *bytewise; /* NULL: the same */
+	} cases[] = {
+	    {SPAN("EHLO a\r\nend\r\n"), "EHLO a\nend\n", NULL},
+	    {SPAN("\r\n\r\n"), "\n\n", NULL},
+	    {SPAN("cr\rx\r\nend\r\n"), "!bare\nend\n", NULL},
+	    {SPAN("cr\r\r\nend\r\n"), "!bare\nend\n", NULL},
+	    {SPAN("\r\r\nend\r\n"), "!bare\nend\n", NULL},
+	    {SPAN("nul\0x\r\nend\r\n"), "!bare\nend\n", NULL},
+	    {SPAN("\0\r\nend\r\n"), "!bare\nend\n", NULL},
+	    {SPAN("bare\nMAIL\r\nend\r\n"), "!bare\n", "!bare\nMAIL\nend\n"},
+	    {SPAN("\nMAIL\r\n"), "!bare\n", "!bare\nMAIL\n"},
+	    {SPAN("ok\r\nbare\nMAIL\r\n"), "ok\n!bare\n", "ok\n!bare\nMAIL\n"},
+	    {SPAN("only\nbare\nlf\n"), "!bare\n", "!bare\n!bare\n!bare\n"},
+	    {SPAN("cr\rx\nMAIL\r\n"), "!bare\n", "!bare\nMAIL\n"},
+	    {SPAN(X100 "\r\nend\r\n"), X100 "\nend\n", NULL},
+	    {SPAN(X100 "x\r\nend\r\n"), "!long\nend\n", NULL},
+	    {SPAN(X100 "\rx\r\nend\r\n"), "!long\nend\n", NULL},
+	    {SPAN(X100 X100 X100 "\r\nend\r\n"), "!long\nend\n", NULL},
+	    {SPAN(X100 X10 "\rx\r\r\nend\r\n"), "!long\nend\n", NULL},
+	};
+	struct fixture *f = *state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		start_over(f);
+		say(f, cases[i].text.p, cases[i].text.n);
+		expect(f, cases[i].whole);
+		start_over(f);
+		for (size_t k = 0; k < cases[i].text.n; k++)
+			say(f, cases[i].text.p + k, 1);
+		expect(f, cases[i].bytewise ? cases[i].bytewise : cases[i].whole);
+	}
+}
+
+/* The session can answer at once, though nothing more may ever come. */
+static void
+test_bare_lf_is_told_at_once(void **state)
 {
 	struct fixture *f = *state;
-	SAY(f, "RSET\nMAIL FROM:<x>\r\nRCPT\r\n");
+	SAY(f, "HELO a\n");
+	expect(f, "!bare\n");
+	SAY(f, "QUIT\n");
 	expect(f, "!bare\n");
 	SAY(f, "NOOP\r\n");
 	expect(f, "NOOP\n");
@@ -227,7 +275,7 @@ static void
 test_free_in_callback(void **state)
 {
 	struct fixture *f = *state;
-	f->free_on_input = true;
+	f->free_on = IO_INPUT;
 	SAY(f, "x\r\n");
 	assert_null(f->io);
 	expect(f, "");
@@ -287,21 +335,21 @@ test_deadline(void **state)
 {
 	struct fixture *f = *state;
 	io_deadline(f->io, 5000);
-	f->clock.now.ms += 4000;
+	fake_world_pass(&f->w, 4000);
 	settle(f);
 	io_deadline(f->io, 5000);
-	f->clock.now.ms += 2000;
+	fake_world_pass(&f->w, 2000);
 	settle(f);
 	expect(f, "");
-	f->clock.now.ms += 3000;
+	fake_world_pass(&f->w, 3000);
 	settle(f);
 	expect(f, "<timeout>");
-	f->clock.now.ms += 100000;
+	fake_world_pass(&f->w, 100000);
 	settle(f);
 	expect(f, "");
 	io_deadline(f->io, 5000);
 	io_deadline(f->io, 0);
-	f->clock.now.ms += 100000;
+	fake_world_pass(&f->w, 100000);
 	settle(f);
 	expect(f, "");
 }
@@ -385,6 +433,373 @@ test_error_comes_after_the_last_answer(void **state)
 	buf_reset(&f->seen);
 }
 
+/* ---- bounds of the input */
+
+static void
+test_longest_line(void **state)
+{
+	struct fixture *f = *state;
+	size_t max = IO_INPUT_MAX - 2;
+	char *line = mem_alloc(max + 3);
+	memset(line, 'x', max + 1);
+	f->max = max;
+	memcpy(line + max, "\r\n", 2);
+	say(f, line, max + 2);
+	assert_int_equal(f->seen.n, max + 1);
+	buf_reset(&f->seen);
+	memcpy(line + max, "x\r\n", 3);
+	say(f, line, max + 3);
+	expect(f, "!long\n");
+	SAY(f, "end\r\n");
+	expect(f, "end\n");
+	mem_free(&line);
+}
+
+/* 64 KiB per wake, and never more than IO_INPUT_MAX buffered, however it is taken. */
+static void
+test_read_budget(void **state)
+{
+	struct fixture *f = *state;
+	char junk[4096] = {0};
+	uint64_t before = 0;
+	int big = 1 << 20;
+	f->take_lines = false;
+	(void)setsockopt(f->peer, SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
+	for (unsigned round = 0; round < 50; round++) {
+		while (write(f->peer, junk, sizeof(junk)) > 0)
+			;
+		(void)loop_turn(f->loop, false);
+		assert_true(io_bytes_in(f->io) - before <= 64u << 10);
+		before = io_bytes_in(f->io);
+		size_t n = io_input(f->io).n;
+		assert_true(n <= IO_INPUT_MAX);
+		assert_true(f->io->cap <= IO_INPUT_MAX);
+		io_consume(f->io, n < 3000u + round ? n : 3000u + round);
+		io_resume(f->io); /* there is room again */
+	}
+	assert_true(before > IO_INPUT_MAX);
+}
+
+static void
+test_bytes(void **state)
+{
+	struct fixture *f = *state;
+	f->take_lines = false;
+	SAY(f, "12345six\r\n");
+	assert_true(span_eq(io_input(f->io), SPAN("12345six\r\n")));
+	io_consume(f->io, 5);
+	assert_true(span_eq(io_input(f->io), SPAN("six\r\n")));
+	f->take_lines = true;
+	io_resume(f->io); /* lines and bytes may follow each other */
+	settle(f);
+	expect(f, "six\n");
+	assert_int_equal(io_input(f->io).n, 0);
+	assert_int_equal(io_bytes_in(f->io), 10);
+}
+
+/* Not a byte of buffer while nothing is going on. */
+static void
+test_idle_costs_nothing(void **state)
+{
+	struct fixture *f = *state;
+	SAY(f, "NOOP\r\n");
+	io_add(f->io, "250 ok\r\n", 8);
+	settle(f);
+	assert_null(f->io->in);
+	assert_true(list_empty(&f->io->out));
+	assert_true(sizeof(struct io) < 512);
+	SAY(f, "par");
+	assert_non_null(f->io->in);
+	SAY(f, "tial\r\n");
+	assert_null(f->io->in);
+}
+
+/* Answers are written without asking the kernel first whether it may be. */
+static void
+test_write_watch_only_when_blocked(void **state)
+{
+	struct fixture *f = *state;
+	static char much[600000];
+	settle(f);
+	epoll_ctls = 0;
+	for (unsigned i = 0; i < 5; i++) {
+		SAY(f, "NOOP\r\n");
+		io_add(f->io, "250 ok\r\n", 8);
+		settle(f);
+		io_deadline(f->io, 5000);
+	}
+	assert_int_equal(epoll_ctls, 0);
+	io_add(f->io, much, sizeof(much));
+	assert_false(f->io->watch.wanted & WATCH_WRITE);
+	settle(f);
+	assert_true(f->io->watch.wanted & WATCH_WRITE);
+	assert_true(epoll_ctls > 0);
+}
+
+/* ---- ends */
+
+static void
+test_half_closed_does_not_spin(void **state)
+{
+	struct fixture *f = *state;
+	SAY(f, "last\r\npart");
+	assert_int_equal(shutdown(f->peer, SHUT_WR), 0);
+	settle(f); /* comes to an end */
+	expect(f, "last\n<eof>");
+	assert_true(io_eof(f->io));
+	assert_true(span_eq(io_input(f->io), SPAN("part"))); /* offered, not taken */
+	assert_false(loop_turn(f->loop, false));
+	io_add(f->io, "bye", 3);
+	settle(f);
+	char got[8];
+	assert_int_equal(read(f->peer, got, sizeof(got)), 3);
+	expect(f, "");
+}
+
+static void
+test_eof_waits_while_paused(void **state)
+{
+	struct fixture *f = *state;
+	f->pause_on_line = true;
+	SAY(f, "a\r\nb\r\n");
+	assert_int_equal(shutdown(f->peer, SHUT_WR), 0);
+	settle(f);
+	expect(f, "a\n");
+	io_resume(f->io);
+	settle(f);
+	expect(f, "b\n");
+	io_resume(f->io);
+	settle(f);
+	expect(f, "<eof>");
+	io_resume(f->io);
+	settle(f);
+	expect(f, ""); /* once */
+}
+
+static void
+test_pause_twice_resume_once(void **state)
+{
+	struct fixture *f = *state;
+	assert_false(io_paused(f->io));
+	io_pause(f->io);
+	io_pause(f->io);
+	assert_true(io_paused(f->io));
+	SAY(f, "a\r\n");
+	expect(f, "");
+	assert_false(loop_turn(f->loop, false)); /* nor does it spin */
+	io_resume(f->io);
+	expect(f, ""); /* at the end of the turn, not from inside the call */
+	settle(f);
+	expect(f, "a\n");
+}
+
+static void
+make_event(struct fixture *f, enum io_event ev)
+{
+	switch (ev) {
+	case IO_INPUT: assert_int_equal(write(f->peer, "x\r\ny\r\n", 6), 6); break;
+	case IO_DRAINED: io_want_drained(f->io); break;
+	case IO_EOF: (void)shutdown(f->peer, SHUT_WR); break;
+	case IO_TIMEOUT:
+		io_deadline(f->io, 1000);
+		fake_world_pass(&f->w, 1000);
+		break;
+	case IO_ERROR:
+		close(f->peer);
+		f->peer = -1;
+		io_add(f->io, "x", 1);
+		break;
+	case IO_CONNECTED: break;
+	}
+}
+
+/* As world_dial() would have given it; it stands at once. */
+static void
+redial(struct fixture *f)
+{
+	int fd = dup(io_fd(f->io));
+	io_free(&f->io);
+	f->io = io_new_dialled(f->loop, fd, on_io, f);
+}
+
+static void
+test_free_or_finish_in_any_callback(void **state)
+{
+	static const enum io_event events[] = {
+	    IO_CONNECTED, IO_INPUT, IO_DRAINED, IO_EOF, IO_ERROR, IO_TIMEOUT};
+	struct fixture *f = *state;
+	for (size_t i = 0; i < 2 * COUNT_OF(events); i++) {
+		enum io_event ev = events[i / 2];
+		start_over(f);
+		if (ev == IO_CONNECTED)
+			redial(f);
+		f->free_on = i % 2 ? (int)ev : NONE;
+		f->finish_on = i % 2 ? NONE : (int)ev;
+		make_event(f, ev);
+		settle(f);
+		assert_null(f->io);
+		fake_world_pass(&f->w, 5000); /* the linger time of those that finish */
+		settle(f);
+	}
+}
+
+/* Two are ready in the same turn; whichever comes first frees both. */
+static void
+test_free_another(void **state)
+{
+	struct fixture one = *(struct fixture *)*state, two = one;
+	one.io = two.io = NULL;
+	one.peer = two.peer = -1;
+	one.seen = two.seen = (struct buf){0};
+	start_over(&one);
+	start_over(&two);
+	one.free_on = two.free_on = IO_INPUT;
+	one.other = &two.io;
+	two.other = &one.io;
+	assert_int_equal(write(one.peer, "x", 1), 1);
+	assert_int_equal(write(two.peer, "x", 1), 1);
+	settle(&one);
+	assert_null(one.io);
+	assert_null(two.io);
+	close(one.peer);
+	close(two.peer);
+}
+
+/* ---- dialled */
+
+static void
+test_connected_comes_first(void **state)
+{
+	struct fixture *f = *state;
+	char got[8];
+	redial(f);
+	io_want_drained(f->io);
+	io_add(f->io, "hello", 5); /* kept until there is somebody */
+	assert_int_equal(write(f->peer, "220\r\n", 5), 5);
+	settle(f);
+	expect(f, "<connected><drained>220\n");
+	assert_int_equal(read(f->peer, got, sizeof(got)), 5);
+}
+
+static void
+test_dialled_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct net_addr at;
+	struct sockaddr_storage sa;
+	socklen_t n = sizeof(sa);
+	assert_int_equal(net_parse_addr(SPAN("127.0.0.1:0"), &at), OK);
+	int fd = net_listen(&at, false);
+	assert_true(fd >= 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
+	net_from_sockaddr((struct sockaddr *)&sa, &at);
+	close(fd);
+	fd = world_dial(world_real(), &at, NULL);
+	if (fd < 0) { /* the kernel may know it at once */
+		assert_int_equal(fd, ERR_REFUSED);
+		return;
+	}
+	io_free(&f->io);
+	f->io = io_new_dialled(f->loop, fd, on_io, f);
+	while (f->seen.n == 0)
+		(void)loop_turn(f->loop, true);
+	assert_int_equal(io_error(f->io), ERR_REFUSED);
+	settle(f);
+	expect(f, "<error>");
+}
+
+static void
+test_nothing_after_error(void **state)
+{
+	struct fixture *f = *state;
+	make_event(f, IO_ERROR);
+	settle(f);
+	expect(f, "<eof><error>"); /* read first, then written */
+	assert_true(io_error(f->io) != OK);
+	io_want_drained(f->io);
+	io_add(f->io, "more", 4);
+	io_resume(f->io);
+	io_deadline(f->io, 1000);
+	fake_world_pass(&f->w, 1000);
+	settle(f);
+	expect(f, "");
+}
+
+/* ---- the rest */
+
+static void
+test_want_drained(void **state)
+{
+	struct fixture *f = *state;
+	io_want_drained(f->io);
+	io_want_drained(f->io);
+	expect(f, "");
+	settle(f);
+	expect(f, "<drained>"); /* once */
+	io_add(f->io, "x", 1);
+	settle(f);
+	expect(f, ""); /* nobody asked */
+}
+
+/* A deadline per command moves the timer only when it must come earlier. */
+static void
+test_deadline_is_lazy(void **state)
+{
+	struct fixture *f = *state;
+	struct instant first, due;
+	io_deadline(f->io, 5000);
+	assert_true(loop_next_timer(f->loop, &first));
+	for (unsigned i = 0; i < 4; i++) {
+		fake_world_pass(&f->w, 1000);
+		settle(f);
+		io_deadline(f->io, 5000);
+		assert_true(loop_next_timer(f->loop, &due));
+		assert_int_equal(due.ms, first.ms);
+	}
+	io_deadline(f->io, 100);
+	assert_true(loop_next_timer(f->loop, &due));
+	assert_int_equal(instant_since(due, loop_now(f->loop)), 100);
+	fake_world_pass(&f->w, 100);
+	settle(f);
+	expect(f, "<timeout>");
+}
+
+static void
+on_io_new_owner(void *arg, enum io_event ev)
+{
+	(void)ev;
+	*(unsigned *)arg += 1;
+}
+
+static void
+test_set_owner(void **state)
+{
+	struct fixture *f = *state;
+	unsigned told = 0;
+	io_set_owner(f->io, on_io_new_owner, &told);
+	SAY(f, "x\r\n");
+	assert_int_equal(told, 1);
+	expect(f, "");
+}
+
+/* A file that has become shorter breaks the connection: nothing false is sent. */
+static void
+test_file_cut_short(void **state)
+{
+	struct fixture *f = *state;
+	char name[] = "/tmp/test_io.XXXXXX";
+	int fd = mkstemp(name);
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(name), 0);
+	assert_int_equal(write(fd, "short", 5), 5);
+	struct content *c = content_from_file(fd, 1000);
+	io_add_content(f->io, c, 0, 1000);
+	content_unref(&c); /* the queue has its own reference */
+	settle(f);
+	expect(f, "<error>");
+	assert_int_equal(io_error(f->io), ERR_IO);
+}
+
 int
 main(void)
 {
@@ -392,7 +807,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_lines),
 	    T(test_any_split),
-	    T(test_bare_lf_takes_what_follows),
+	    T(test_bare_lf_is_told_at_once),
 	    T(test_long_lines),
 	    T(test_pause),
 	    T(test_eof_after_input),
@@ -403,6 +818,23 @@ main(void)
 	    T(test_content),
 	    T(test_finish),
 	    T(test_error_comes_after_the_last_answer),
+	    T(test_longest_line),
+	    T(test_read_budget),
+	    T(test_bytes),
+	    T(test_idle_costs_nothing),
+	    T(test_write_watch_only_when_blocked),
+	    T(test_half_closed_does_not_spin),
+	    T(test_eof_waits_while_paused),
+	    T(test_pause_twice_resume_once),
+	    T(test_free_or_finish_in_any_callback),
+	    T(test_free_another),
+	    T(test_connected_comes_first),
+	    T(test_dialled_refused),
+	    T(test_nothing_after_error),
+	    T(test_want_drained),
+	    T(test_deadline_is_lazy),
+	    T(test_set_owner),
+	    T(test_file_cut_short),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

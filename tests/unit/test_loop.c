@@ -1,277 +1,531 @@
 /* SPDX-License-Identifier: ISC */
-/* Turns, timers, laters, inboxes between threads, the pool, contents, checksums, base64.
- */
-#include <pthread.h>
+/* Turns: timers on a clock that stands still, descriptors, laters, the inbox's place,
+ * signals; the real world; base64. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/base64.h"
-#include "base/content.h"
-#include "base/crc32c.h"
+#include "base/buf.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "base/pool.h"
+#include "tests/lib/fake_world.h"
 
-/* ---- timers and laters */
-
-struct log {
-	char text[64];
+struct fixture {
+	struct fake_world w;
 	struct loop *loop;
-	struct timer other;
-	struct later again;
+	struct buf seen; /* a letter per call */
+	struct act {
+		struct fixture *f;
+		struct timer timer;
+		struct later later;
+		struct watch watch;
+		struct parcel parcel;
+		char name;
+		unsigned again; /* so many times more */
+	} a, b, c;
 };
 
-static void
-note(struct log *l, const char *what)
+static int
+setup(void **state)
 {
-	strncat(l->text, what, sizeof(l->text) - strlen(l->text) - 1);
+	struct fixture *f = NEW(struct fixture);
+	fake_world_init(&f->w);
+	f->loop = loop_new(&f->w.world);
+	f->a = (struct act){.f = f, .name = 'a'};
+	f->b = (struct act){.f = f, .name = 'b'};
+	f->c = (struct act){.f = f, .name = 'c'};
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+	loop_free(&f->loop);
+	assert_null(f->loop);
+	loop_free(&f->loop); /* NULL is fine */
+	buf_clear(&f->seen);
+	mem_free(&f);
+	return 0;
 }
 
 static void
-on_first(void *arg)
+expect(struct fixture *f, const char *want)
 {
-	struct log *l = arg;
-	note(l, "1");
-	timer_clear(&l->other); /* due in this very turn, and must not come any more */
+	if (!span_eq(buf_span(&f->seen), span_str(want)))
+		fail_msg(
+		    "got \"%.*s\", expected \"%s\"", SPAN_ARG(buf_span(&f->seen)), want);
+	buf_reset(&f->seen);
 }
 
 static void
-on_other(void *arg)
+note(void *arg)
 {
-	note(arg, "2");
+	struct act *a = arg;
+	buf_add_char(&a->f->seen, a->name);
 }
 
+/* ---- timers */
+
 static void
-on_again(void *arg)
+set_timer(struct act *a, void (*fire)(void *), int64_t ms)
 {
-	note(arg, "l");
+	timer_init(&a->timer, a->f->loop, fire, a);
+	timer_set(&a->timer, ms);
 }
 
 static void
 test_timers(void **state)
 {
-	struct log l = {.loop = loop_new(world_real())};
-	struct timer first;
-	struct instant due;
+	struct fixture *f = *state;
+	struct instant due, now = loop_now(f->loop);
+	assert_ptr_equal(loop_world(f->loop), &f->w.world);
+	assert_false(loop_next_timer(f->loop, &due));
+	set_timer(&f->a, note, 3000);
+	set_timer(&f->b, note, 1000);
+	set_timer(&f->c, note, 3000);
+	assert_true(loop_next_timer(f->loop, &due));
+	assert_int_equal(instant_since(due, now), 1000);
+	fake_world_pass(&f->w, 999);
+	assert_false(loop_turn(f->loop, false));
+	expect(f, "");
+	fake_world_pass(&f->w, 1);
+	assert_true(timer_is_set(&f->b.timer));
+	assert_true(loop_turn(f->loop, true)); /* does not wait: one is due */
+	assert_false(timer_is_set(&f->b.timer));
+	expect(f, "b");
+	timer_set(&f->a.timer, 2000); /* due as before, but now behind c */
+	fake_world_pass(&f->w, 5 * DAY_MS);
+	assert_true(loop_turn(f->loop, false));
+	expect(f, "ca");
+	timer_set(&f->a.timer, 10);
+	timer_clear(&f->a.timer);
+	timer_clear(&f->a.timer);
+	assert_false(loop_next_timer(f->loop, &due));
+}
+
+static void
+clear_others(void *arg)
+{
+	struct act *a = arg;
+	note(a);
+	timer_clear(&a->f->b.timer);
+	timer_clear(&a->f->c.timer);
+	later_clear(&a->f->b.later);
+}
+
+/* Cleared by another in the very turn in which it was due. */
+static void
+test_timer_clears_others(void **state)
+{
+	struct fixture *f = *state;
+	set_timer(&f->a, clear_others, 0);
+	set_timer(&f->b, note, 0);
+	set_timer(&f->c, note, -5); /* at once, too */
+	(void)loop_turn(f->loop, false);
+	expect(f, "a");
+}
+
+static void
+set_again(void *arg)
+{
+	struct act *a = arg;
+	note(a);
+	if (a->again-- > 0)
+		timer_set(&a->timer, 0);
+}
+
+/* A timer that sets itself to "at once" does not keep the loop from anything else. */
+static void
+test_timer_sets_itself(void **state)
+{
+	struct fixture *f = *state;
+	f->a.again = 2;
+	set_timer(&f->a, set_again, 0);
+	set_timer(&f->b, note, 0);
+	(void)loop_turn(f->loop, true);
+	expect(f, "ab");
+	(void)loop_turn(f->loop, true); /* does not wait */
+	expect(f, "a");
+	(void)loop_turn(f->loop, true);
+	expect(f, "a");
+	assert_false(loop_turn(f->loop, false));
+}
+
+static void
+stop(void *arg)
+{
+	loop_stop(((struct act *)arg)->f->loop);
+}
+
+/* Nothing but the clock wakes it; not before the time. */
+static void
+test_real_timer(void **state)
+{
+	struct world *w = world_real();
+	struct fixture f = {.loop = loop_new(w)};
 	(void)state;
-	timer_init(&first, l.loop, on_first, &l);
-	timer_init(&l.other, l.loop, on_other, &l);
-	assert_false(loop_next_timer(l.loop, &due));
-	timer_set(&first, 0);
-	timer_set(&l.other, 0);
-	assert_true(timer_is_set(&l.other) && loop_next_timer(l.loop, &due));
-	(void)loop_turn(l.loop, true);
-	assert_string_equal(l.text, "1");
-	later_init(&l.again, l.loop, on_again, &l);
-	later_set(&l.again);
-	later_set(&l.again);
-	(void)loop_turn(l.loop, true);
-	assert_string_equal(l.text, "1l");
-	later_set(&l.again);
-	later_clear(&l.again);
-	assert_false(loop_turn(l.loop, false));
-	loop_free(&l.loop);
+	struct instant before = loop_now(f.loop);
+	f.a.f = &f;
+	set_timer(&f.a, stop, 3);
+	loop_run(f.loop);
+	assert_true(instant_since(world_now(w), before) >= 3);
+	loop_free(&f.loop);
+}
+
+/* ---- laters */
+
+static void
+later_again(void *arg)
+{
+	struct act *a = arg;
+	note(a);
+	if (a->again-- > 0)
+		later_set(&a->later);
+}
+
+static void
+test_laters(void **state)
+{
+	struct fixture *f = *state;
+	f->a.again = 2;
+	later_init(&f->a.later, f->loop, later_again, &f->a);
+	later_init(&f->b.later, f->loop, note, &f->b);
+	later_init(&f->c.later, f->loop, note, &f->c);
+	later_clear(&f->c.later); /* not set: harmless */
+	later_set(&f->a.later);
+	later_set(&f->b.later);
+	later_set(&f->b.later);
+	later_set(&f->c.later);
+	later_clear(&f->c.later);
+	assert_true(loop_turn(f->loop, true)); /* until nothing is put off any more */
+	expect(f, "abaa");
+	assert_false(loop_turn(f->loop, false));
+	set_timer(&f->a, clear_others, 0);
+	later_set(&f->b.later);
+	(void)loop_turn(f->loop, false);
+	expect(f, "a");
+}
+
+static void
+test_each_turn(void **state)
+{
+	struct fixture *f = *state;
+	loop_each_turn(f->loop, note, &f->c);
+	later_init(&f->a.later, f->loop, note, &f->a);
+	later_set(&f->a.later);
+	(void)loop_turn(f->loop, false);
+	(void)loop_turn(f->loop, false);
+	expect(f, "acc");
 }
 
 /* ---- descriptors */
 
-static void
-on_readable(void *arg, unsigned what)
+static int
+readable_fd(void)
 {
-	struct watch *w = arg;
-	char c;
+	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void
+on_ready(void *arg, unsigned what)
+{
 	assert_int_equal(what, WATCH_READ);
-	assert_int_equal(read(w->fd, &c, 1), 1);
-	loop_stop(w->loop);
+	note(arg);
+}
+
+static void
+start_watch(struct act *a, void (*ready)(void *, unsigned))
+{
+	watch_init(&a->watch, a->f->loop, readable_fd(), ready, a);
+	watch_set(&a->watch, WATCH_READ);
+}
+
+static void
+end_watch(struct act *a)
+{
+	watch_clear(&a->watch);
+	watch_clear(&a->watch);
+	(void)close(a->watch.fd);
+}
+
+static void
+on_both(void *arg, unsigned what)
+{
+	struct act *a = arg;
+	buf_addf(&a->f->seen, "%u", what);
 }
 
 static void
 test_watch(void **state)
 {
-	int p[2];
-	struct watch w;
-	struct loop *l = loop_new(world_real());
+	struct fixture *f = *state;
+	start_watch(&f->a, on_both);
+	(void)loop_turn(f->loop, true);
+	(void)loop_turn(f->loop, true); /* level-triggered */
+	expect(f, "11");
+	watch_set(&f->a.watch, WATCH_READ | WATCH_WRITE);
+	(void)loop_turn(f->loop, true);
+	expect(f, "3");
+	watch_set(&f->a.watch, WATCH_WRITE);
+	(void)loop_turn(f->loop, true);
+	expect(f, "2");
+	watch_set(&f->a.watch, 0);
+	assert_false(loop_turn(f->loop, false));
+	watch_set(&f->a.watch, WATCH_READ);
+	(void)loop_turn(f->loop, true);
+	expect(f, "1");
+	end_watch(&f->a);
+	assert_false(loop_turn(f->loop, false));
+}
+
+/* Whichever comes first takes away all three and closes them: no other may be called. */
+static void
+clear_all(void *arg, unsigned what)
+{
+	struct act *a = arg;
+	(void)what;
+	buf_add_char(&a->f->seen, '!');
+	end_watch(&a->f->a);
+	end_watch(&a->f->b);
+	end_watch(&a->f->c);
+}
+
+static void
+test_watch_clears_others(void **state)
+{
+	struct fixture *f = *state;
+	start_watch(&f->a, clear_all);
+	start_watch(&f->b, clear_all);
+	start_watch(&f->c, clear_all);
+	(void)loop_turn(f->loop, true);
+	expect(f, "!");
+	assert_false(loop_turn(f->loop, false));
+}
+
+static void
+on_ready_stop(void *arg, unsigned what)
+{
+	on_ready(arg, what);
+	stop(arg);
+}
+
+static void
+test_stop_ends_run_not_turns(void **state)
+{
+	struct fixture *f = *state;
+	start_watch(&f->a, on_ready_stop);
+	loop_run(f->loop);
+	loop_run(f->loop); /* may be run again */
+	expect(f, "aa");
+	end_watch(&f->a);
+}
+
+/* ---- the order of a turn */
+
+static void
+open_parcel(struct parcel *p)
+{
+	note(CONTAINER_OF(p, struct act, parcel));
+}
+
+static void
+read_now(struct fixture *f, char name)
+{
+	buf_addf(&f->seen, "%c%d ", name, (int)(loop_now(f->loop).ms % 1000));
+}
+
+static void
+now_ready(void *arg, unsigned what)
+{
+	struct act *a = arg;
+	(void)what;
+	read_now(a->f, 'w');
+	end_watch(a);
+}
+
+static void
+now_parcel(struct parcel *p)
+{
+	read_now(CONTAINER_OF(p, struct act, parcel)->f, 'p');
+}
+
+static void
+now_timer(void *arg)
+{
+	read_now(((struct act *)arg)->f, 't');
+}
+
+static void
+now_later(void *arg)
+{
+	read_now(((struct act *)arg)->f, 'l');
+}
+
+/* Descriptors, then the inbox, then timers, then what was put off, and one clock for all.
+ */
+static void
+test_order_of_a_turn(void **state)
+{
+	struct fixture *f = *state;
+	later_init(&f->a.later, f->loop, now_later, &f->a);
+	later_set(&f->a.later);
+	set_timer(&f->a, now_timer, 0);
+	f->a.parcel.open = now_parcel;
+	inbox_post(loop_inbox(f->loop), &f->a.parcel);
+	start_watch(&f->a, now_ready);
+	start_watch(&f->b, now_ready);
+	f->w.step_ms = 1; /* each reading of the clock gives another time */
+	(void)loop_turn(f->loop, false);
+	expect(f, "w1 w1 p1 t1 l1 ");
+}
+
+static void
+test_inbox_wakes(void **state)
+{
+	struct fixture *f = *state;
+	f->a.parcel.open = f->b.parcel.open = open_parcel;
+	inbox_post(loop_inbox(f->loop), &f->a.parcel);
+	inbox_post(loop_inbox(f->loop), &f->b.parcel);
+	assert_true(loop_turn(f->loop, true));
+	expect(f, "ab");
+	assert_false(loop_turn(f->loop, false));
+}
+
+/* ---- signals */
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct fixture *f = arg;
+	buf_addf(&f->seen, "%s ", signo == SIGUSR1 ? "usr1" : "usr2");
+}
+
+static void
+test_signals(void **state)
+{
+	static const int both[] = {SIGUSR1, SIGUSR2};
+	struct fixture *f = *state;
+	sigset_t now, before;
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &before), 0);
+	loop_block_signals(both, 1);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &now), 0);
+	assert_int_equal(sigismember(&now, SIGUSR1), 1);
+	assert_int_equal(sigismember(&now, SIGUSR2), 0);
+	loop_signals(f->loop, both, COUNT_OF(both), on_signal, f);
+	assert_int_equal(raise(SIGUSR2), 0);
+	(void)loop_turn(f->loop, true);
+	expect(f, "usr2 ");
+	assert_int_equal(raise(SIGUSR1), 0);
+	(void)loop_turn(f->loop, true);
+	expect(f, "usr1 ");
+	assert_false(loop_turn(f->loop, false));
+	assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+}
+
+/* ---- the worlds */
+
+static void
+check_flags(int fd)
+{
+	int one = 0;
+	socklen_t n = sizeof(one);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, &n), 0);
+	assert_int_equal(one, 1);
+}
+
+static void
+test_dial(void **state)
+{
+	struct net_addr at, from;
+	struct sockaddr_storage sa;
+	socklen_t n = sizeof(sa);
 	(void)state;
-	assert_int_equal(pipe(p), 0);
-	watch_init(&w, l, p[0], on_readable, &w);
-	watch_set(&w, WATCH_READ);
-	assert_int_equal(write(p[1], "x", 1), 1);
-	loop_run(l);
-	watch_set(&w, 0);
-	assert_int_equal(write(p[1], "x", 1), 1);
-	assert_false(loop_turn(l, false));
-	watch_clear(&w);
-	watch_clear(&w);
-	close(p[0]);
-	close(p[1]);
-	loop_free(&l);
+	assert_int_equal(net_parse_addr(SPAN("127.0.0.1:0"), &at), OK);
+	assert_int_equal(net_parse_addr(SPAN("127.0.0.2:0"), &from), OK);
+	int listener = net_listen(&at, false);
+	assert_true(listener >= 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&sa, &n), 0);
+	net_from_sockaddr((struct sockaddr *)&sa, &at);
+	int fd = world_dial(world_real(), &at, &from);
+	assert_true(fd >= 0);
+	check_flags(fd);
+	n = sizeof(sa);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
+	struct net_addr mine;
+	net_from_sockaddr((struct sockaddr *)&sa, &mine);
+	assert_true(net_same_ip(&mine, &from));
+	close(fd);
+	assert_int_equal(net_parse_addr(SPAN("192.0.2.1:0"), &from), OK);
+	assert_true(
+	    world_dial(world_real(), &at, &from) < 0); /* not an address of ours */
+	close(listener);
 }
 
-/* ---- inboxes between threads */
-
-#define PARCELS 20000
-
-struct counted {
-	struct parcel parcel;
-	unsigned number;
-	struct receiver *to;
-};
-
-struct receiver {
-	struct loop *loop;
-	unsigned got, next[2];
-	struct counted parcel[2][PARCELS];
-};
-
-static void
-on_counted(struct parcel *p)
+static int
+dial_seven(void *arg, const struct net_addr *to, const struct net_addr *from)
 {
-	struct counted *c = CONTAINER_OF(p, struct counted, parcel);
-	struct receiver *r = c->to;
-	unsigned sender = c >= r->parcel[1];
-	assert_int_equal(c->number, r->next[sender]++); /* in the order of posting */
-	if (++r->got == 2 * PARCELS)
-		loop_stop(r->loop);
-}
-
-static void *
-post_all(void *arg)
-{
-	struct counted *c = arg;
-	for (unsigned i = 0; i < PARCELS; i++)
-		inbox_post(loop_inbox(c->to->loop), &c[i].parcel);
-	return NULL;
+	assert_ptr_equal(to, from);
+	*(int *)arg += 1;
+	return 7;
 }
 
 static void
-test_inbox(void **state)
+test_fake_world(void **state)
 {
-	struct receiver *r = NEW(struct receiver);
-	pthread_t thread[2];
+	struct fake_world w, same;
+	struct net_addr a = {0};
+	int dialled = 0;
 	(void)state;
-	r->loop = loop_new(world_real());
-	for (unsigned s = 0; s < 2; s++)
-		for (unsigned i = 0; i < PARCELS; i++)
-			r->parcel[s][i] = (struct counted){{NULL, on_counted}, i, r};
-	for (unsigned s = 0; s < 2; s++)
-		assert_int_equal(
-		    pthread_create(&thread[s], NULL, post_all, r->parcel[s]), 0);
-	loop_run(r->loop);
-	for (unsigned s = 0; s < 2; s++)
-		assert_int_equal(pthread_join(thread[s], NULL), 0);
-	assert_int_equal(r->got, 2 * PARCELS);
-	loop_free(&r->loop);
-	mem_free(&r);
-}
-
-/* ---- the pool, with threads and without */
-
-struct sum {
-	struct pool_job job;
-	struct loop *loop;
-	unsigned n, result, *left;
-};
-
-static void
-sum_run(struct pool_job *j)
-{
-	struct sum *s = CONTAINER_OF(j, struct sum, job);
-	for (unsigned i = 1; i <= s->n; i++)
-		s->result += i;
-}
-
-static void
-sum_done(struct pool_job *j)
-{
-	struct sum *s = CONTAINER_OF(j, struct sum, job);
-	if (--*s->left == 0)
-		loop_stop(s->loop);
-}
-
-static void
-run_pool(unsigned threads)
-{
-	struct loop *l = loop_new(world_real());
-	struct pool *p = pool_new(threads, l);
-	struct sum sums[100];
-	unsigned left = COUNT_OF(sums);
-	for (unsigned i = 0; i < COUNT_OF(sums); i++) {
-		sums[i] = (struct sum){
-		    .job = {.run = sum_run, .done = sum_done}, l, i, 0, &left};
-		pool_start(p, &sums[i].job, loop_inbox(l));
-	}
+	fake_world_init(&w);
+	fake_world_init(&same);
+	assert_true(world_random_u64(&w.world) == world_random_u64(&same.world));
+	assert_true(world_random_u64(&w.world) != world_random_u64(&w.world));
+	fake_world_pass(&w, DAY_MS);
 	assert_int_equal(
-	    left, COUNT_OF(sums)); /* nothing comes back before start returns */
-	loop_run(l);
-	for (unsigned i = 0; i < COUNT_OF(sums); i++)
-		assert_int_equal(sums[i].result, i * (i + 1) / 2);
-	pool_free(&p);
-	loop_free(&l);
-}
-
-static void
-test_pool(void **state)
-{
-	(void)state;
-	run_pool(0);
-	run_pool(2);
-}
-
-/* ---- contents and checksums */
-
-static void
-test_content(void **state)
-{
-	struct content_budget budget = {.limit = 10000};
-	struct content *c = content_new(&budget);
-	char bytes[9000], back[9000];
-	size_t got;
-	(void)state;
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (char)(i % 251);
-	content_append(c, bytes, 1);
-	content_append(c, bytes + 1, CONTENT_SLICE - 1);
-	content_append(c, bytes + CONTENT_SLICE, sizeof(bytes) - CONTENT_SLICE);
-	content_seal(c);
-	assert_int_equal(content_size(c), sizeof(bytes));
-	assert_int_equal(content_slices(c), 3);
-	assert_int_equal(content_slice(c, 0).n, CONTENT_SLICE);
-	assert_int_equal(content_slice(c, 2).n, sizeof(bytes) - 2 * CONTENT_SLICE);
-	assert_int_equal(content_crc(c), crc32c(0, bytes, sizeof(bytes)));
-	assert_true(content_budget_over(&budget));
-	assert_true(content_in_memory(c) && content_fd(c) == -1);
-	for (size_t at = 0; at <= sizeof(bytes); at += 997) {
-		assert_int_equal(content_read(c, at, back, 5000, &got), OK);
-		assert_int_equal(
-		    got, sizeof(bytes) - at < 5000 ? sizeof(bytes) - at : 5000);
-		assert_memory_equal(back, bytes + at, got);
-	}
-	struct content *same = content_ref(c);
-	content_unref(&c);
-	assert_null(c);
-	content_unref(&same);
-	assert_false(content_budget_over(&budget));
-	assert_int_equal(atomic_load(&budget.used), 0);
-	content_unref(&same); /* NULL is fine */
-}
-
-static void
-test_crc32c(void **state)
-{
-	char zeros[32] = {0};
-	(void)state;
+	    instant_since(world_now(&w.world), world_now(&same.world)), DAY_MS);
 	assert_int_equal(
-	    crc32c(0, "123456789", 9), 0xe3069283u);         /* RFC 3720's check value */
-	assert_int_equal(crc32c(0, zeros, 32), 0x8a9136aau); /* RFC 3720 B.4 */
-	assert_int_equal(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xe3069283u);
-	assert_int_equal(crc32c(0, "", 0), 0);
+	    wall_since(world_wall(&w.world), world_wall(&same.world)), DAY_MS);
+	assert_int_equal(world_dial(&w.world, &a, &a), ERR_UNREACHABLE);
+	w.dial = dial_seven;
+	w.dial_arg = &dialled;
+	assert_int_equal(world_dial(&w.world, &a, &a), 7);
+	assert_int_equal(dialled, 1);
 }
+
+static void
+test_world(void **state)
+{
+	struct world *w = world_real();
+	struct instant a = world_now(w), b = world_now(w);
+	(void)state;
+	assert_true(instant_since(b, a) >= 0);
+	assert_true(world_wall(w).ms > INT64_C(1700000000000));
+	for (int i = 0; i < 1000; i++)
+		assert_true(world_random_below(w, 7) < 7);
+	assert_true(world_random_u64(w) != world_random_u64(w));
+	char none;
+	world_random(w, &none, 0); /* nothing is no error */
+}
+
+/* ---- base64 */
 
 static void
 test_base64(void **state)
@@ -309,31 +563,27 @@ test_base64(void **state)
 	buf_clear(&b);
 }
 
-static void
-test_world(void **state)
-{
-	struct world *w = world_real();
-	struct instant a = world_now(w), b = world_now(w);
-	(void)state;
-	assert_true(instant_since(b, a) >= 0);
-	assert_true(world_wall(w).ms > INT64_C(1700000000000));
-	for (int i = 0; i < 1000; i++)
-		assert_true(world_random_below(w, 7) < 7);
-	assert_true(world_random_u64(w) != world_random_u64(w));
-}
-
 int
 main(void)
 {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_timers),
-	    cmocka_unit_test(test_watch),
-	    cmocka_unit_test(test_inbox),
-	    cmocka_unit_test(test_pool),
-	    cmocka_unit_test(test_content),
-	    cmocka_unit_test(test_crc32c),
-	    cmocka_unit_test(test_base64),
+	    T(test_timers),
+	    T(test_timer_clears_others),
+	    T(test_timer_sets_itself),
+	    cmocka_unit_test(test_real_timer),
+	    T(test_laters),
+	    T(test_each_turn),
+	    T(test_watch),
+	    T(test_watch_clears_others),
+	    T(test_stop_ends_run_not_turns),
+	    T(test_order_of_a_turn),
+	    T(test_inbox_wakes),
+	    T(test_signals),
+	    cmocka_unit_test(test_dial),
+	    cmocka_unit_test(test_fake_world),
 	    cmocka_unit_test(test_world),
+	    cmocka_unit_test(test_base64),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

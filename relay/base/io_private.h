@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * io_private - what the files of io share: io.c (the connection), io_line.c
+ * (input) and io_out.c (output).  Nobody else includes it, but test_io.c.
+ */
+#ifndef BASE_IO_PRIVATE_H
+#define BASE_IO_PRIVATE_H
+
+#include "base/io.h"
+#include "base/list.h"
+
+enum io_flags {
+	IO_F_CONNECTING = 1,
+	IO_F_PAUSED = 2,
+	IO_F_EOF = 4, /* seen on the socket */
+	IO_F_EOF_TOLD = 8,
+	IO_F_DEAD = 16, /* IO_ERROR was told, nothing more comes */
+	IO_F_HIGH = 32, /* reading stopped because too much waits for the peer */
+	IO_F_WANT_DRAINED = 64,
+	IO_F_SKIP = 128,     /* throw away input up to the next CRLF */
+	IO_F_SKIP_CR = 256,  /* the last byte thrown away was a CR */
+	IO_F_FINISH = 512,   /* the owner has let go: write, then close */
+	IO_F_ERROR = 1024,   /* to be told at the end of the turn */
+	IO_F_SHUT = 2048,    /* our side is closed; the peer's end is awaited */
+	IO_F_BLOCKED = 4096, /* the kernel did not take all: wait to write */
+};
+
+struct io {
+	struct loop *loop;
+	io_fn *fn;
+	void *arg;
+	struct watch watch;
+	struct later later; /* write, tell what is due */
+	struct timer timer;
+	struct instant deadline; /* 0: none */
+	unsigned flags;
+	enum err error;
+	/* input: in[start..end) */
+	char *in;
+	size_t start, end, cap;
+	size_t scanned; /* of the current line, no LF up to here */
+	/* output */
+	struct list out;
+	size_t queued;
+	uint64_t bytes_in, bytes_out;
+	bool *gone; /* set when io_free() runs inside a callback */
+};
+
+static inline bool
+io_has(const struct io *io, unsigned flag)
+{
+	return (io->flags & flag) != 0;
+}
+
+static inline size_t
+io_buffered(const struct io *io)
+{
+	return io->end - io->start;
+}
+
+/* It is broken: the owner is told once, at the end of the turn. */
+void io_fail(struct io *io, enum err e);
+
+/* ---- io_line.c */
+
+/* Room to read into at in[end..cap); false if IO_INPUT_MAX bytes are buffered. */
+bool io_make_room(struct io *io);
+void io_release_input(struct io *io); /* an idle connection has no buffer */
+void io_skip(struct io *io); /* throw away what belongs to a line that has been refused */
+
+/* ---- io_out.c */
+
+/* Give the kernel as much as it takes; IO_F_BLOCKED if that was not all. */
+void io_write_queued(struct io *io);
+void io_drop_queued(struct io *io);
+
+#endif
