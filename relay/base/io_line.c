@@ -87,6 +87,7 @@ io_line(struct io *io, size_t max, struct span *line)
 	struct span s = io_input(io);
 	if (s.n == 0)
 		return IO_MORE;
+	CHECK(s.p != NULL);
 	size_t from = io->scanned < s.n ? io->scanned : s.n;
 	size_t nl = from + span_find(span_cut(s, from, s.n), '\n');
 	if (nl >= s.n) {

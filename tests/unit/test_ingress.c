@@ -176,7 +176,7 @@ rig_new_with(const char *extra, uint64_t max_size, unsigned threads)
 	log_hook(r->log, on_line, r);
 	log_set(r->log, LOG_DEBUG, LOG_TEXT);
 	r->pool = pool_new(threads, r->loop);
-	strcpy(r->dir, "/tmp/test-ingress-XXXXXX");
+	memcpy(r->dir, "/tmp/test-ingress-XXXXXX", sizeof("/tmp/test-ingress-XXXXXX"));
 	assert_non_null(mkdtemp(r->dir));
 	struct spool_options so = {
 	    .path = r->dir,
