@@ -474,7 +474,7 @@ test_read_budget(void **state)
 		size_t n = io_input(f->io).n;
 		assert_true(n <= IO_INPUT_MAX);
 		assert_true(f->io->cap <= IO_INPUT_MAX);
-		io_consume(f->io, n < 3000u + round ? n : 3000u + round);
+		io_consume(f->io, n < 1000u + round ? n : 1000u + round);
 		io_resume(f->io); /* there is room again */
 	}
 	assert_true(before > IO_INPUT_MAX);
