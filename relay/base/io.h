@@ -19,8 +19,12 @@
  *	io_free(&io);      from anywhere, the callback included
  *
  * The line handed out stays valid until the next io_line() or io_consume(), or
- * until the callback returns.  TLS will be switched on in place (io_tls_start()),
- * invisible to lines and bytes; the callback then also brings IO_TLS.
+ * until the callback returns.  TLS is switched on in place (io_start_tls_server(),
+ * io_start_tls_client()), invisible to lines and bytes: the handshake begins when
+ * what is queued has been written, IO_TLS tells that it is done, and IO_ERROR
+ * that it failed (io_trouble() has the words).  Input that stands buffered when TLS is to
+ * start would be a stranger's words in the peer's mouth (CVE-2011-0411): then nothing
+ * starts, ERR_SYNTAX is returned, and the owner ends the connection.
  */
 #ifndef BASE_IO_H
 #define BASE_IO_H
@@ -34,6 +38,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/span.h"
+#include "base/tls.h"
 
 #define IO_HIGH (64u << 10)
 #define IO_LOW (16u << 10)
@@ -49,6 +54,7 @@ enum io_event {
 	IO_EOF,       /* the peer will send no more; output can still be written */
 	IO_ERROR,     /* reset, refused, ...: io_error() tells; nothing more will come */
 	IO_TIMEOUT,   /* the deadline passed; it is no longer set */
+	IO_TLS,       /* the handshake is done; io_tls() tells with whom */
 };
 
 enum io_line {
@@ -107,6 +113,29 @@ void io_add_content(struct io *io, struct content *c, uint64_t from, uint64_t n)
 
 size_t io_queued(const struct io *io); /* bytes not yet given to the kernel */
 void io_want_drained(struct io *io);   /* ask for one IO_DRAINED when below IO_LOW */
+
+/* ---- TLS */
+
+/*
+ * Switch TLS on.  OK: no input is delivered and no output written until IO_TLS;
+ * the deadline stays the owner's business (a handshake takes what io_deadline()
+ * allows).  What is queued already goes out first, in the clear; what is queued
+ * from now on goes out inside.  ERR_SYNTAX: input is buffered (see above).
+ * A reference to ts is kept while the connection lives; tc must outlive it.
+ */
+enum err io_start_tls_server(struct io *io, struct tls_server *ts);
+enum err io_start_tls_client(
+    struct io *io, struct tls_client *tc, const struct tls_peer *peer);
+
+/* NULL while the connection is in the clear or still shaking hands. */
+const struct tls_info *io_tls(const struct io *io);
+
+/* Channel binding data (RFC 5929 tls-unique, RFC 9266 tls-exporter). ERR_NOT_FOUND: there
+ * is none (no TLS; tls-unique on TLS 1.3, or without extended master secret). */
+enum err io_tls_binding(const struct io *io, enum tls_binding kind, struct buf *out);
+
+/* After IO_ERROR: a phrase for people ("TLS: no shared cipher", "connection reset"). */
+const char *io_trouble(const struct io *io);
 
 /* ---- state */
 
