@@ -10,7 +10,7 @@ VARIANT ?= release
 B := build/$(VARIANT)
 
 # ---- rooms
-ROOMS := relay/base spool resolver policy relay relay/ingress relay/egress relay/control
+ROOMS := relay/base spool resolver policy relay relay/signin relay/ingress relay/egress relay/control
 PROGRAM_SRC := relay/relayd.c tools/relayctl.c tools/relay-sendmail.c
 LIB_SRC := $(filter-out $(PROGRAM_SRC),$(foreach r,$(ROOMS),$(wildcard $(r)/*.c)))
 CTL_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard tools/*.c))
@@ -71,7 +71,7 @@ endif
 
 CFLAGS := $(CSTD) $(INCLUDES) $(OPT) $(WARN) $(HARDEN) $(SAN) $(FAULTS) $(EXTRA_CFLAGS)
 LDFLAGS := $(LDHARDEN) $(SAN) -pthread
-LIBS := -levent_core -llmdb -lcares -lconfuse -ljansson -lidn2 -lunistring -lcrypto -lssl
+LIBS := -levent_core -llmdb -lcares -lconfuse -ljansson -lidn2 -lunistring -lgsasl -lcrypt -lseccomp -lssl -lcrypto
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 LIB := $(B)/librelay.a
@@ -83,7 +83,7 @@ all: programs
 
 # ---- what is needed from Debian; libevent by version: older ones have known holes
 DEPS := gcc make libc6-dev libevent-dev=2.1.12-stable-8+deb12u1 liblmdb-dev libc-ares-dev libssl-dev \
-	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev
+	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev libgsasl-dev libcrypt-dev libseccomp-dev
 DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks curl mandoc clang libclang-rt-14-dev
 
 deps:

@@ -124,8 +124,8 @@ void io_want_drained(struct io *io);   /* ask for one IO_DRAINED when below IO_L
  * A reference to ts is kept while the connection lives; tc must outlive it.
  */
 enum err io_start_tls_server(struct io *io, struct tls_server *ts);
-enum err io_start_tls_client(
-    struct io *io, struct tls_client *tc, const struct tls_peer *peer);
+enum err
+io_start_tls_client(struct io *io, struct tls_client *tc, const struct tls_peer *peer);
 
 /* NULL while the connection is in the clear or still shaking hands. */
 const struct tls_info *io_tls(const struct io *io);

@@ -11,8 +11,8 @@
  *
  * A client:
  *
- *	tc = tls_client_new(ca_file, &why);        one per thread: keeps sessions to resume
- *	io_start_tls_client(io, tc, &peer);        IO_TLS, else IO_ERROR
+ *	tc = tls_client_new(ca_file, &why);        one per thread: keeps sessions to
+ *resume io_start_tls_client(io, tc, &peer);        IO_TLS, else IO_ERROR
  *	io_tls(io)->verified, ->trouble            what the certificate was worth
  *
  * Both are TLS 1.2 and later at security level 2, without renegotiation and
@@ -38,8 +38,8 @@
 #include "base/span.h"
 #include "base/world.h"
 
-#define TLS_FILES_MAX 64    /* certificates of one server */
-#define TLS_FINGERPRINT 64  /* hexadecimal digits of a SHA-256, without a NUL */
+#define TLS_FILES_MAX 64   /* certificates of one server */
+#define TLS_FINGERPRINT 64 /* hexadecimal digits of a SHA-256, without a NUL */
 #define TLS_NAME_TEXT 256
 #define TLS_TROUBLE_TEXT 160
 
@@ -100,21 +100,26 @@ uint64_t tls_files_stamp(const struct tls_files *file, size_t files);
 /* ---- clients */
 
 enum tls_verify {
-	TLS_VERIFY_NO,   /* any certificate will do; `verified` still tells what it was worth */
-	TLS_VERIFY_NAME, /* signed by a known authority, and for this name (SAN only, RFC 6125) */
-	TLS_VERIFY_FINGERPRINT, /* one of these certificates; names and dates do not matter */
+	TLS_VERIFY_NO,   /* any certificate will do; `verified` still tells what it was
+			    worth */
+	TLS_VERIFY_NAME, /* signed by a known authority, and for this name (SAN only, RFC
+			    6125) */
+	TLS_VERIFY_FINGERPRINT, /* one of these certificates; names and dates do not
+				   matter */
 };
 
 struct tls_peer {
-	const char *name; /* SNI, unless it is an address; and what TLS_VERIFY_NAME looks for */
+	const char
+	    *name; /* SNI, unless it is an address; and what TLS_VERIFY_NAME looks for */
 	enum tls_verify verify;
-	const char *ca_file; /* authorities for this peer; NULL: those of the tls_client */
+	const char
+	    *ca_file; /* authorities for this peer; NULL: those of the tls_client */
 	const char *const *fingerprint; /* lower-case hexadecimal SHA-256, TLS_FINGERPRINT
 					   digits each */
 	size_t fingerprints;
 	const char *session; /* what may share a session with it (host, port, policy), or
-				NULL: nothing is resumed. A change of ca_file, name, verify
-				or fingerprints never resumes. */
+				NULL: nothing is resumed. A change of ca_file, name,
+				verify or fingerprints never resumes. */
 };
 
 struct tls_client;
@@ -133,7 +138,8 @@ struct tls_info {
 	/* the peer's certificate */
 	bool certificate; /* there is one */
 	bool verified;    /* as the policy demands: name, fingerprint, or client_ca */
-	char trouble[TLS_TROUBLE_TEXT]; /* why not verified: "the certificate expired on 2026-01-02" */
+	char trouble[TLS_TROUBLE_TEXT]; /* why not verified: "the certificate expired on
+					   2026-01-02" */
 	char fingerprint[TLS_FINGERPRINT + 1];
 	char subject[TLS_NAME_TEXT]; /* common name, printable; "" if none */
 	char email[TLS_NAME_TEXT];   /* the first rfc822Name of its SAN; "" if none */
@@ -142,7 +148,8 @@ struct tls_info {
 
 enum tls_binding { TLS_BIND_UNIQUE, TLS_BIND_EXPORTER };
 
-/* "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits)" for Received fields and logs. */
+/* "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits)" for Received fields and logs.
+ */
 void tls_describe(const struct tls_info *i, struct buf *out);
 
 #endif
