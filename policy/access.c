@@ -4,20 +4,21 @@
 
 #include "policy/address.h"
 
-bool
-network_list_has(const struct network_list *l, const struct net_addr *a)
+const char *
+access_own_reason(const struct access_facts *f)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (net_cidr_has(&l->net[i], a))
-			return true;
-	return false;
+	const struct network_list *l = f->networks ? f->networks : &f->policy->networks;
+	if (f->account.n > 0)
+		return "account";
+	if (f->certificate)
+		return "certificate";
+	return network_list_has(l, f->client) ? "networks" : NULL;
 }
 
 bool
 access_is_own(const struct access_facts *f)
 {
-	const struct network_list *l = f->networks ? f->networks : &f->policy->networks;
-	return f->account.n > 0 || network_list_has(l, f->client);
+	return access_own_reason(f) != NULL;
 }
 
 static void
@@ -69,38 +70,50 @@ denied(const struct access_facts *f)
 	    client);
 }
 
-struct verdict
-access_recipient(const struct access_facts *f, struct span recipient,
-    const struct route **route, const char **rule)
+static void
+answer(struct access_answer *out, const char *rule, struct verdict v)
 {
-	*route = NULL;
+	out->rule = rule;
+	out->verdict = v;
+}
+
+void
+access_recipient(
+    const struct access_facts *f, struct span recipient, struct access_answer *out)
+{
+	*out = (struct access_answer){0};
 	/* 1. No form that the DNS knows: nobody could deliver it. */
 	if (!has_domain(recipient)) {
-		name_rule(rule, "recipient-domain");
-		return verdict_make(
-		    501, "5.1.3", "the recipient's domain is not a valid name");
+		answer(out, "recipient-domain",
+		    verdict_make(
+			501, "5.1.3", "the recipient's domain is not a valid name"));
+		return;
 	}
 	/* 2. A route refuses, whoever asks: "this domain has moved" is meant for
 	 * strangers too. */
-	const struct route *r = route_find(&f->policy->routes, f->sender, recipient);
+	struct route_facts rf = {
+	    f->sender, recipient, f->account, f->listener, *f->client};
+	const struct route *r = route_find(&f->policy->routes, &rf);
 	if (r != NULL && r->deliver == ROUTE_REJECT) {
-		name_rule(rule, "route-reject");
-		return verdict_make(550, "5.7.1", "%s",
-		    r->reject_text ? r->reject_text : "recipient refused");
+		answer(out, "route-reject",
+		    verdict_make(550, "5.7.1", "%s",
+			r->reject_text ? r->reject_text : "recipient refused"));
+		return;
 	}
 	/* 3. One of ours: anywhere that a route leads to. */
 	bool own = access_is_own(f);
 	if (own && r == NULL) {
-		name_rule(rule, "no-route");
-		return verdict_make(550, "5.1.2", "no route for this recipient");
+		answer(out, "no-route",
+		    verdict_make(550, "5.1.2", "no route for this recipient"));
+		return;
 	}
 	/* 4. A stranger, and no route that takes mail from anyone. */
 	if (!own && (r == NULL || !r->inbound)) {
-		name_rule(rule, "relaying-denied");
-		return denied(f);
+		answer(out, "relaying-denied", denied(f));
+		return;
 	}
 	/* 5. One of ours, or an inbound route. */
-	*route = r;
-	name_rule(rule, own ? "own-client" : "inbound-route");
-	return verdict_make(250, "2.1.5", "ok");
+	out->route = r;
+	answer(
+	    out, own ? "own-client" : "inbound-route", verdict_make(250, "2.1.5", "ok"));
 }

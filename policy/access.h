@@ -12,18 +12,13 @@
 #include "base/net.h"
 #include "base/span.h"
 #include "policy/route.h"
+#include "policy/rule.h"
 #include "policy/verdict.h"
-
-struct network_list {
-	struct net_cidr *net; /* owned */
-	size_t n;
-};
-
-bool network_list_has(const struct network_list *l, const struct net_addr *a);
 
 /* What policy needs of the configuration; borrowed from the snapshot. */
 struct policy {
 	struct network_list networks; /* may relay without a password */
+	struct rule_table rules;
 	struct route_table routes;
 	char *hostname;
 	uint64_t message_size_max;
@@ -34,22 +29,46 @@ struct access_facts {
 	const struct network_list
 	    *networks; /* the listener's own list, or NULL for the global one */
 	const struct net_addr *client;
-	struct span helo;
+	struct span helo, listener;
 	struct span account; /* empty: nobody signed in */
-	struct span sender;  /* "" is the null reverse-path */
+	const struct route_pattern
+	    *account_sender; /* the account is bound to these; none: any */
+	size_t account_senders;
+	bool certificate;   /* the client showed a certificate that may relay */
+	bool auth_required; /* the listener wants everyone to sign in */
+	struct span listed; /* a DNS block list's words about a client that is in it;
+			       empty: not */
+	bool listed_defer;  /* and it asks for a 4xx, not a 5xx */
+	struct span sender; /* "" is the null reverse-path */
 };
 
-/* Whether the client is one of ours: its network is listed, or it has signed in. */
+/* Why the client is one of ours: "account", "certificate" or "networks"; NULL: it is not.
+ */
+const char *access_own_reason(const struct access_facts *f);
 bool access_is_own(const struct access_facts *f);
 
 /* MAIL: is this sender fine? rule (may be NULL) gets a constant name. */
 struct verdict access_sender(const struct access_facts *f, const char **rule);
 
+/* What RCPT comes to. */
+struct access_answer {
+	struct verdict verdict; /* 250 or a refusal */
+	const char *rule;      /* a constant name: "own-client", "relaying-denied", ... */
+	const struct rule *by; /* the administrator's rule that decided, if one did */
+	const struct route *route; /* where it will go; NULL if refused */
+	bool hold;                 /* taken, but held for an administrator */
+};
+
+/* RCPT: may this client send to this recipient? */
+void access_recipient(
+    const struct access_facts *f, struct span recipient, struct access_answer *out);
+
 /*
- * RCPT: may this client send to this recipient?  250 or a refusal; *route gets
- * the route that it will take.
+ * The same decision told step by step, in the order in which it is made
+ * (policy-test): told(arg, "networks: 192.0.2.7 is not in the list of listener \"smtp\"",
+ * decided), decided: this step was the one.
  */
-struct verdict access_recipient(const struct access_facts *f, struct span recipient,
-    const struct route **route, const char **rule);
+void access_explain(const struct access_facts *f, struct span recipient,
+    void (*told)(void *arg, const char *step, bool decided), void *arg);
 
 #endif

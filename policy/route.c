@@ -7,142 +7,29 @@
 #include "base/mem.h"
 #include "policy/address.h"
 
-/* ---- patterns */
-
-static enum err
-wrong_pattern(struct span text, struct buf *why)
-{
-	buf_addf(why,
-	    "\"%.*s\" is not a pattern; write example.org, .example.org (subdomains), "
-	    "user@example.org, <> or *",
-	    text.n > 100 ? 100 : (int)text.n, text.n ? text.p : "");
-	return ERR_SYNTAX;
-}
-
-/* text owns "local\0domain": both parts stand in one allocation. */
-static enum err
-set_parts(struct route_pattern *out, struct span local, struct span domain)
-{
-	struct buf b;
-	buf_init(&b, 1024);
-	buf_add_span(&b, local);
-	buf_add_char(&b, '\0');
-	size_t at = b.n;
-	enum err e = domain_canonical(domain, &b);
-	size_t n = b.n - at;
-	out->text = buf_take(&b);
-	if (local.n > 0)
-		out->local = (struct span){out->text, local.n};
-	out->domain = (struct span){out->text + at, n};
-	if (e != OK)
-		mem_free(&out->text);
-	return e;
-}
-
-enum err
-route_pattern_parse(struct span text, struct route_pattern *out, struct buf *why)
-{
-	*out = (struct route_pattern){0};
-	if (span_eq(text, SPAN("*")))
-		return OK;
-	if (span_eq(text, SPAN("<>"))) {
-		out->null_sender = true;
-		return OK;
-	}
-	struct address a;
-	enum err e;
-	if (span_starts(text, SPAN("*@"))) /* as people write it elsewhere */
-		text = span_cut(text, 1, text.n);
-	if (text.n > 1 && text.p[0] == '@') {
-		e = set_parts(out, SPAN(""), span_cut(text, 1, text.n));
-	} else if (text.n > 1 && text.p[0] == '.') {
-		out->subdomains = true;
-		e = set_parts(out, SPAN(""), span_cut(text, 1, text.n));
-	} else if (text.n > 0 && text.p[text.n - 1] != ']' &&
-		   span_find(text, '@') == text.n) {
-		e = set_parts(out, SPAN(""), text);
-	} else if (text.n > 0 && text.p[0] == '[') {
-		e = set_parts(out, SPAN(""), text);
-	} else {
-		e = address_parse(text, &a);
-		if (e == OK)
-			e = set_parts(out, a.local, a.domain);
-	}
-	if (e == OK)
-		return OK;
-	*out = (struct route_pattern){0};
-	return wrong_pattern(text, why);
-}
-
-/* The last "@" ends the local part: a quoted one may hold others. */
-static struct span
-domain_of(struct span address, struct span *local)
-{
-	size_t at = address.n;
-	while (at > 0 && address.p[at - 1] != '@')
-		at--;
-	*local = span_cut(address, 0, at ? at - 1 : address.n);
-	return at ? span_cut(address, at, address.n)
-		  : (struct span){address.p + address.n, 0};
-}
-
-static bool
-domain_fits(const struct route_pattern *p, struct span domain)
-{
-	if (!p->subdomains)
-		return span_eq(domain, p->domain);
-	return domain.n > p->domain.n && domain.p[domain.n - p->domain.n - 1] == '.' &&
-	       span_iends(domain, p->domain);
-}
-
-/* One mailbox has one route, however it is quoted: "a"@x and "\a"@x are a@x. */
-static bool
-local_fits(const struct route_pattern *p, struct span local)
-{
-	struct address mine = {.local = p->local}, theirs = {.local = local};
-	return p->local.p == NULL || address_same(&mine, &theirs);
-}
-
-bool
-route_pattern_matches(const struct route_pattern *p, struct span address)
-{
-	struct span local, domain = domain_of(address, &local);
-	if (p->null_sender)
-		return address.n == 0;
-	if (p->domain.p == NULL && p->local.p == NULL)
-		return true;
-	if (address.n == 0 || !local_fits(p, local))
-		return false;
-	if (span_ieq(domain, p->domain) && !p->subdomains)
-		return true;
-	struct buf canonical;
-	buf_init(&canonical, 1024);
-	bool fits = domain_canonical(domain, &canonical) == OK &&
-		    domain_fits(p, buf_span(&canonical));
-	buf_clear(&canonical);
-	return fits;
-}
-
 /* ---- routes */
-
-static void
-patterns_clear(struct route_pattern **list, size_t *n)
-{
-	for (size_t i = 0; i < *n; i++)
-		mem_free(&(*list)[i].text);
-	mem_free(list);
-	*n = 0;
-}
 
 void
 route_clear(struct route *r)
 {
-	patterns_clear(&r->to, &r->to_n);
-	patterns_clear(&r->from, &r->from_n);
+	pattern_list_clear(&r->to);
+	pattern_list_clear(&r->from);
+	name_list_clear(&r->accounts);
+	name_list_clear(&r->listeners);
+	network_list_clear(&r->clients);
+	name_list_clear(&r->fingerprints);
+	rewriting_clear(&r->rewriting);
 	for (size_t i = 0; i < r->hops; i++)
 		mem_free(&r->hop[i].host);
-	mem_free(&r->name);
-	mem_free(&r->reject_text);
+	for (size_t i = 0; i < r->socks_n; i++)
+		mem_free(&r->socks[i].host);
+	mem_free(&r->socks);
+	if (r->secret != NULL)
+		explicit_bzero(r->secret, strlen(r->secret));
+	char **text[] = {&r->name, &r->reject_text, &r->tls_name, &r->tls_ca, &r->user,
+	    &r->secret_file, &r->secret, &r->helo, &r->always_bcc};
+	for (size_t i = 0; i < COUNT_OF(text); i++)
+		mem_free(text[i]);
 	*r = (struct route){0};
 }
 
@@ -156,32 +43,73 @@ route_table_clear(struct route_table *t)
 }
 
 static bool
-any_matches(const struct route_pattern *list, size_t n, struct span address)
+fits(const struct route *r, const struct route_facts *f)
 {
-	for (size_t i = 0; i < n; i++)
-		if (route_pattern_matches(&list[i], address))
-			return true;
-	return n == 0;
+	return pattern_list_fits(&r->to, f->recipient) &&
+	       pattern_list_fits(&r->from, f->sender) &&
+	       (r->accounts.n == 0 || name_list_has(&r->accounts, f->account)) &&
+	       (r->listeners.n == 0 || name_list_has(&r->listeners, f->listener)) &&
+	       (r->clients.n == 0 || network_list_has(&r->clients, &f->client));
 }
 
 const struct route *
-route_find(const struct route_table *t, struct span sender, struct span recipient)
+route_find(const struct route_table *t, const struct route_facts *f)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		const struct route *r = &t->route[i];
-		if (any_matches(r->to, r->to_n, recipient) &&
-		    any_matches(r->from, r->from_n, sender))
-			return r;
-	}
+	for (size_t i = 0; i < t->n; i++)
+		if (fits(&t->route[i], f))
+			return &t->route[i];
 	return NULL;
+}
+
+const struct route *
+route_named(const struct route_table *t, struct span name)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (span_eq(span_str(t->route[i].name), name))
+			return &t->route[i];
+	return NULL;
+}
+
+/* ---- keys */
+
+bool
+route_is_plain(const struct route *r)
+{
+	return r->tls == ROUTE_TLS_OPPORTUNISTIC && r->sources == 0 && r->helo == NULL &&
+	       r->family == ROUTE_FAMILY_ANY && r->socks_n == 0 && r->rates.n == 0 &&
+	       r->concurrency == 0 && rewriting_is_empty(&r->rewriting) &&
+	       (r->port == 0 || r->port == 25);
+}
+
+struct route_key_parts
+route_key_split(struct span key)
+{
+	size_t colon = span_find(key, ':'), slash;
+	struct route_key_parts p = {.kind = span_cut(key, 0, colon)};
+	struct span rest = span_cut(key, colon + 1, key.n);
+	slash = span_find(p.kind, '/');
+	if (!span_starts(p.kind, SPAN("mx"))) {
+		p.route = rest;
+		return p;
+	}
+	p.domain = rest;
+	p.route = span_cut(p.kind, slash + 1, p.kind.n);
+	p.kind = span_cut(p.kind, 0, slash);
+	return p;
 }
 
 enum err
 route_key(const struct route *r, struct span recipient, struct buf *out)
 {
-	struct span local, domain = domain_of(recipient, &local);
+	struct span local, domain = address_domain_of(recipient, &local);
 	switch (r->deliver) {
-	case ROUTE_MX: buf_add_str(out, "mx:"); return domain_canonical(domain, out);
+	case ROUTE_MX:
+		if (route_is_plain(r))
+			buf_add_str(out, "mx:");
+		else
+			buf_addf(out, "mx/%s:", r->name);
+		return domain_canonical(domain, out);
+	case ROUTE_LMTP:
 	case ROUTE_VIA: buf_addf(out, "via:%s", r->name); break;
 	case ROUTE_HOLD: buf_addf(out, "hold:%s", r->name); break;
 	case ROUTE_DISCARD: buf_addf(out, "discard:%s", r->name); break;
@@ -203,7 +131,7 @@ describe_hops(const struct route *r, struct buf *out)
 void
 route_describe(const struct route *r, struct span recipient, struct buf *out)
 {
-	struct span local, domain = domain_of(recipient, &local);
+	struct span local, domain = address_domain_of(recipient, &local);
 	buf_addf(out, "route \"%s\" (line %u): ", r->name, r->line);
 	switch (r->deliver) {
 	case ROUTE_MX:
@@ -211,8 +139,9 @@ route_describe(const struct route *r, struct span recipient, struct buf *out)
 		buf_add_escaped(out, domain);
 		buf_addf(out, ", port %u", r->port ? r->port : 25);
 		break;
+	case ROUTE_LMTP:
 	case ROUTE_VIA:
-		buf_add_str(out, "to ");
+		buf_add_str(out, r->deliver == ROUTE_LMTP ? "by LMTP to " : "to ");
 		describe_hops(r, out);
 		break;
 	case ROUTE_DISCARD: buf_add_str(out, "taken and thrown away"); break;

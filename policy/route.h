@@ -14,6 +14,10 @@
 #include "base/err.h"
 #include "base/net.h"
 #include "base/span.h"
+#include "policy/lists.h"
+#include "policy/pattern.h"
+#include "policy/rate.h"
+#include "policy/rewrite.h"
 #include "policy/verdict.h"
 
 #define ROUTE_HOP_MAX 16
@@ -25,38 +29,75 @@ enum route_deliver {
 	ROUTE_DISCARD, /* taken and dropped */
 	ROUTE_REJECT,  /* refused with a text */
 	ROUTE_HOLD,    /* kept until an administrator releases it */
+	ROUTE_LMTP,    /* as via, but by LMTP (RFC 2033): an answer per recipient */
+};
+
+enum route_tls {
+	ROUTE_TLS_NONE,          /* never */
+	ROUTE_TLS_OPPORTUNISTIC, /* if it is offered, whatever the certificate */
+	ROUTE_TLS_REQUIRED,      /* or the mail waits; whatever the certificate */
+	ROUTE_TLS_VERIFY, /* and the certificate must be right: name, CA or fingerprint */
+};
+
+enum route_family {
+	ROUTE_FAMILY_ANY, /* as the resolver orders them */
+	ROUTE_FAMILY_IPV4,
+	ROUTE_FAMILY_IPV6,
+	ROUTE_FAMILY_IPV4_FIRST,
+	ROUTE_FAMILY_IPV6_FIRST,
 };
 
 struct route_hop {
 	char *host;           /* name or address, without brackets */
 	struct net_addr addr; /* family NET_NONE: a name, to be resolved */
 	uint16_t port;
-};
-
-/* "example.org", ".example.org" (any subdomain), "@example.org", "user@example.org", "*"
- * (any), "<>" (null sender) */
-struct route_pattern {
-	struct span local;  /* p == NULL: any local part */
-	struct span domain; /* canonical; p == NULL: any domain */
-	bool subdomains;    /* .example.org */
-	bool null_sender;
-	char *text; /* owns what local and domain point into */
+	bool tls; /* implicit TLS: port 465, or written smtps://host */
 };
 
 struct route {
 	char *name;
+	unsigned line; /* in the configuration file, for messages */
+
+	/* what it is for; an empty list: any */
+	struct pattern_list to, from;
+	struct name_list accounts;   /* who signed in */
+	struct name_list listeners;  /* where it came in */
+	struct network_list clients; /* from whom */
+	bool inbound;                /* strangers may send to recipients of this route */
+
+	/* what is done */
 	enum route_deliver deliver;
-	struct route_pattern *to, *from; /* empty list: any */
-	size_t to_n, from_n;
 	struct route_hop hop[ROUTE_HOP_MAX];
 	size_t hops;
 	uint16_t port;       /* ROUTE_MX: 25 unless set */
 	bool allow_loopback; /* ROUTE_MX: special addresses are fine */
-	bool inbound;        /* strangers may send to recipients of this route */
 	char *reject_text;   /* ROUTE_REJECT */
-	unsigned
-	    concurrency; /* most connections at once to one destination; 0: the default */
-	unsigned line;   /* in the configuration file, for messages */
+
+	/* to whom, and as whom, we speak (MX, VIA, LMTP) */
+	enum route_tls tls;
+	char *tls_name; /* the name that the certificate must have; NULL: the host's */
+	char *tls_ca; /* PEM file of the authorities for this route; NULL: the global ones
+		       */
+	struct name_list fingerprints; /* SHA-256, 64 hexadecimal digits each */
+	char *user;                    /* sign in there; NULL: do not */
+	char *secret_file;             /* as configured */
+	char *secret;                  /* its first line; read by config_open() */
+	bool auth_in_clear;
+	struct net_addr source[2]; /* own address: at most one of a family */
+	size_t sources;
+	char *helo; /* NULL: our hostname */
+	enum route_family family;
+	bool ipv4_fallback;      /* refused by policy over IPv6: at once again by IPv4 */
+	struct route_hop *socks; /* a SOCKS5 proxy; NULL: none */
+	size_t socks_n;          /* 0 or 1 */
+
+	/* how much at once, and in a time; for all mail of the route together */
+	unsigned concurrency; /* connections to one destination; 0: the default */
+	struct rate_list rates;
+
+	/* what is changed */
+	struct rewriting rewriting;
+	char *always_bcc; /* one more recipient of every message for this route; NULL */
 };
 
 struct route_table {
@@ -64,28 +105,37 @@ struct route_table {
 	size_t n;
 };
 
-/* Parse one pattern into out (owned by the route). ERR_SYNTAX, and `why` says what would
- * be right. */
-enum err
-route_pattern_parse(struct span text, struct route_pattern *out, struct buf *why);
-bool route_pattern_matches(const struct route_pattern *p, struct span address);
 void route_clear(struct route *r);
 void route_table_clear(struct route_table *t);
 
-/*
- * The first route whose `to` and `from` fit; NULL if none does.  Addresses as
- * in the envelope ("local@domain", "" for the null sender).
- */
-const struct route *
-route_find(const struct route_table *t, struct span sender, struct span recipient);
+/* Addresses as in the envelope ("local@domain", "" for the null sender). */
+struct route_facts {
+	struct span sender, recipient;
+	struct span account, listener; /* empty: none, ours */
+	struct net_addr client;        /* NET_NONE: ourselves */
+};
+
+/* The first route that fits; NULL if none does. */
+const struct route *route_find(const struct route_table *t, const struct route_facts *f);
+const struct route *route_named(const struct route_table *t, struct span name);
 
 /*
  * The key of the destination that this recipient's mail waits for: all mail with
  * one key shares connections, concurrency and fate.  "mx:example.org" (canonical
- * domain), "via:ROUTE", "hold:ROUTE", "discard:ROUTE".  ERR_SYNTAX if the
- * recipient's domain has no canonical form.
+ * domain) where the route speaks to others as every plain one does;
+ * "mx/ROUTE:example.org" where it has a way of its own (TLS, source address, rate, ...:
+ * route_is_plain()); "via:ROUTE" (LMTP, too), "hold:ROUTE", "discard:ROUTE".  ERR_SYNTAX
+ * if the recipient's domain has no canonical form.
  */
 enum err route_key(const struct route *r, struct span recipient, struct buf *out);
+
+bool route_is_plain(const struct route *r);
+
+/* What a key names: the route ("" for a plain mx) and the domain ("" unless mx). */
+struct route_key_parts {
+	struct span kind, route, domain;
+};
+struct route_key_parts route_key_split(struct span key);
 
 /* A sentence for people: "route \"world\" (relayd.conf line 14): by MX of example.org,
  * port 25". */

@@ -11,7 +11,6 @@
 #define RELAY_CONFIG_H
 
 #include <stdatomic.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,25 +18,91 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/net.h"
+#include "base/tls.h"
 #include "policy/access.h"
 
 #define CONFIG_LISTENER_MAX 64
 #define CONFIG_BIND_MAX 16
+#define CONFIG_LIMIT_MAX 100
+#define CONFIG_DNSBL_MAX 20
 
 enum listener_protocol { LISTENER_SMTP };
-enum listener_auth { AUTH_NO, AUTH_OPTIONAL, AUTH_REQUIRED };
+enum listener_auth {
+	AUTH_NO,
+	AUTH_OPTIONAL,
+	AUTH_REQUIRED,
+	AUTH_ANY, /* any name and password will do: for devices that insist on signing in
+		   */
+};
 enum listener_tls { TLS_NONE, TLS_STARTTLS, TLS_IMPLICIT, TLS_LEGACY };
+enum listener_certificate { CERTIFICATE_NO, CERTIFICATE_ASK, CERTIFICATE_REQUIRED };
 
 struct listener_config {
 	char *name;
 	struct net_addr bind[CONFIG_BIND_MAX];
 	size_t binds;
 	enum listener_protocol protocol;
-	enum listener_tls tls;
+	enum listener_tls tls; /* with a certificate and nothing said: TLS_STARTTLS */
+	bool tls_required;     /* no MAIL in the clear */
+	enum listener_certificate certificate;
 	enum listener_auth auth;
+	bool auth_in_clear; /* passwords without TLS, from auth_in_clear_from (empty:
+			       anyone) */
+	struct network_list auth_in_clear_from;
 	bool has_networks; /* its own list replaces the global one */
 	struct network_list networks;
+	struct network_list
+	    clients; /* others are turned away; empty: everyone may come */
+	struct network_list proxy_from;   /* these begin with a PROXY header */
+	struct network_list xclient_from; /* these may say XCLIENT */
+	uint64_t message_size;            /* 0: the global one */
+	unsigned recipients;              /* 0: the global one */
 	unsigned line;
+};
+
+/* limit "name" { }: how much one client, account or sender may do in a time. */
+enum limit_per { LIMIT_PER_CLIENT, LIMIT_PER_ACCOUNT, LIMIT_PER_SENDER };
+
+struct limit_config {
+	char *name;
+	enum limit_per per;
+	struct rate_list connections, messages, recipients;
+	struct name_list listeners;  /* empty: all */
+	struct network_list clients; /* empty: all */
+	unsigned line;
+};
+
+/* dnsbl "name" { }: a DNS block list, asked about strangers. */
+enum dnsbl_action { DNSBL_REJECT, DNSBL_DEFER, DNSBL_LOG };
+
+struct dnsbl_config {
+	char *name;
+	char *zone;
+	struct network_list
+	    answers; /* what counts; empty: all of 127.0.0.0/8 but 127.255/16 */
+	enum dnsbl_action action;
+	char *text; /* NULL: our own words */
+	unsigned line;
+};
+
+struct tls_config {
+	struct name_list certificates,
+	    keys;        /* by place; a key may stand in the certificate's file */
+	char *client_ca; /* who signs the certificates of clients that may relay */
+	struct name_list
+	    client_fingerprints; /* certificates that may relay, whoever signed them */
+	char *ca;                /* authorities for next hops; NULL: the system's */
+};
+
+struct accounts_config {
+	char *path; /* a directory; NULL: "accounts" in the spool's */
+	int64_t delay_ms, lockout_ms, cache_ms;
+	unsigned attempts;
+};
+
+struct submit_config { /* the local socket of relay-sendmail */
+	char *path;    /* NULL: none */
+	unsigned mode; /* 0666: every local user */
 };
 
 struct retry_config {
@@ -76,7 +141,6 @@ struct smtp_client_config {
 	int64_t block_ms;                               /* 3m */
 	int64_t dot_ms;                                 /* 10m */
 	int64_t quit_ms;                                /* 5s */
-	char *source4, *source6;                        /* reserved: NULL */
 };
 
 struct dns_config {
@@ -97,6 +161,13 @@ struct config {
 	struct policy policy; /* networks, routes, hostname, message size */
 	struct listener_config listener[CONFIG_LISTENER_MAX];
 	size_t listeners;
+	struct limit_config limit[CONFIG_LIMIT_MAX];
+	size_t limits;
+	struct dnsbl_config dnsbl[CONFIG_DNSBL_MAX];
+	size_t dnsbls;
+	struct tls_config tls;
+	struct accounts_config accounts;
+	struct submit_config submit;
 	struct spool_config spool;
 	struct retry_config retry;
 	struct smtp_server_config server;
@@ -109,8 +180,14 @@ struct config {
 	unsigned threads;      /* io threads, at most 64; 0: one per core */
 	enum log_level log_level;
 	enum log_format log_format;
-	bool open_relay;  /* "i-want-an-open-relay = true" */
-	char *user;       /* drop to this user when started as root; NULL: stay */
+	bool open_relay; /* "i-want-an-open-relay = true" */
+	char *user;      /* drop to this user when started as root; NULL: stay */
+	/* from files, by config_open(); NULL: no listener needs it */
+	struct tls_server *tls_modern, *tls_legacy;
+	struct tls_server *tls_modern_ask,
+	    *tls_modern_require; /* clients' certificates */
+	uint64_t
+	    files_stamp;  /* of the certificates, keys and secrets when they were read */
 	atomic_uint refs; /* config_ref, config_unref */
 };
 
@@ -125,6 +202,24 @@ struct config *config_read(const char *path, struct buf *errors);
 /* The same from text (the embedded default, tests). name stands for the file in messages.
  */
 struct config *config_parse(const char *name, const char *text, struct buf *errors);
+
+/*
+ * Read the files that the configuration names: certificates and keys, secrets of
+ * routes, authorities.  Once, before the snapshot is shared.  False: `errors` says
+ * which and why, a line each.  Without certificates, listeners with TLS get a
+ * self-signed one that is made in `state_dir` at the first time (said in `errors` as a
+ * warning).  state_dir NULL: nothing is made, for `relayd -t`.
+ */
+bool config_open(struct config *c, const char *state_dir, struct buf *errors);
+
+/* Whether one of those files has changed since. Looks at each with stat(2). */
+bool config_files_changed(const struct config *c);
+
+/* The TLS of a listener; NULL: it has none. */
+struct tls_server *config_tls(const struct config *c, const struct listener_config *l);
+
+/* Where accounts live: accounts.path, or in the spool's directory. mem_free it. */
+char *config_accounts_dir(const struct config *c);
 
 /* Shared between threads. */
 struct config *config_ref(const struct config *c);

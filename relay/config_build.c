@@ -124,6 +124,52 @@ build_listener(struct reading *r, const struct block *b, struct config *c)
 	l->line = b->at.line;
 	build_keys(r, b, "listener", l);
 	l->has_networks = block_setting(b, "networks") != NULL;
+	if (block_setting(b, "tls") == NULL && c->tls.certificates.n > 0)
+		l->tls = TLS_STARTTLS;
+}
+
+static bool
+has_room(struct reading *r, const struct block *b, size_t n, size_t max)
+{
+	if (n < max)
+		return title_ok(r, b);
+	reading_problem(r, b->at, "%s \"%.60s\" is one too many; %u are the most",
+	    b->section->name, b->title, (unsigned)max);
+	return false;
+}
+
+static void
+build_rule(struct reading *r, const struct block *b, struct config *c)
+{
+	struct rule_table *t = &c->policy.rules;
+	if (!has_room(r, b, t->n, RULE_MAX))
+		return;
+	t->rule = mem_resize(t->rule, t->n + 1, sizeof(*t->rule));
+	struct rule *rule = &t->rule[t->n++];
+	*rule = (struct rule){.name = mem_strdup(b->title), .line = b->at.line};
+	build_keys(r, b, "rule", rule);
+}
+
+static void
+build_limit(struct reading *r, const struct block *b, struct config *c)
+{
+	if (!has_room(r, b, c->limits, CONFIG_LIMIT_MAX))
+		return;
+	struct limit_config *l = &c->limit[c->limits++];
+	l->name = mem_strdup(b->title);
+	l->line = b->at.line;
+	build_keys(r, b, "limit", l);
+}
+
+static void
+build_dnsbl(struct reading *r, const struct block *b, struct config *c)
+{
+	if (!has_room(r, b, c->dnsbls, CONFIG_DNSBL_MAX))
+		return;
+	struct dnsbl_config *d = &c->dnsbl[c->dnsbls++];
+	d->name = mem_strdup(b->title);
+	d->line = b->at.line;
+	build_keys(r, b, "dnsbl", d);
 }
 
 static struct route *
@@ -209,7 +255,7 @@ complete(struct reading *r, struct config *c)
 static void
 check_blocks(struct reading *r, const struct config *c)
 {
-	size_t listener = 0, route = 0;
+	size_t listener = 0, route = 0, limit = 0, dnsbl = 0;
 	for (size_t i = 0; i < r->blocks; i++) {
 		const struct block *b = &r->block[i];
 		if (strcmp(b->section->name, "listener") == 0 && listener < c->listeners)
@@ -217,8 +263,23 @@ check_blocks(struct reading *r, const struct config *c)
 		else if (strcmp(b->section->name, "route") == 0 &&
 			 route < c->policy.routes.n)
 			check_route(r, c, route++, b);
+		else if (strcmp(b->section->name, "limit") == 0 && limit < c->limits)
+			check_limit(r, &c->limit[limit++], b);
+		else if (strcmp(b->section->name, "dnsbl") == 0 && dnsbl < c->dnsbls)
+			check_dnsbl(r, &c->dnsbl[dnsbl++], b);
 	}
 }
+
+static const struct {
+	const char *section;
+	void (*build)(struct reading *r, const struct block *b, struct config *c);
+} titled[] = {
+    {"listener", build_listener},
+    {"route", build_route},
+    {"rule", build_rule},
+    {"limit", build_limit},
+    {"dnsbl", build_dnsbl},
+};
 
 struct config *
 config_build(struct reading *r, const char *name)
@@ -230,10 +291,9 @@ config_build(struct reading *r, const char *name)
 		if (!s->titled)
 			build_keys(r, reading_block(r, s->name), s->name, c);
 	for (size_t i = 0; i < r->blocks; i++) {
-		if (strcmp(r->block[i].section->name, "listener") == 0)
-			build_listener(r, &r->block[i], c);
-		else if (strcmp(r->block[i].section->name, "route") == 0)
-			build_route(r, &r->block[i], c);
+		for (size_t k = 0; k < COUNT_OF(titled); k++)
+			if (strcmp(r->block[i].section->name, titled[k].section) == 0)
+				titled[k].build(r, &r->block[i], c);
 	}
 	complete(r, c);
 	check_blocks(r, c);
@@ -242,17 +302,65 @@ config_build(struct reading *r, const char *name)
 	return c;
 }
 
+static void
+listener_clear(struct listener_config *l)
+{
+	mem_free(&l->name);
+	network_list_clear(&l->networks);
+	network_list_clear(&l->auth_in_clear_from);
+	network_list_clear(&l->clients);
+	network_list_clear(&l->proxy_from);
+	network_list_clear(&l->xclient_from);
+}
+
+static void
+limit_clear(struct limit_config *l)
+{
+	mem_free(&l->name);
+	name_list_clear(&l->listeners);
+	network_list_clear(&l->clients);
+}
+
+static void
+dnsbl_clear(struct dnsbl_config *d)
+{
+	mem_free(&d->name);
+	mem_free(&d->zone);
+	mem_free(&d->text);
+	network_list_clear(&d->answers);
+}
+
+static void
+tls_clear(struct config *c)
+{
+	name_list_clear(&c->tls.certificates);
+	name_list_clear(&c->tls.keys);
+	name_list_clear(&c->tls.client_fingerprints);
+	mem_free(&c->tls.client_ca);
+	mem_free(&c->tls.ca);
+	tls_server_unref(&c->tls_modern);
+	tls_server_unref(&c->tls_legacy);
+	tls_server_unref(&c->tls_modern_ask);
+	tls_server_unref(&c->tls_modern_require);
+}
+
 void
 config_free(struct config *c)
 {
-	for (size_t i = 0; i < c->listeners; i++) {
-		mem_free(&c->listener[i].name);
-		mem_free(&c->listener[i].networks.net);
-	}
-	mem_free(&c->policy.networks.net);
+	for (size_t i = 0; i < c->listeners; i++)
+		listener_clear(&c->listener[i]);
+	for (size_t i = 0; i < c->limits; i++)
+		limit_clear(&c->limit[i]);
+	for (size_t i = 0; i < c->dnsbls; i++)
+		dnsbl_clear(&c->dnsbl[i]);
+	tls_clear(c);
+	network_list_clear(&c->policy.networks);
+	rule_table_clear(&c->policy.rules);
 	route_table_clear(&c->policy.routes);
 	mem_free(&c->policy.hostname);
 	mem_free(&c->file);
+	mem_free(&c->accounts.path);
+	mem_free(&c->submit.path);
 	mem_free(&c->spool.path);
 	mem_free(&c->dns.servers);
 	mem_free(&c->postmaster);

@@ -114,6 +114,47 @@ bound_before(const struct config *c, size_t i, size_t k)
 	return NULL;
 }
 
+/* What a setting is good for only together with another. */
+static void
+check_needs(struct reading *r, const struct block *b, const char *key, bool fine,
+    const char *needs)
+{
+	const struct setting *s = block_setting(b, key);
+	if (s != NULL && !fine)
+		reading_problem(r, s->at, "%s \"%.60s\": %s needs %s", b->section->name,
+		    b->title, key, needs);
+}
+
+static void
+check_sign_in(struct reading *r, const struct listener_config *l, const struct block *b)
+{
+	bool tls = l->tls != TLS_NONE;
+	const struct setting *auth = block_setting(b, "auth");
+	if ((l->auth == AUTH_OPTIONAL || l->auth == AUTH_REQUIRED) && !tls &&
+	    !l->auth_in_clear && auth != NULL)
+		reading_problem(r, auth->at,
+		    "listener \"%.60s\": nobody could sign in, because passwords do not "
+		    "go "
+		    "without TLS; write tls = \"starttls\", or auth-in-clear = true",
+		    l->name);
+	if (l->auth == AUTH_ANY && l->clients.n == 0 && auth != NULL)
+		reading_problem(r, auth->at,
+		    "listener \"%.60s\": auth = \"any\" takes every password; say from "
+		    "whom: "
+		    "clients = {\"192.0.2.0/24\"}",
+		    l->name);
+	check_needs(r, b, "tls-required", tls, "tls = \"starttls\" or \"implicit\"");
+	check_needs(r, b, "client-certificate", tls && l->tls != TLS_LEGACY,
+	    "tls = \"starttls\" or \"implicit\"");
+	check_needs(r, b, "auth-in-clear-from", l->auth_in_clear, "auth-in-clear = true");
+	if (l->tls == TLS_LEGACY && l->clients.n == 0 && !l->has_networks)
+		reading_problem(r, block_setting(b, "tls")->at,
+		    "listener \"%.60s\": old TLS is for known devices only; name them "
+		    "with "
+		    "clients = {\"192.0.2.0/24\"}",
+		    l->name);
+}
+
 void
 check_listener(struct reading *r, const struct config *c, size_t i, const struct block *b)
 {
@@ -136,17 +177,20 @@ check_listener(struct reading *r, const struct config *c, size_t i, const struct
 	}
 	if (l->has_networks)
 		check_networks(r, b, c, &l->networks);
+	check_sign_in(r, l, b);
 }
 
 /* ---- routes */
 
 static bool
-matches_any(const struct route_pattern *p, size_t n)
+matches_any(const struct pattern_list *l)
 {
-	for (size_t i = 0; i < n; i++)
-		if (p[i].local.p == NULL && p[i].domain.p == NULL && !p[i].null_sender)
+	for (size_t i = 0; i < l->n; i++) {
+		const struct route_pattern *p = &l->pattern[i];
+		if (p->local.p == NULL && p->domain.p == NULL && !p->null_sender)
 			return true;
-	return n == 0;
+	}
+	return l->n == 0;
 }
 
 /* It was given, but only makes sense with another way of delivery. */
@@ -168,8 +212,9 @@ hidden_by(const struct config *c, size_t i)
 {
 	for (size_t k = 0; k < i; k++) {
 		const struct route *other = &c->policy.routes.route[k];
-		if (matches_any(other->to, other->to_n) &&
-		    matches_any(other->from, other->from_n))
+		if (matches_any(&other->to) && matches_any(&other->from) &&
+		    other->accounts.n == 0 && other->listeners.n == 0 &&
+		    other->clients.n == 0)
 			return other;
 	}
 	return NULL;
@@ -184,8 +229,41 @@ carries_on(const struct route *route)
 static bool
 pattern_failed(const struct block *b, const struct route *route)
 {
-	return (block_setting(b, "to") != NULL && route->to_n == 0) ||
-	       (block_setting(b, "from") != NULL && route->from_n == 0);
+	return (block_setting(b, "to") != NULL && route->to.n == 0) ||
+	       (block_setting(b, "from") != NULL && route->from.n == 0);
+}
+
+/* How we speak to the next hop: all of it is for routes that speak to one. */
+static void
+check_speaking(
+    struct reading *r, const struct block *b, const struct route *route, bool speaks)
+{
+	static const char *const keys[] = {"tls", "tls-name", "tls-ca",
+	    "tls-fingerprints", "user", "secret-file", "auth-in-clear", "source", "helo",
+	    "family", "ipv4-fallback", "socks", "rate", "rewrite-sender", "rewrite-from",
+	    "keep-reply-to", "rewrite-to", "masquerade"};
+	for (size_t i = 0; i < COUNT_OF(keys); i++)
+		check_needs(r, b, keys[i], speaks,
+		    "a next hop: deliver = \"mx\", \"via\" or \"lmtp\"");
+	bool checks = route->tls == ROUTE_TLS_VERIFY;
+	check_needs(r, b, "tls-name", checks, "tls = \"verify\"");
+	check_needs(r, b, "tls-ca", checks, "tls = \"verify\"");
+	check_needs(r, b, "tls-fingerprints", checks, "tls = \"verify\"");
+	check_needs(r, b, "user", block_setting(b, "secret-file") != NULL,
+	    "a password: secret-file = \"provider.pw\"");
+	check_needs(r, b, "secret-file", block_setting(b, "user") != NULL,
+	    "a name: user = \"relay@example.org\"");
+	check_needs(r, b, "user", route->deliver != ROUTE_MX,
+	    "one server to sign in at: via = {\"mail.example.org:587\"}");
+	check_needs(r, b, "user",
+	    route->auth_in_clear || route->tls >= ROUTE_TLS_REQUIRED,
+	    "tls = \"verify\" (or \"required\"), so that nobody reads the password on "
+	    "its "
+	    "way; "
+	    "or auth-in-clear = true");
+	check_needs(r, b, "keep-reply-to",
+	    route->rewriting.from.n > 0 || route->rewriting.masquerade.n > 0,
+	    "rewrite-from or masquerade");
 }
 
 static void
@@ -193,15 +271,17 @@ check_ways(struct reading *r, const struct block *b, const struct route *route)
 {
 	const struct setting *s = block_setting(b, "deliver");
 	bool mx = route->deliver == ROUTE_MX;
-	check_goes_with(r, b, "via", route->deliver == ROUTE_VIA, "via");
+	bool via = route->deliver == ROUTE_VIA || route->deliver == ROUTE_LMTP;
+	check_goes_with(r, b, "via", via, "via");
 	check_goes_with(r, b, "port", mx, "mx");
 	check_goes_with(r, b, "allow-loopback", mx, "mx");
 	check_goes_with(r, b, "text", route->deliver == ROUTE_REJECT, "reject");
-	if (route->deliver == ROUTE_VIA && block_setting(b, "via") == NULL)
+	if (via && block_setting(b, "via") == NULL)
 		reading_problem(r, s != NULL ? s->at : b->at,
-		    "route \"%.60s\": deliver = \"via\" says not where; write via = "
+		    "route \"%.60s\": deliver = \"%s\" says not where; write via = "
 		    "{\"mail.example.org:25\"}",
-		    b->title);
+		    b->title, route->deliver == ROUTE_LMTP ? "lmtp" : "via");
+	check_speaking(r, b, route, mx || via);
 }
 
 void
@@ -213,7 +293,7 @@ check_route(struct reading *r, const struct config *c, size_t i, const struct bl
 	if (pattern_failed(b, route))
 		return; /* it is not meant to be for all, only misspelt */
 	if (route->inbound && !c->open_relay && carries_on(route) &&
-	    matches_any(route->to, route->to_n))
+	    matches_any(&route->to))
 		reading_problem(r, s->at,
 		    "route \"%.60s\": strangers could send to anyone; name our own "
 		    "domains with "
@@ -226,6 +306,29 @@ check_route(struct reading *r, const struct config *c, size_t i, const struct bl
 		    "everything; "
 		    "put it before that one",
 		    b->title, other->name, other->line);
+}
+
+/* ---- limits and block lists */
+
+void
+check_limit(struct reading *r, const struct limit_config *l, const struct block *b)
+{
+	if (l->connections.n + l->messages.n + l->recipients.n == 0)
+		reading_problem(r, b->at,
+		    "limit \"%.60s\" limits nothing; write messages = {\"100/1h\"}, "
+		    "recipients or connections",
+		    l->name);
+	check_needs(r, b, "connections", l->per == LIMIT_PER_CLIENT,
+	    "per = \"client\": at connect nobody else is known");
+}
+
+void
+check_dnsbl(struct reading *r, const struct dnsbl_config *d, const struct block *b)
+{
+	if (d->zone == NULL && block_setting(b, "zone") == NULL)
+		reading_problem(r, b->at,
+		    "dnsbl \"%.60s\" says not which; write zone = \"bl.example.org\"",
+		    d->name);
 }
 
 /* ---- the rest */
@@ -257,10 +360,22 @@ check_there(struct reading *r, const struct config *c)
 		    "{\"[::]:25\"} }");
 }
 
+static void
+check_certificates(struct reading *r, const struct config *c)
+{
+	if (c->tls.keys.n > 0 && c->tls.keys.n != c->tls.certificates.n)
+		reading_problem(r, reading_place(r, "tls", "key"),
+		    "tls: there are %u certificates and %u keys; write one key for each, "
+		    "in "
+		    "the same order, or none where the files hold both",
+		    (unsigned)c->tls.certificates.n, (unsigned)c->tls.keys.n);
+}
+
 void
 check_all(struct reading *r, const struct config *c)
 {
 	check_there(r, c);
+	check_certificates(r, c);
 	check_networks(r, reading_block(r, ""), c, &c->policy.networks);
 	check_retry(r, &c->retry);
 	if (c->client.initial > c->client.concurrency)

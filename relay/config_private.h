@@ -40,12 +40,22 @@ enum config_type {
 	TYPE_PATH,     /* the same, absolute */
 	TYPE_DOMAIN,   /* char *, canonical */
 	TYPE_MAILBOX,  /* char *: local@domain */
+	TYPE_FILE,     /* char *: a file, relative to the configuration's directory */
+	TYPE_ZONE,     /* char *, canonical: a zone of the DNS */
 	/* lists: the field is the array, `count` its length */
 	TYPE_NETWORKS, /* struct net_cidr * */
 	TYPE_BIND,     /* struct net_addr [CONFIG_BIND_MAX] */
 	TYPE_PATTERNS, /* struct route_pattern * */
 	TYPE_HOPS,     /* struct route_hop [ROUTE_HOP_MAX] */
 	TYPE_SERVERS,  /* char *, "host:port,..." */
+	TYPE_NAMES,    /* char ** of a struct name_list: titles, account names */
+	TYPE_PATHS,    /* the same: files; relative ones are beside the configuration */
+	TYPE_FINGERPRINTS, /* the same: SHA-256 in 64 hexadecimal digits */
+	TYPE_RATES,        /* struct rate [RATE_MAX] */
+	TYPE_REWRITES,     /* struct rewrite * */
+	TYPE_MASQUERADE,   /* the same, from domains */
+	TYPE_SOURCE,       /* struct net_addr [2], one of a family */
+	TYPE_SOCKS,        /* struct route_hop *, one */
 	TYPE_N
 };
 
@@ -183,6 +193,8 @@ void check_listener(
     struct reading *r, const struct config *c, size_t i, const struct block *b);
 void
 check_route(struct reading *r, const struct config *c, size_t i, const struct block *b);
+void check_limit(struct reading *r, const struct limit_config *l, const struct block *b);
+void check_dnsbl(struct reading *r, const struct dnsbl_config *d, const struct block *b);
 void check_all(struct reading *r, const struct config *c);
 
 /* The block of an untitled section; NULL if it is not there. */

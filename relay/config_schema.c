@@ -40,6 +40,11 @@
 		section, name, type, flags, 0, 0, fallback, NULL, offsetof(base, field), \
 		    offsetof(base, count), about                                         \
 	}
+#define LISTENER(name, type, min, max, fallback, field, about)        \
+	{                                                             \
+		"listener", name, type, 0, min, max, fallback, NULL,  \
+		    offsetof(struct listener_config, field), 0, about \
+	}
 #define ROUTE(name, type, min, max, fallback, field, about)       \
 	{                                                         \
 		"route", name, type, 0, min, max, fallback, NULL, \
@@ -48,10 +53,18 @@
 
 /* Each in the order of its enum. */
 static const char *const protocols[] = {"smtp", NULL};
-static const char *const tls_words[] = {"none", NULL};
-static const char *const auth_words[] = {"no", NULL};
+static const char *const tls_words[] = {"none", "starttls", "implicit", "legacy", NULL};
+static const char *const certificate_words[] = {"no", "ask", "required", NULL};
+static const char *const auth_words[] = {"no", "optional", "required", "any", NULL};
+static const char *const route_tls_words[] = {
+    "none", "opportunistic", "required", "verify", NULL};
+static const char *const family_words[] = {
+    "any", "ipv4", "ipv6", "ipv4-first", "ipv6-first", NULL};
+static const char *const action_words[] = {"accept", "reject", "defer", "hold", NULL};
+static const char *const per_words[] = {"client", "account", "sender", NULL};
+static const char *const dnsbl_words[] = {"reject", "defer", "log", NULL};
 static const char *const deliver_words[] = {
-    "mx", "via", "discard", "reject", "hold", NULL};
+    "mx", "via", "discard", "reject", "hold", "lmtp", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 
@@ -59,6 +72,12 @@ const struct config_section config_sections[] = {
     {"", false, ""},
     {"spool", false, "where messages are kept"},
     {"listener", true, "where mail is taken"},
+    {"tls", false, "certificates"},
+    {"accounts", false, "people and programs that sign in"},
+    {"submit", false, "the socket of relay-sendmail"},
+    {"rule", true, "who is let in or kept out; the first that fits"},
+    {"limit", true, "how much one client, account or sender may do in a time"},
+    {"dnsbl", true, "DNS block lists, asked about strangers"},
     {"limits", false, "what one client may do"},
     {"timeouts", false, "how long a client may be silent"},
     {"route", true, "where mail goes; the first that fits"},
@@ -103,13 +122,109 @@ const struct config_key config_schema[] = {
 	"addresses and ports to listen on"),
     WORDS("listener", "protocol", protocols, "smtp", struct listener_config, protocol,
 	"what is spoken there"),
-    WORDS("listener", "tls", tls_words, "none", struct listener_config, tls,
-	"whether the connection is encrypted"),
+    WORDS("listener", "tls", tls_words,
+	"(starttls where a certificate is given, else none)", struct listener_config, tls,
+	"how the connection is encrypted"),
+    LISTENER(
+	"tls-required", TYPE_BOOL, 0, 0, "false", tls_required, "no mail without TLS"),
+    WORDS("listener", "client-certificate", certificate_words, "no",
+	struct listener_config, certificate, "whether clients show a certificate"),
     WORDS("listener", "auth", auth_words, "no", struct listener_config, auth,
 	"whether clients sign in"),
+    LISTENER("auth-in-clear", TYPE_BOOL, 0, 0, "false", auth_in_clear,
+	"passwords may come without TLS"),
+    LIST("listener", "auth-in-clear-from", TYPE_NETWORKS, 0, "(everyone)",
+	struct listener_config, auth_in_clear_from.net, auth_in_clear_from.n,
+	"but only from these clients"),
     LIST("listener", "networks", TYPE_NETWORKS, KEY_EMPTY_OK, "(the global list)",
 	struct listener_config, networks.net, networks.n,
 	"replaces the global list on this listener"),
+    LIST("listener", "clients", TYPE_NETWORKS, 0, "(everyone)", struct listener_config,
+	clients.net, clients.n, "who may connect at all"),
+    LIST("listener", "proxy-from", TYPE_NETWORKS, 0, "(none)", struct listener_config,
+	proxy_from.net, proxy_from.n,
+	"proxies: their connections begin with a PROXY header"),
+    LIST("listener", "xclient-from", TYPE_NETWORKS, 0, "(none)", struct listener_config,
+	xclient_from.net, xclient_from.n, "who may use XCLIENT, for tests"),
+    LISTENER("message-size", TYPE_SIZE, 0, 4 * G, "(that of limits)", message_size,
+	"the largest message that is taken here"),
+    LISTENER("recipients", TYPE_COUNT, 0, 100000, "(that of limits)", recipients,
+	"recipients of one message here"),
+
+    /* ---- tls */
+    LIST("tls", "certificate", TYPE_PATHS, 0, "(a self-signed one is made)",
+	struct config, tls.certificates.name, tls.certificates.n,
+	"PEM files: a certificate and its chain each"),
+    LIST("tls", "key", TYPE_PATHS, 0, "(in the certificate's file)", struct config,
+	tls.keys.name, tls.keys.n, "PEM files of their keys, in the same order"),
+    IN("tls", "client-ca", TYPE_FILE, 0, 1, 4000, "(none)", tls.client_ca,
+	"PEM file: clients with a certificate signed by these may relay"),
+    LIST("tls", "client-fingerprints", TYPE_FINGERPRINTS, 0, "(none)", struct config,
+	tls.client_fingerprints.name, tls.client_fingerprints.n,
+	"SHA-256 of clients' certificates that may relay"),
+    IN("tls", "ca", TYPE_FILE, 0, 1, 4000, "(the system's)", tls.ca,
+	"PEM file: who signs the certificates of next hops"),
+
+    /* ---- accounts */
+    IN("accounts", "path", TYPE_PATH, KEY_RESTART, 1, 4000,
+	"(the directory accounts in that of the spool)", accounts.path,
+	"a directory of their own"),
+    IN("accounts", "delay", TYPE_DURATION, 0, 0, MINUTE_MS, "2s", accounts.delay_ms,
+	"until a wrong password is answered"),
+    IN("accounts", "attempts", TYPE_COUNT, 0, 1, 10000, "10", accounts.attempts,
+	"wrong passwords from one client until it is locked out"),
+    IN("accounts", "lockout", TYPE_DURATION, 0, SECOND_MS, (uint64_t)DAY_MS, "15m",
+	accounts.lockout_ms, "for so long"),
+    IN("accounts", "cache", TYPE_DURATION, 0, 0, (uint64_t)DAY_MS, "5m",
+	accounts.cache_ms, "how long a right password is believed again at once"),
+
+    /* ---- submit */
+    IN("submit", "path", TYPE_PATH, KEY_RESTART, 1, SUN_PATH_MAX, "(none)", submit.path,
+	"where relay-sendmail hands in the mail of local users"),
+    IN("submit", "mode", TYPE_MODE, KEY_RESTART, 0, 0777, "0666", submit.mode,
+	"its permissions"),
+
+    /* ---- rule */
+    WORDS("rule", "action", action_words, "reject", struct rule, action,
+	"what becomes of the recipient"),
+    LIST("rule", "from", TYPE_PATTERNS, 0, "(any)", struct rule, from.pattern, from.n,
+	"senders that it is for"),
+    LIST("rule", "to", TYPE_PATTERNS, 0, "(any)", struct rule, to.pattern, to.n,
+	"recipients that it is for"),
+    LIST("rule", "helo", TYPE_PATTERNS, 0, "(any)", struct rule, helo.pattern, helo.n,
+	"names in EHLO that it is for"),
+    LIST("rule", "client", TYPE_NETWORKS, 0, "(any)", struct rule, clients.net, clients.n,
+	"clients that it is for"),
+    LIST("rule", "listener", TYPE_NAMES, 0, "(any)", struct rule, listeners.name,
+	listeners.n, "listeners that it is for"),
+    LIST("rule", "account", TYPE_NAMES, 0, "(any)", struct rule, accounts.name,
+	accounts.n, "accounts that it is for"),
+    {"rule", "text", TYPE_TEXT, 0, 1, 200, "(relayd's own words)", NULL,
+	offsetof(struct rule, text), 0, "the reason that a refused client reads"},
+
+    /* ---- limit */
+    WORDS("limit", "per", per_words, "client", struct limit_config, per,
+	"who is counted: each client address, account, or sender"),
+    LIST("limit", "connections", TYPE_RATES, 0, "(none)", struct limit_config,
+	connections.rate, connections.n, "connections in a time: 100/1m"),
+    LIST("limit", "messages", TYPE_RATES, 0, "(none)", struct limit_config, messages.rate,
+	messages.n, "messages in a time"),
+    LIST("limit", "recipients", TYPE_RATES, 0, "(none)", struct limit_config,
+	recipients.rate, recipients.n, "recipients in a time"),
+    LIST("limit", "listener", TYPE_NAMES, 0, "(all)", struct limit_config, listeners.name,
+	listeners.n, "on these listeners"),
+    LIST("limit", "client", TYPE_NETWORKS, 0, "(all)", struct limit_config, clients.net,
+	clients.n, "for these clients"),
+
+    /* ---- dnsbl */
+    {"dnsbl", "zone", TYPE_ZONE, 0, 1, 255, "(none: it must be given)", NULL,
+	offsetof(struct dnsbl_config, zone), 0, "the zone of the list"},
+    LIST("dnsbl", "answers", TYPE_NETWORKS, 0, "(127.0.0.0/8 but 127.255.0.0/16)",
+	struct dnsbl_config, answers.net, answers.n, "the answers that count"),
+    WORDS("dnsbl", "action", dnsbl_words, "reject", struct dnsbl_config, action,
+	"what becomes of a stranger who is listed"),
+    {"dnsbl", "text", TYPE_TEXT, 0, 1, 200, "(relayd's own words)", NULL,
+	offsetof(struct dnsbl_config, text), 0, "the reason that a refused client reads"},
 
     /* ---- limits */
     IN("limits", "message-size", TYPE_SIZE, 0, 1 * K, 4 * G, "50M", server.message_size,
@@ -136,10 +251,16 @@ const struct config_key config_schema[] = {
 	"until the next piece of a message"),
 
     /* ---- route */
-    LIST("route", "to", TYPE_PATTERNS, 0, "(any)", struct route, to, to_n,
+    LIST("route", "to", TYPE_PATTERNS, 0, "(any)", struct route, to.pattern, to.n,
 	"recipients that it is for"),
-    LIST("route", "from", TYPE_PATTERNS, 0, "(any)", struct route, from, from_n,
+    LIST("route", "from", TYPE_PATTERNS, 0, "(any)", struct route, from.pattern, from.n,
 	"senders that it is for"),
+    LIST("route", "account", TYPE_NAMES, 0, "(any)", struct route, accounts.name,
+	accounts.n, "accounts that it is for"),
+    LIST("route", "listener", TYPE_NAMES, 0, "(any)", struct route, listeners.name,
+	listeners.n, "listeners that it is for"),
+    LIST("route", "client", TYPE_NETWORKS, 0, "(any)", struct route, clients.net,
+	clients.n, "clients that it is for"),
     WORDS("route", "deliver", deliver_words, "(via where via is given, else mx)",
 	struct route, deliver, "what is done with the mail"),
     LIST("route", "via", TYPE_HOPS, 0, "(none)", struct route, hop, hops,
@@ -151,8 +272,47 @@ const struct config_key config_schema[] = {
 	"strangers may send to the recipients of this route"),
     ROUTE("text", TYPE_TEXT, 1, 200, "(relayd's own words)", reject_text,
 	"the reason that a refused sender reads"),
+    WORDS("route", "tls", route_tls_words, "opportunistic", struct route, tls,
+	"how connections are encrypted"),
+    ROUTE("tls-name", TYPE_DOMAIN, 0, 0, "(the next hop's)", tls_name,
+	"the name that its certificate must have"),
+    ROUTE("tls-ca", TYPE_FILE, 1, 4000, "(that of tls)", tls_ca,
+	"PEM file: who signs its certificate"),
+    LIST("route", "tls-fingerprints", TYPE_FINGERPRINTS, 0, "(none)", struct route,
+	fingerprints.name, fingerprints.n, "SHA-256 of the certificates that are right"),
+    ROUTE(
+	"user", TYPE_TEXT, 1, 255, "(do not sign in)", user, "the name to sign in with"),
+    ROUTE("secret-file", TYPE_FILE, 1, 4000, "(none)", secret_file,
+	"file whose first line is the password"),
+    ROUTE("auth-in-clear", TYPE_BOOL, 0, 0, "false", auth_in_clear,
+	"the password may go without TLS"),
+    LIST("route", "source", TYPE_SOURCE, 0, "(the system's choice)", struct route, source,
+	sources, "own address of connections, one of a family"),
+    ROUTE("helo", TYPE_DOMAIN, 0, 0, "(hostname)", helo, "our name in EHLO"),
+    WORDS("route", "family", family_words, "any", struct route, family, "IPv4 or IPv6"),
+    ROUTE("ipv4-fallback", TYPE_BOOL, 0, 0, "true", ipv4_fallback,
+	"what is refused over IPv6 by policy is tried over IPv4"),
+    LIST("route", "socks", TYPE_SOCKS, 0, "(none)", struct route, socks, socks_n,
+	"a SOCKS5 proxy to go through"),
     ROUTE("concurrency", TYPE_COUNT, 1, 10000, "(that of outgoing)", concurrency,
 	"most connections at once to one destination"),
+    LIST("route", "rate", TYPE_RATES, 0, "(none)", struct route, rates.rate, rates.n,
+	"messages in a time: 10/1s, 2000/1d"),
+    LIST("route", "rewrite-sender", TYPE_REWRITES, 0, "(none)", struct route,
+	rewriting.sender.rule, rewriting.sender.n,
+	"senders that are replaced: @office.lan=relay@example.org"),
+    LIST("route", "rewrite-from", TYPE_REWRITES, 0, "(none)", struct route,
+	rewriting.from.rule, rewriting.from.n,
+	"the same for From and the other authors in the header"),
+    ROUTE("keep-reply-to", TYPE_BOOL, 0, 0, "false", rewriting.keep_reply_to,
+	"the author that was replaced is kept in Reply-To"),
+    LIST("route", "rewrite-to", TYPE_REWRITES, 0, "(none)", struct route,
+	rewriting.recipient.rule, rewriting.recipient.n, "recipients that are replaced"),
+    LIST("route", "masquerade", TYPE_MASQUERADE, 0, "(none)", struct route,
+	rewriting.masquerade.rule, rewriting.masquerade.n,
+	"domains whose inner names stay inside, in sender and header"),
+    ROUTE("always-bcc", TYPE_MAILBOX, 0, 0, "(none)", always_bcc,
+	"one more recipient of every message"),
 
     /* ---- retry */
     IN("retry", "interval", TYPE_DURATION, 0, WAIT_MIN, 7 * (uint64_t)DAY_MS, "30m",
@@ -249,28 +409,16 @@ config_fallback(const struct config_key *k)
 /* ---- what is not yet there */
 
 #define NEXT(what, remedy) what " comes with the next release; " remedy
-#define NEXT_LINE(what) NEXT(what, "remove this line")
 
 static const struct {
 	const char *section, *name,
 	    *word; /* word NULL: the key, or a section of that name */
 	const char *text;
 } later[] = {
-    {"", "tls", NULL, NEXT("TLS", "remove this section")},
     {"", "metrics", NULL, NEXT("the metrics page", "remove this section")},
-    {"listener", "tls", "starttls", NEXT_LINE("TLS")},
-    {"listener", "tls", "implicit", NEXT_LINE("TLS")},
-    {"listener", "tls", "legacy", NEXT_LINE("TLS")},
-    {"listener", "auth", "optional", NEXT_LINE("sign-in")},
-    {"listener", "auth", "required", NEXT_LINE("sign-in")},
-    {"listener", "auth-in-clear", NULL, NEXT_LINE("sign-in")},
     {"listener", "protocol", "pop3", NEXT("POP3", "remove this listener")},
     {"listener", "protocol", "imap", NEXT("IMAP", "remove this listener")},
     {"route", "deliver", "mailbox", NEXT("delivery to mailboxes", "remove this route")},
-    {"route", "tls", NULL, NEXT_LINE("TLS")},
-    {"route", "user", NULL, NEXT_LINE("sign-in")},
-    {"route", "secret-file", NULL, NEXT_LINE("sign-in")},
-    {"route", "auth-in-clear", NULL, NEXT_LINE("sign-in")},
 };
 
 static bool

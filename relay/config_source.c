@@ -73,9 +73,9 @@ source_load(struct reading *r, const char *path, struct place at)
 		(void)close(fd);
 	if (why != NULL)
 		reading_problem(r, at, "cannot read \"%s\": %s%s", path, why,
-		    at.file == 0 && at.line <= 1
-			? "; name the right file with -c, or try without one: relayd --try DIR"
-			: "");
+		    at.file == 0 && at.line <= 1 ? "; name the right file with -c, or "
+						   "try without one: relayd --try DIR"
+						 : "");
 	return text;
 }
 

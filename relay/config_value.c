@@ -251,6 +251,28 @@ take_text(struct value *v)
 	return keep(v, span_dup(v->text));
 }
 
+/* Relative to the configuration's own directory: a file and its secrets move together. */
+static char *
+beside_config(const struct value *v)
+{
+	const char *file = v->r->files > 0 ? v->r->file[0] : "";
+	const char *slash = strrchr(file, '/');
+	struct buf path;
+	buf_init(&path, 0);
+	if (slash != NULL && v->text.p[0] != '/')
+		buf_add(&path, file, (size_t)(slash - file) + 1);
+	buf_add_span(&path, v->text);
+	return buf_take(&path);
+}
+
+static bool
+take_file(struct value *v)
+{
+	if (!take_text(v))
+		return false;
+	return keep(v, beside_config(v));
+}
+
 static bool
 take_path(struct value *v)
 {
@@ -297,6 +319,17 @@ take_domain(struct value *v)
 	if (name == NULL)
 		return wrong(v,
 		    SHOWN " is not a domain name; write it like \"mail.example.org\"",
+		    SHOW(v));
+	return keep(v, name);
+}
+
+static bool
+take_zone(struct value *v)
+{
+	char *name = domain_name(v->text);
+	if (name == NULL)
+		return wrong(v,
+		    SHOWN " is not a zone of the DNS; write it like \"bl.example.org\"",
 		    SHOW(v));
 	return keep(v, name);
 }
@@ -384,6 +417,128 @@ take_pattern(struct value *v)
 	return ok;
 }
 
+static bool
+take_name(struct value *v)
+{
+	bool ok = v->text.n > 0 && v->text.n <= 128;
+	for (size_t i = 0; ok && i < v->text.n; i++)
+		ok = (unsigned char)v->text.p[i] > 0x20 && v->text.p[i] != 0x7f;
+	if (!ok)
+		return wrong(v,
+		    SHOWN " is not a name; it has 1 to 128 octets and no blanks",
+		    SHOW(v));
+	*(char **)one_more(v, sizeof(char *)) = span_dup(v->text);
+	++*v->count;
+	return true;
+}
+
+static bool
+take_file_of_list(struct value *v)
+{
+	if (v->text.n == 0 || v->text.n > 4000 || *v->count == TLS_FILES_MAX)
+		return wrong(v, SHOWN " will not do; write up to %d names of files",
+		    SHOW(v), TLS_FILES_MAX);
+	*(char **)one_more(v, sizeof(char *)) = beside_config(v);
+	++*v->count;
+	return true;
+}
+
+/* "AB:CD:...", "sha256:abcd..." as openssl x509 -fingerprint -sha256 prints it. */
+static bool
+take_fingerprint(struct value *v)
+{
+	char hex[TLS_FINGERPRINT + 1] = "";
+	size_t n = 0;
+	struct span t = v->text;
+	if (span_istarts(t, SPAN("sha256:")))
+		t = span_cut(t, 7, t.n);
+	bool ok = true;
+	for (size_t i = 0; ok && i < t.n; i++) {
+		char c = ascii_lower(t.p[i]);
+		if (c == ':')
+			continue;
+		ok = n < TLS_FINGERPRINT &&
+		     ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'));
+		if (ok)
+			hex[n++] = c;
+	}
+	if (!ok || n != TLS_FINGERPRINT)
+		return wrong(v,
+		    SHOWN " is not a SHA-256 fingerprint; take the one of \"openssl x509 "
+			  "-noout -fingerprint -sha256 -in FILE\"",
+		    SHOW(v));
+	*(char **)one_more(v, sizeof(char *)) = mem_strdup(hex);
+	++*v->count;
+	return true;
+}
+
+static bool
+take_rate(struct value *v)
+{
+	struct rate r;
+	enum err e = rate_parse(v->text, &r);
+	if (e == ERR_RANGE)
+		return wrong(v,
+		    SHOWN " is out of range; write 1 to 1000000000 in 1s to 366d",
+		    SHOW(v));
+	if (e != OK)
+		return wrong(v,
+		    SHOWN " is not a rate; write a number and a time: \"100/1h\"",
+		    SHOW(v));
+	if (*v->count == RATE_MAX)
+		return wrong(v, SHOWN " is one too many; %d rates are the most", SHOW(v),
+		    RATE_MAX);
+	((struct rate *)v->field)[(*v->count)++] = r;
+	return true;
+}
+
+static bool
+take_rewriting(
+    struct value *v, enum err (*parse)(struct span, struct rewrite *, struct buf *))
+{
+	struct rewrite rule;
+	struct buf why;
+	buf_init(&why, 1024);
+	bool ok = parse(v->text, &rule, &why) == OK;
+	if (ok) {
+		*(struct rewrite *)one_more(v, sizeof(rule)) = rule;
+		++*v->count;
+	} else {
+		wrong(v, "%.*s", SPAN_ARG(buf_span(&why)));
+	}
+	buf_clear(&why);
+	return ok;
+}
+
+static bool
+take_rewrite(struct value *v)
+{
+	return take_rewriting(v, rewrite_parse);
+}
+
+static bool
+take_masquerade(struct value *v)
+{
+	return take_rewriting(v, rewrite_masquerade);
+}
+
+static bool
+take_source(struct value *v)
+{
+	struct net_addr a;
+	struct net_addr *have = v->field;
+	if (net_parse_ip(v->text, &a) != OK)
+		return wrong(v,
+		    SHOWN " is not an address; write \"192.0.2.1\" or \"2001:db8::1\"",
+		    SHOW(v));
+	if (*v->count == 2 || (*v->count == 1 && have[0].family == a.family))
+		return wrong(v,
+		    SHOWN " is one too many; write one IPv4 and one IPv6 address at most",
+		    SHOW(v));
+	have[(*v->count)++] = a;
+	return true;
+}
+
 /* "host:port", "192.0.2.1:port", "[2001:db8::1]:port"; without a port it is `port`. */
 static bool
 split_hop(struct span text, uint16_t port, struct span *host, uint64_t *number)
@@ -407,14 +562,20 @@ split_hop(struct span text, uint16_t port, struct span *host, uint64_t *number)
 }
 
 static bool
-parse_hop(struct span text, struct route_hop *hop)
+parse_hop(struct span text, uint16_t default_port, struct route_hop *hop)
 {
 	struct span host;
 	uint64_t port;
 	char ip[NET_TEXT];
-	if (!split_hop(text, 25, &host, &port))
+	bool tls = span_istarts(text, SPAN("smtps://"));
+	if (tls)
+		text = span_cut(text, 8, text.n);
+	else if (span_istarts(text, SPAN("smtp://")) ||
+		 span_istarts(text, SPAN("lmtp://")))
+		text = span_cut(text, 7, text.n);
+	if (!split_hop(text, tls ? 465 : default_port, &host, &port))
 		return false;
-	*hop = (struct route_hop){.port = (uint16_t)port};
+	*hop = (struct route_hop){.port = (uint16_t)port, .tls = tls || port == 465};
 	if (net_parse_ip(host, &hop->addr) == OK) {
 		hop->addr.port = hop->port;
 		net_format_ip(&hop->addr, ip);
@@ -430,7 +591,7 @@ static bool
 take_hop(struct value *v)
 {
 	struct route_hop hop;
-	if (!parse_hop(v->text, &hop))
+	if (!parse_hop(v->text, 25, &hop))
 		return wrong(v,
 		    SHOWN " is not a server; write \"mail.example.org:25\" or "
 			  "\"[2001:db8::1]:25\"",
@@ -446,6 +607,28 @@ take_hop(struct value *v)
 	else
 		mem_free(&hop.host);
 	return ok;
+}
+
+static bool
+take_socks(struct value *v)
+{
+	struct route_hop hop;
+	struct span text = v->text;
+	if (span_istarts(text, SPAN("socks5://")))
+		text = span_cut(text, 9, text.n);
+	if (!parse_hop(text, 1080, &hop) || hop.addr.family == NET_NONE ||
+	    hop.port == 0) {
+		return wrong(v,
+		    SHOWN " is not the address of a proxy; write \"192.0.2.1:1080\"",
+		    SHOW(v));
+	}
+	if (*v->count == 1) {
+		mem_free(&hop.host);
+		return wrong(v, SHOWN " is one too many; one proxy is the most", SHOW(v));
+	}
+	*(struct route_hop *)one_more(v, sizeof(hop)) = hop;
+	++*v->count;
+	return true;
 }
 
 static bool
@@ -496,11 +679,21 @@ static const struct type_info types[TYPE_N] = {
     [TYPE_PATH] = {"absolute path", false, 0, take_path},
     [TYPE_DOMAIN] = {"domain name", false, 0, take_domain},
     [TYPE_MAILBOX] = {"mail address", false, 0, take_mailbox},
+    [TYPE_FILE] = {"file", false, 0, take_file},
+    [TYPE_ZONE] = {"zone", false, 0, take_zone},
     [TYPE_NETWORKS] = {"list of networks", true, 0, take_network},
     [TYPE_BIND] = {"list of addresses with ports", true, 0, take_bind},
     [TYPE_PATTERNS] = {"list of patterns", true, 0, take_pattern},
     [TYPE_HOPS] = {"list of servers", true, 0, take_hop},
     [TYPE_SERVERS] = {"list of addresses", true, 0, take_server},
+    [TYPE_NAMES] = {"list of names", true, 0, take_name},
+    [TYPE_PATHS] = {"list of files", true, 0, take_file_of_list},
+    [TYPE_FINGERPRINTS] = {"list of fingerprints", true, 0, take_fingerprint},
+    [TYPE_RATES] = {"list of rates", true, 0, take_rate},
+    [TYPE_REWRITES] = {"list of rewritings", true, 0, take_rewrite},
+    [TYPE_MASQUERADE] = {"list of domains", true, 0, take_masquerade},
+    [TYPE_SOURCE] = {"list of addresses", true, 0, take_source},
+    [TYPE_SOCKS] = {"proxy", true, 0, take_socks},
 };
 
 bool

@@ -153,6 +153,7 @@ on_io(void *arg, enum io_event ev)
 		break;
 	case IO_TIMEOUT:
 	case IO_ERROR:
+	case IO_TLS:
 	case IO_CONNECTED: client_drop(cc); break;
 	}
 	if (!cc->dead)

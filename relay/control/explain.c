@@ -279,7 +279,8 @@ command_route_test(struct control_client *cc, const json_t *request)
 	}
 	const struct route_table *t = &control_config(cc->control)->policy.routes;
 	struct span sender = strcmp(from, "<>") == 0 ? SPAN("") : span_str(from);
-	const struct route *r = route_find(t, sender, a.text);
+	struct route_facts f = {.sender = sender, .recipient = a.text};
+	const struct route *r = route_find(t, &f);
 	if (r == NULL) {
 		control_end(cc, 1, "no route matches: the recipient would be refused");
 		return;

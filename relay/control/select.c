@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "relay/routing.h"
 
 struct member {
 	const char *name;
@@ -156,7 +157,7 @@ route_is(const struct selector *s, const struct message *m, const struct recipie
 {
 	if (s->routes == NULL)
 		return false;
-	const struct route *route = route_find(s->routes, m->sender, r->address);
+	const struct route *route = routing_find(s->routes, m, r);
 	return route != NULL && strcmp(route->name, s->route) == 0;
 }
 

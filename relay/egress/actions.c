@@ -205,8 +205,7 @@ pause_covers(const struct pause *p, const struct dest *d)
 	if (!span_starts(key, SPAN("route:")))
 		return false;
 	struct span name = span_cut(key, 6, key.n);
-	return span_starts(dest, SPAN("via:")) &&
-	       span_eq(span_cut(dest, 4, dest.n), name);
+	return span_eq(route_key_split(dest).route, name);
 }
 
 const struct pause *

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "relay/egress/scheduler.h"
+#include "relay/routing.h"
 
 #define AGAIN_MS \
 	(10 * SECOND_MS) /* a report that the disk refused is made again after this */
@@ -205,8 +206,7 @@ static bool
 address_notice(struct compose *c, struct message *notice)
 {
 	struct recipient *to = &notice->rcpt[0];
-	const struct route *route =
-	    route_find(&c->config->policy.routes, (struct span){"", 0}, to->address);
+	const struct route *route = routing_find(&c->config->policy.routes, notice, to);
 	struct buf key;
 	buf_init(&key, 400);
 	bool ok = route != NULL && route->deliver != ROUTE_REJECT &&

@@ -184,6 +184,7 @@ on_io(void *arg, enum io_event ev)
 					       : err_text(io_error(c->io)));
 		break;
 	case IO_TIMEOUT: on_timeout(c); break;
+	case IO_TLS: break;
 	}
 }
 

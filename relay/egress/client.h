@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/net.h"
+#include "policy/route.h"
 #include "policy/verdict.h"
 #include "relay/config.h"
 #include "spool/message.h"
@@ -38,10 +39,12 @@
 
 enum client_event { CLIENT_READY, CLIENT_SENT, CLIENT_LOST };
 
-enum client_stage { /* how far the connection or the transaction came */
-	STAGE_CONNECT,
+enum client_stage {    /* how far the connection or the transaction came */
+	STAGE_CONNECT, /* a proxy included */
 	STAGE_GREETING,
 	STAGE_EHLO,
+	STAGE_TLS,  /* STARTTLS and the handshake, implicit TLS included */
+	STAGE_AUTH, /* signing in */
 	STAGE_IDLE,
 	STAGE_MAIL,
 	STAGE_RCPT,
@@ -59,27 +62,60 @@ enum client_ext {
 	EXT_SMTPUTF8 = 1 << 6,
 	EXT_ENHANCED = 1 << 7,
 	EXT_STARTTLS = 1 << 8,
+	EXT_AUTH = 1 << 9,
 };
 
 struct client_options {
 	struct net_addr to; /* with port */
 	const char *host;   /* its name, for texts */
 	const char *helo;   /* our name; a literal if we have none */
+	bool lmtp; /* RFC 2033: LHLO, and after the dot one answer per recipient */
+	const struct net_addr *from;  /* our own address; NULL: the system's choice */
+	const struct net_addr *socks; /* a SOCKS5 proxy that is dialled instead (RFC 1928,
+					 no authentication); NULL: none */
+	/*
+	 * TLS.  NONE: never.  OPPORTUNISTIC: if it is offered; when the handshake fails
+	 * the connection is lost at STAGE_TLS, and it is the owner who may dial again
+	 * with NONE.  REQUIRED, VERIFY: lost (451 4.7.4 not offered, 4.7.5 not right)
+	 * before a word of mail is said in the clear.
+	 */
+	enum route_tls tls;
+	bool tls_implicit;             /* the handshake comes before the greeting */
+	struct tls_client *tls_client; /* borrowed; NULL: no TLS can be had */
+	const struct tls_peer *peer;   /* policy of the handshake; copied, strings too */
+	/* Sign in (RFC 4954) before READY; NULL: do not.  The best mechanism that the
+	 * server has of SCRAM-SHA-256-PLUS, SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN,
+	 * LOGIN; the last two only inside TLS unless auth_in_clear.  Refused: lost at
+	 * STAGE_AUTH, with the server's words (5xx as 4xx, because the mail is not to
+	 * blame). */
+	const char *user, *secret; /* copied, wiped afterwards */
+	bool auth_in_clear;
 	const struct smtp_client_config *timeouts; /* copied, as the texts are */
 	struct log *log;                           /* may be NULL */
 };
 
 struct mail_rcpt {
 	const struct recipient *rcpt; /* borrowed for the transaction */
-	struct verdict verdict;       /* out: the final one for this recipient */
+	struct span address; /* goes out instead of rcpt->address; p == NULL: that one */
+	struct verdict verdict; /* out: the final one for this recipient */
 	bool relayed; /* out: taken, but the next hop has no DSN (RFC 3461 5.2.2) */
 };
 
 struct mail {
 	const struct message
 	    *message; /* envelope, prefix and content; borrowed for the transaction */
+	/* What a route changes (rewrite.h); NULL: nothing. Borrowed, too. */
+	const struct rewritten *rewritten;
 	struct mail_rcpt *rcpt;
 	size_t rcpts;
+};
+
+/* A message as it goes out by a route that rewrites. */
+struct rewritten {
+	struct span sender; /* instead of message->sender; p == NULL: that one */
+	struct span header; /* instead of the content's first header_size octets; p ==
+			       NULL: those */
+	uint64_t header_size;
 };
 
 struct client;
@@ -103,6 +139,11 @@ bool client_maybe_delivered(const struct client *c);
  * present transaction: nothing of it was answered (or only with 421), so it can be had
  * anew elsewhere. */
 bool client_stale(const struct client *c);
+
+/* NULL: in the clear. */
+const struct tls_info *client_tls(const struct client *c);
+/* The mechanism that was used to sign in, or NULL. */
+const char *client_mechanism(const struct client *c);
 
 unsigned client_extensions(const struct client *c); /* enum client_ext */
 uint64_t

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "relay/egress/backoff.h"
 #include "relay/egress/courier.h"
+#include "relay/routing.h"
 
 #define TRIES_MAX 10 /* addresses tried for one job */
 
@@ -393,8 +394,7 @@ look_up_mx(struct delivery *d)
 		unreachable(d);
 		return;
 	}
-	/* the key is "mx:" and the canonical domain */
-	struct span domain = span_cut(span_str(d->job->dest), 3, SIZE_MAX);
+	struct span domain = route_key_split(span_str(d->job->dest)).domain;
 	unsigned flags = RESOLVE_MX;
 	if (d->route->allow_loopback)
 		flags |= RESOLVE_ALLOW_SPECIAL | RESOLVE_ALLOW_SELF;
@@ -423,8 +423,7 @@ static void
 sort_recipient(struct delivery *d, const struct recipient *r)
 {
 	const struct message *m = d->job->message;
-	const struct route *route =
-	    route_find(&d->config->policy.routes, m->sender, r->address);
+	const struct route *route = routing_find(&d->config->policy.routes, m, r);
 	struct verdict v;
 	struct buf key;
 	buf_init(&key, 400);

@@ -69,14 +69,9 @@ static unsigned
 concurrency_of(const struct scheduler *s, struct span key)
 {
 	const struct route_table *t = &s->config->policy.routes;
-	size_t colon = span_find(key, ':');
-	struct span name = span_cut(key, colon + 1, key.n);
-	bool via = span_starts(key, SPAN("via:"));
-	for (size_t i = 0; via && i < t->n; i++)
-		if (t->route[i].concurrency > 0 &&
-		    span_eq(span_str(t->route[i].name), name))
-			return t->route[i].concurrency;
-	return s->config->client.concurrency;
+	const struct route *route = route_named(t, route_key_split(key).route);
+	bool own = route != NULL && route->concurrency > 0;
+	return own ? route->concurrency : s->config->client.concurrency;
 }
 
 struct dest *

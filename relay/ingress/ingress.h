@@ -20,6 +20,8 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "relay/config.h"
+#include "relay/signin/signin.h"
+#include "resolver/resolver.h"
 #include "spool/spool.h"
 
 /* ---- census: connections, over all threads (a mutex, taken at connect and close only)
@@ -45,8 +47,17 @@ struct ingress_counters {
 	    refused;
 };
 
+/* ---- meters: rates of clients, accounts and senders, over all threads (a mutex) */
+
+struct meters;
+struct meters *meters_new(struct world *w);
+void meters_free(struct meters **m);
+
 struct ingress_options {
 	struct loop *loop;
+	struct resolver *resolver; /* of the same thread, for block lists; NULL: none */
+	struct signin *signin;     /* of the same thread; NULL: nobody can sign in */
+	struct meters *meters;     /* NULL: nothing is metered */
 	struct log *log;
 	struct spool *spool;
 	struct census *census;
@@ -62,6 +73,13 @@ void ingress_free(struct ingress **in); /* closes everything at once */
 
 /* Serve a listening socket (takes it). name: of the listener in the configuration. */
 void ingress_listen(struct ingress *in, int fd, const char *name);
+
+/*
+ * Serve a listening Unix socket (takes it): relay-sendmail's.  Its clients are
+ * local users; they relay as "uid NAME" and need no password.
+ */
+void ingress_listen_local(struct ingress *in, int fd);
+void ingress_serve_local(struct ingress *in, int fd, unsigned uid);
 
 /* Serve an established connection (takes it): what a listener does, and the door for
  * tests. */

@@ -130,6 +130,7 @@ session_facts(const struct session *s, struct span sender)
 	    .networks = own_list ? &s->listener->networks : NULL,
 	    .client = &s->peer,
 	    .helo = span_str(s->helo),
+	    .listener = span_str(s->listener_name),
 	    .sender = sender,
 	};
 }
@@ -276,7 +277,8 @@ on_io(void *arg, enum io_event ev)
 	case IO_ERROR: session_break(s, err_text(io_error(s->io))); break;
 	case IO_TIMEOUT: session_close(s, "4.4.2", "timeout"); break;
 	case IO_CONNECTED:
-	case IO_DRAINED: break;
+	case IO_DRAINED:
+	case IO_TLS: break;
 	}
 }
 

@@ -42,6 +42,8 @@ struct chunk {
 	struct verdict why; /* the refusal; code 0: the octets are taken */
 };
 
+struct gate;
+
 enum hello { HELLO_NONE, HELLO_HELO, HELLO_EHLO };
 
 struct session {
@@ -51,7 +53,13 @@ struct session {
 	const struct config *config;            /* a reference; renewed at MAIL */
 	const struct listener_config *listener; /* in config; NULL: none of this name */
 	char *listener_name;
-	struct net_addr peer;
+	struct net_addr peer; /* as a proxy or XCLIENT told it, if one did */
+	struct net_addr hop;  /* who really is at the other end; the same without them */
+	bool local;           /* a local user, by the Unix socket */
+	struct account_card *card;        /* who has signed in; NULL: nobody */
+	struct signin_exchange *exchange; /* signing in; NULL: not */
+	bool certificate;                 /* the client's certificate may relay */
+	struct gate *gate; /* gate.h; NULL: nothing is asked about this client */
 	const struct session_state *state;
 	enum hello hello;
 	char *helo; /* as the client said it; NULL: not yet */

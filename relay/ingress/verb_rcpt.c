@@ -50,8 +50,11 @@ is_open_postmaster(const struct session *s, const struct rcpt_command *c)
 static const struct route *
 postmaster_route(const struct session *s, const struct address *a)
 {
-	struct span sender = s->tx->message->sender;
-	const struct route *r = route_find(&s->config->policy.routes, sender, a->text);
+	struct route_facts f = {.sender = s->tx->message->sender,
+	    .recipient = a->text,
+	    .listener = span_str(s->listener_name),
+	    .client = s->peer};
+	const struct route *r = route_find(&s->config->policy.routes, &f);
 	return r != NULL && r->deliver != ROUTE_REJECT ? r : NULL;
 }
 
@@ -60,13 +63,15 @@ static struct verdict
 judge(const struct session *s, const struct address *a, const struct rcpt_command *c,
     struct recipient *r, struct buf *dest, const char **rule)
 {
-	const struct route *route = NULL;
 	struct access_facts f = session_facts(s, s->tx->message->sender);
-	struct verdict v = access_recipient(&f, a->text, &route, rule);
-	if (!verdict_ok(&v) && is_open_postmaster(s, c))
+	struct access_answer answer;
+	access_recipient(&f, a->text, &answer);
+	const struct route *route = answer.route;
+	*rule = answer.rule;
+	if (!verdict_ok(&answer.verdict) && is_open_postmaster(s, c))
 		route = postmaster_route(s, a);
-	if (!verdict_ok(&v) && route == NULL)
-		return v;
+	if (!verdict_ok(&answer.verdict) && route == NULL)
+		return answer.verdict;
 	if (route == NULL || route_key(route, a->text, dest) != OK) {
 		*rule = "route-key";
 		return verdict_make(501, "5.1.3", "This domain cannot be a destination");

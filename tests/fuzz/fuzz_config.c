@@ -39,8 +39,9 @@ check_snapshot(const struct config *c)
 		CHECK(c->listener[i].binds > 0 && c->listener[i].name != NULL);
 	for (size_t i = 0; i < c->policy.routes.n; i++) {
 		const struct route *r = &c->policy.routes.route[i];
-		CHECK((r->deliver == ROUTE_VIA) == (r->hops > 0));
-		CHECK(c->open_relay || !r->inbound || r->to_n > 0 ||
+		CHECK((r->deliver == ROUTE_VIA || r->deliver == ROUTE_LMTP) ==
+		      (r->hops > 0));
+		CHECK(c->open_relay || !r->inbound || r->to.n > 0 ||
 		      r->deliver == ROUTE_DISCARD || r->deliver == ROUTE_REJECT);
 	}
 }

@@ -27,9 +27,9 @@ add_route(struct fixture *f, const char *name, enum route_deliver deliver, const
 	buf_init(&why, 1024);
 	t->route = mem_resize(t->route, t->n + 1, sizeof(*t->route));
 	struct route *r = &t->route[t->n++];
-	*r = (struct route){.name = mem_strdup(name), .deliver = deliver, .to_n = 1};
-	r->to = NEW(struct route_pattern);
-	assert_int_equal(route_pattern_parse(span_str(to), r->to, &why), OK);
+	*r = (struct route){.name = mem_strdup(name), .deliver = deliver, .to.n = 1};
+	r->to.pattern = NEW(struct route_pattern);
+	assert_int_equal(route_pattern_parse(span_str(to), r->to.pattern, &why), OK);
 	buf_clear(&why);
 	return r;
 }
@@ -133,8 +133,6 @@ test_recipient(void **state)
 		const struct network_list *list =
 		    c->list == 'l' ? &f->listener : &f->nobody;
 		struct net_addr client;
-		const struct route *route;
-		const char *rule = NULL;
 		assert_int_equal(net_parse_ip(span_str(c->client), &client), OK);
 		struct access_facts facts = {.policy = &f->policy,
 		    .networks = c->list == 'g' ? NULL : list,
@@ -143,15 +141,13 @@ test_recipient(void **state)
 		    .account = span_str(c->account),
 		    .sender = SPAN(
 			"me@office.example")}; /* saying that one is ours is of no use */
-		struct verdict v =
-		    access_recipient(&facts, span_str(c->recipient), &route, &rule);
-		if (v.code != c->code || strcmp(rule, c->rule) != 0)
-			fail_msg(
-			    "%s to %s: %u by %s", c->client, c->recipient, v.code, rule);
-		assert_true((route != NULL) == (v.code == 250));
-		assert_int_equal(v.klass, v.code / 100);
-		v = access_recipient(&facts, span_str(c->recipient), &route, NULL);
-		assert_int_equal(v.code, c->code);
+		struct access_answer a;
+		access_recipient(&facts, span_str(c->recipient), &a);
+		if (a.verdict.code != c->code || strcmp(a.rule, c->rule) != 0)
+			fail_msg("%s to %s: %u by %s", c->client, c->recipient,
+			    a.verdict.code, a.rule);
+		assert_true((a.route != NULL) == (a.verdict.code == 250));
+		assert_int_equal(a.verdict.klass, a.verdict.code / 100);
 	}
 }
 
@@ -159,10 +155,11 @@ static struct verdict
 ask(const struct fixture *f, const char *from, const char *recipient)
 {
 	struct net_addr client;
-	const struct route *route;
+	struct access_answer a;
 	assert_int_equal(net_parse_ip(span_str(from), &client), OK);
 	struct access_facts facts = {.policy = &f->policy, .client = &client};
-	return access_recipient(&facts, span_str(recipient), &route, NULL);
+	access_recipient(&facts, span_str(recipient), &a);
+	return a.verdict;
 }
 
 static void

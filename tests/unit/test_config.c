@@ -163,13 +163,13 @@ test_example(void **state)
 	assert_int_equal(route[0].line, 10);
 	assert_int_equal(route[1].port, 2500);
 	assert_true(route[1].allow_loopback && route[1].inbound);
-	assert_int_equal(route[1].to_n, 2);
+	assert_int_equal(route[1].to.n, 2);
 	assert_int_equal(route[2].deliver, ROUTE_REJECT);
 	assert_string_equal(route[2].reject_text, "nobody here");
 	assert_int_equal(route[3].concurrency, 7);
-	assert_ptr_equal(
-	    route_find(&c->policy.routes, SPAN("a@b.example"), SPAN("x@sub.example.lan")),
-	    &route[1]);
+	struct route_facts f = {
+	    .sender = SPAN("a@b.example"), .recipient = SPAN("x@sub.example.lan")};
+	assert_ptr_equal(route_find(&c->policy.routes, &f), &route[1]);
 	drop(c);
 }
 

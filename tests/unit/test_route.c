@@ -110,9 +110,9 @@ add_route(struct route_table *t, const char *name, enum route_deliver deliver,
 	*r = (struct route){
 	    .name = mem_strdup(name), .deliver = deliver, .line = (unsigned)t->n};
 	if (to != NULL)
-		add_pattern(&r->to, &r->to_n, to);
+		add_pattern(&r->to.pattern, &r->to.n, to);
 	if (from != NULL)
-		add_pattern(&r->from, &r->from_n, from);
+		add_pattern(&r->from.pattern, &r->from.n, from);
 	return r;
 }
 
@@ -121,7 +121,7 @@ setup(void **state)
 {
 	struct route_table *t = NEW(struct route_table);
 	struct route *via = add_route(t, "office", ROUTE_VIA, "office.example", NULL);
-	add_pattern(&via->to, &via->to_n, "boss@far.example");
+	add_pattern(&via->to.pattern, &via->to.n, "boss@far.example");
 	via->hop[0] =
 	    (struct route_hop){.host = mem_strdup("inside.example"), .port = 25};
 	via->hop[1] = (struct route_hop){.host = mem_strdup("2001:db8::1"), .port = 26};
@@ -167,8 +167,9 @@ test_find(void **state)
 	    {"", "a@example", NULL},
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		const struct route *r = route_find(
-		    *state, span_str(cases[i].sender), span_str(cases[i].recipient));
+		struct route_facts f = {.sender = span_str(cases[i].sender),
+		    .recipient = span_str(cases[i].recipient)};
+		const struct route *r = route_find(*state, &f);
 		const char *name = r ? r->name : "none";
 		if (strcmp(name, cases[i].route ? cases[i].route : "none") != 0)
 			fail_msg(
