@@ -205,7 +205,7 @@ message(struct stage *s, size_t rcpts)
 		s->rcpt[i] = (struct recipient){.address = span_str(names[i])};
 		s->to[i] = (struct mail_rcpt){.rcpt = &s->rcpt[i]};
 	}
-	s->mail = (struct mail){&s->message, s->to, rcpts};
+	s->mail = (struct mail){.message = &s->message, .rcpt = s->to, .rcpts = rcpts};
 }
 
 static void
