@@ -207,10 +207,10 @@ struct config *config_parse(const char *name, const char *text, struct buf *erro
  * Read the files that the configuration names: certificates and keys, secrets of
  * routes, authorities.  Once, before the snapshot is shared.  False: `errors` says
  * which and why, a line each.  Without certificates, listeners with TLS get a
- * self-signed one that is made in `state_dir` at the first time (said in `errors` as a
- * warning).  state_dir NULL: nothing is made, for `relayd -t`.
+ * self-signed one, which is made in the spool's directory tls at the first time (said in
+ * `errors` as a warning), unless make is false: for `relayd -t`.
  */
-bool config_open(struct config *c, const char *state_dir, struct buf *errors);
+bool config_open(struct config *c, bool make, struct buf *errors);
 
 /* Whether one of those files has changed since. Looks at each with stat(2). */
 bool config_files_changed(const struct config *c);

@@ -24,7 +24,7 @@
 
 struct opening {
 	struct config *c;
-	const char *state_dir;
+	bool make;
 	struct buf *errors;
 	bool failed;
 	char *own_certificate, *own_key; /* of the self-signed one */
@@ -81,10 +81,15 @@ make_self_signed(struct opening *o)
 static void
 use_self_signed(struct opening *o)
 {
-	if (o->state_dir == NULL)
+	if (!o->make)
 		return;
-	o->own_certificate = in_dir(o->state_dir, SELF_SIGNED);
-	o->own_key = in_dir(o->state_dir, SELF_SIGNED_KEY);
+	char *dir = in_dir(o->c->spool.path, "tls");
+	(void)mkdir(o->c->spool.path,
+	    0700); /* what is wrong with these is told by the next step */
+	(void)mkdir(dir, 0700);
+	o->own_certificate = in_dir(dir, SELF_SIGNED);
+	o->own_key = in_dir(dir, SELF_SIGNED_KEY);
+	mem_free(&dir);
 	if (access(o->own_certificate, F_OK) != 0 || access(o->own_key, F_OK) != 0)
 		make_self_signed(o);
 	o->file[o->files++] = (struct tls_files){o->own_certificate, o->own_key};
@@ -295,9 +300,9 @@ config_files_changed(const struct config *c)
 /* ---- all of it */
 
 bool
-config_open(struct config *c, const char *state_dir, struct buf *errors)
+config_open(struct config *c, bool make, struct buf *errors)
 {
-	struct opening o = {.c = c, .state_dir = state_dir, .errors = errors};
+	struct opening o = {.c = c, .make = make, .errors = errors};
 	c->files_stamp = stamp(c);
 	open_listeners(&o);
 	check_authority(&o, "tls: ca", c->tls.ca);

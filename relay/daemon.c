@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -55,6 +56,13 @@ worker_reload(struct worker *w, void *arg)
 }
 
 static void
+settle_signin(struct daemon *d)
+{
+	struct signin_settings settings = daemon_signin_settings(d->config);
+	signin_settings(d->signin, &settings);
+}
+
+static void
 put_in_force(struct daemon *d, const struct config *c)
 {
 	const struct config *old = d->config;
@@ -64,6 +72,7 @@ put_in_force(struct daemon *d, const struct config *c)
 	for (unsigned i = 0; i < d->workers; i++)
 		call_worker(&d->worker[i], worker_reload, config_ref(c));
 	scheduler_reload(d->scheduler, c);
+	settle_signin(d);
 	config_unref(&old);
 }
 
@@ -75,11 +84,14 @@ daemon_reload(struct daemon *d, struct buf *text)
 				  "start it with -c FILE");
 		return false;
 	}
-	const struct config *c = config_read(d->config_file, text);
-	if (c == NULL) {
+	struct config *fresh = config_read(d->config_file, text);
+	bool fine = fresh != NULL && config_open(fresh, true, text);
+	const struct config *c = fresh;
+	if (!fine) {
 		LOG(d->log, EV_RELOAD_FAILED, F_STR("file", d->config_file),
 		    F_SPAN("errors", buf_span(text)),
 		    F_STR("now", "the old configuration stays in force"));
+		config_unref(&c);
 		return false;
 	}
 	buf_reset(text);
@@ -212,6 +224,9 @@ daemon_free(struct daemon **dp)
 	workers_join(d);
 	open_inboxes(d); /* jobs that were cut off come back */
 	control_free(&d->control);
+	signin_free(&d->signin);
+	close_accounts(d);
+	timer_clear(&d->look_at_files);
 	scheduler_free(&d->scheduler);
 	spool_close(&d->spool);
 	if (d->pool != NULL)
@@ -223,6 +238,8 @@ daemon_free(struct daemon **dp)
 	close_sockets(d);
 	if (d->census != NULL)
 		census_free(&d->census);
+	if (d->meters != NULL)
+		meters_free(&d->meters);
 	loop_free(&d->loop);
 	if (d->started)
 		LOG(d->log, EV_STOPPED, F_INT("status", d->status));
@@ -242,8 +259,15 @@ flush_log(void *arg)
 	log_flush(arg);
 }
 
+static void
+open_pool(struct daemon *d)
+{
+	if (d->pool == NULL)
+		d->pool = pool_new(d->single ? 0 : POOL_THREADS, d->loop);
+}
+
 static enum err
-open_spool(struct daemon *d, struct buf *why)
+open_spool(struct daemon *d, struct spool **out, struct buf *why)
 {
 	const struct spool_config *c = &d->config->spool;
 	struct spool_options o = {
@@ -262,7 +286,28 @@ open_spool(struct daemon *d, struct buf *why)
 	    .on_failure = on_spool_failure,
 	    .arg = d,
 	};
-	return spool_open(&d->spool, &o, why);
+	return spool_open(out, &o, why);
+}
+
+/* The sandbox will know files, not names: so a new spool is made before it closes. */
+static enum err
+make_spool(struct daemon *d, struct buf *why)
+{
+	struct spool *made = NULL;
+	struct buf file;
+	buf_init(&file, 0);
+	buf_addf(&file, "%s/data.mdb", d->config->spool.path);
+	char *path = buf_take(&file);
+	bool there = access(path, F_OK) == 0;
+	mem_free(&path);
+	if (there || d->single)
+		return OK;
+	open_pool(d);
+	enum err e = open_spool(d, &made, why);
+	if (e == OK)
+		spool_close(&made);
+	pool_free(&d->pool);
+	return e;
 }
 
 static void
@@ -301,12 +346,23 @@ open_all(struct daemon *d, const struct daemon_options *o, struct buf *why)
 	if (e == OK && o->sockets)
 		e = drop_privileges(d, why);
 	if (e == OK)
-		e = open_spool(d, why);
+		e = make_spool(d, why);
+	if (e == OK)
+		e = open_accounts(d, why);
+	if (e == OK && o->sockets)
+		close_sandbox(d);
+	if (e == OK)
+		open_pool(d);
+	if (e == OK)
+		e = open_spool(d, &d->spool, why);
 	if (e == OK)
 		e = open_workers(d, o, why);
 	if (e != OK)
 		return e;
+	d->signin = daemon_signin(d, d->loop, d->workers);
+	settle_signin(d);
 	open_scheduler(d);
+	watch_files(d);
 	serve_sockets(d);
 	if (o->signals)
 		loop_signals(d->loop, signals, COUNT_OF(signals), on_signal, d);
@@ -319,7 +375,7 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 {
 	struct daemon *d = NEW(struct daemon);
 	*out = NULL;
-	d->control_fd = -1;
+	d->control_fd = d->submit_fd = -1;
 	d->world = o->world;
 	d->log = o->log;
 	d->single = o->single;
@@ -330,9 +386,11 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 		loop_block_signals(signals, COUNT_OF(signals));
 	d->loop = loop_new(d->world);
 	loop_each_turn(d->loop, flush_log, d->log);
-	d->pool = pool_new(d->single ? 0 : POOL_THREADS, d->loop);
+	if (d->single)
+		open_pool(d);
 	d->budget.limit = d->config->server.memory;
 	d->census = census_new(d->world);
+	d->meters = meters_new(d->world);
 	timer_init(&d->drain_timer, d->loop, on_drain_deadline, d);
 	enum err e = open_all(d, o, why);
 	if (e != OK) {

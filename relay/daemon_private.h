@@ -27,6 +27,7 @@ struct worker {
 	bool running;
 	struct loop *loop; /* the main loop in single mode */
 	struct resolver *resolver;
+	struct signin *signin;
 	struct ingress *ingress;
 	struct courier *courier;
 	struct ingress_counters counters;
@@ -59,7 +60,13 @@ struct daemon {
 	struct control *control;
 	struct bound *bound; /* sockets not yet served */
 	size_t bounds;
-	int control_fd; /* likewise; -1: none */
+	int control_fd;               /* likewise; -1: none */
+	int submit_fd;                /* likewise */
+	struct helper *helper;        /* NULL in single mode */
+	struct signin_engine *engine; /* in single mode */
+	struct signin *signin;        /* the main thread's */
+	struct meters *meters;
+	struct timer look_at_files;
 	bool started;
 	/* the end */
 	bool stopping, stopped, scheduler_idle;
@@ -84,6 +91,14 @@ enum err bind_sockets(struct daemon *d, struct buf *why);
 void serve_sockets(struct daemon *d);
 void close_sockets(struct daemon *d); /* those that are not served */
 enum err drop_privileges(struct daemon *d, struct buf *why);
+
+/* ---- daemon_secrets.c */
+enum err open_accounts(struct daemon *d, struct buf *why);
+void close_accounts(struct daemon *d);
+struct signin *daemon_signin(struct daemon *d, struct loop *l, unsigned channel);
+struct signin_settings daemon_signin_settings(const struct config *c);
+void close_sandbox(struct daemon *d); /* before the first thread */
+void watch_files(struct daemon *d);
 
 /* ---- daemon_host.c */
 struct control_host daemon_host(struct daemon *d);

@@ -50,6 +50,14 @@ bind_sockets(struct daemon *d, struct buf *why)
 		for (size_t k = 0; k < c->listener[i].binds && e == OK; k++)
 			e = bind_listener(
 			    d, &c->listener[i], &c->listener[i].bind[k], why);
+	if (e == OK && c->submit.path != NULL) {
+		d->submit_fd = control_socket(c->submit.path, c->submit.mode);
+		if (d->submit_fd < 0) {
+			e = (enum err)d->submit_fd;
+			buf_addf(
+			    why, "submit socket %s: %s", c->submit.path, err_text(e));
+		}
+	}
 	if (e != OK || c->control_path == NULL)
 		return e;
 	d->control_fd = control_socket(c->control_path, c->control_mode);
@@ -71,6 +79,9 @@ serve_sockets(struct daemon *d)
 		    d->bound[i].name);
 	d->bounds = 0;
 	mem_free(&d->bound);
+	if (d->submit_fd >= 0)
+		ingress_listen_local(d->worker[0].ingress, d->submit_fd);
+	d->submit_fd = -1;
 	if (d->control_fd >= 0)
 		control_listen(d->control, d->control_fd);
 	d->control_fd = -1;
@@ -82,8 +93,27 @@ close_sockets(struct daemon *d)
 	for (size_t i = 0; i < d->bounds; i++)
 		(void)close(d->bound[i].fd);
 	mem_free(&d->bound);
+	if (d->submit_fd >= 0)
+		(void)close(d->submit_fd);
 	if (d->control_fd >= 0)
 		(void)close(d->control_fd);
+}
+
+/* The self-signed certificate that root has made a moment ago. */
+static void
+give_own_certificate(const char *spool, const struct passwd *pw)
+{
+	static const char *const names[] = {
+	    "tls", "tls/self-signed.pem", "tls/self-signed.key"};
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		struct buf path;
+		buf_init(&path, 0);
+		buf_addf(&path, "%s/%s", spool, names[i]);
+		char *name = buf_take(&path);
+		(void)lchown(
+		    name, pw->pw_uid, pw->pw_gid); /* not there: nothing to give */
+		mem_free(&name);
+	}
 }
 
 /* What root has made must belong to the user that relayd becomes. */
@@ -99,6 +129,7 @@ hand_over(struct daemon *d, const struct passwd *pw, struct buf *why)
 		return err_from_errno(errno);
 	}
 	struct stat st;
+	give_own_certificate(path, pw);
 	if (stat(path, &st) == 0 && st.st_uid == 0 &&
 	    chown(path, pw->pw_uid, pw->pw_gid) != 0) {
 		buf_addf(why, "spool %s: cannot give it to user \"%s\": %s", path,

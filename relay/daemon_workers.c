@@ -93,8 +93,12 @@ worker_open(
 	struct resolver_options ro = {.own_names = names, .own_addr = own};
 	ro.own_addrs = own_addresses(d->config, own, COUNT_OF(own));
 	w->resolver = resolver_new(w->loop, d->log, t, &ro);
+	w->signin = daemon_signin(d, w->loop, (unsigned)(w - d->worker));
 	struct ingress_options io = {
 	    .loop = w->loop,
+	    .resolver = w->resolver,
+	    .signin = w->signin,
+	    .meters = d->meters,
 	    .log = d->log,
 	    .spool = d->spool,
 	    .census = d->census,
@@ -116,6 +120,7 @@ worker_close(struct worker *w, void *arg)
 	(void)arg;
 	courier_free(&w->courier);
 	ingress_free(&w->ingress);
+	signin_free(&w->signin);
 	resolver_free(&w->resolver);
 	if (!w->daemon->single)
 		loop_stop(w->loop);

@@ -90,7 +90,7 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 	return 0;
 }
 
-static const struct config *
+static struct config *
 configuration(const struct arguments *a, struct buf *errors)
 {
 	if (a->try_dir == NULL)
@@ -105,7 +105,7 @@ configuration(const struct arguments *a, struct buf *errors)
 	buf_init(&text, 16u << 10);
 	buf_addf(&text, try_config, dir, dir);
 	char *string = buf_take(&text);
-	const struct config *c = config_parse("built-in", string, errors);
+	struct config *c = config_parse("built-in", string, errors);
 	free(dir);
 	mem_free(&string);
 	return c;
@@ -197,7 +197,10 @@ main(int argc, char **argv)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	struct buf errors;
 	buf_init(&errors, 256u << 10);
-	const struct config *c = configuration(&a, &errors);
+	struct config *read = configuration(&a, &errors);
+	const struct config *c = read;
+	if (read != NULL && !config_open(read, !a.check, &errors))
+		config_unref(&c);
 	print_errors(&errors); /* warnings, too */
 	buf_clear(&errors);
 	if (c == NULL)

@@ -423,8 +423,9 @@ stage_start(struct stage *s)
 {
 	struct buf why;
 	buf_init(&why, 0);
-	const struct config *c = config_read(s->config_file, &why);
-	if (c == NULL)
+	struct config *read = config_read(s->config_file, &why);
+	const struct config *c = read;
+	if (c == NULL || !config_open(read, true, &why))
 		stage_fail(
 		    s, line_now(s), "the configuration: %.*s", SPAN_ARG(buf_span(&why)));
 	struct daemon_options o = {
