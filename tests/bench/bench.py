@@ -45,16 +45,25 @@ def one(case, scratch):
         port = int(sink.wait_line(r"listening .*:(\d+)").group(1))
         relay = real.Relay(directory, f'route "up" {{ via = {{"127.0.0.1:{port}"}} }}\n'
                            'log { level = "warn" }\nlimits { messages = 1000000 }\n')
+        signed = case.get("auth") or case.get("tls")
+        if signed:
+            relay.listen('tls = "starttls" auth = "optional"')
         relay.process = real.Process([os.path.join(real.BUILD, "relayd"), "-c", relay.file])
         real.wait_for("relayd", lambda: os.path.exists(os.path.join(directory, "control.sock")))
+        if case.get("auth"):
+            relay.add_user("bench", "correct horse")
         pid = relay.process.child.pid
         before = cpu_seconds(pid)
         began = time.monotonic()
         args = [os.path.join(real.BUILD, "load"), "--to", f"127.0.0.1:{relay.port}",
                 "--messages", str(case["messages"]), "--connections", str(case["clients"]),
                 "--size", str(case["size"]), "--per-connection", str(case["per_connection"])]
+        args += ["--tls"] if case.get("tls") else []
+        args += ["--auth", "bench:correct horse"] if case.get("auth") else []
+        args += ["--no-mail"] if case.get("no_mail") else []
         load = subprocess.run(args, stdout=subprocess.PIPE, text=True, check=True, timeout=600)
-        sink.child.wait(600)
+        if not case.get("no_mail"):
+            sink.child.wait(600)
         seconds = time.monotonic() - began
         status = json.loads(relay.ctl("--json", "status").stdout.splitlines()[0])
         cpu = cpu_seconds(pid) - before
@@ -81,6 +90,14 @@ CASES = [
     {"clients": 100, "size": 10240, "messages": 10000, "per_connection": 1},
     {"clients": 100, "size": 102400, "messages": 3000, "per_connection": 0},
     {"clients": 10, "size": 1048576, "messages": 500, "per_connection": 0},
+    # what TLS and signing in cost: handshakes alone, sign-ins, and messages of both kinds
+    {"clients": 20, "size": 1024, "messages": 4000, "per_connection": 1, "tls": True,
+     "no_mail": True},
+    {"clients": 20, "size": 1024, "messages": 4000, "per_connection": 1, "tls": True,
+     "auth": True, "no_mail": True},
+    {"clients": 20, "size": 10240, "messages": 4000, "per_connection": 1, "tls": True,
+     "auth": True},
+    {"clients": 100, "size": 10240, "messages": 20000, "per_connection": 0, "tls": True},
 ]
 
 
@@ -92,7 +109,7 @@ def main():
     args = parser.parse_args()
     scratch = args.scratch or os.path.join(real.ROOT, "build")
     cases = CASES if args.only is None else [CASES[args.only]]
-    print(f"{'clients':>7} {'size':>8} {'per conn':>8} {'accepted/s':>11} {'delivered/s':>11} "
+    print(f"{'case':<14} {'clients':>7} {'size':>8} {'per conn':>8} {'accepted/s':>11} {'delivered/s':>11} "
           f"{'spread':>7} {'p50 ms':>7} {'p99 ms':>7} {'CPU s/1000':>10} {'commits/msg':>11} {'MiB':>6}")
     out = []
     for case in cases:
@@ -101,7 +118,9 @@ def main():
         rates = [r["delivered"] for r in runs]
         spread = (max(rates) - min(rates)) / middle["delivered"] * 100
         per = case["per_connection"] or "all"
-        print(f"{case['clients']:>7} {case['size']:>8} {per:>8} {middle['accepted']:>11.0f} "
+        kind = [w for w in ("tls", "auth") if case.get(w)]
+        kind = "+".join(kind + (["only"] if case.get("no_mail") else [])) or "plain"
+        print(f"{kind:<14} {case['clients']:>7} {case['size']:>8} {per:>8} {middle['accepted']:>11.0f} "
               f"{middle['delivered']:>11.0f} {spread:>6.0f}% {middle['latency_p50_ms']:>7.0f} "
               f"{middle['latency_p99_ms']:>7.0f} {middle['cpu_s_per_1000']:>10.2f} "
               f"{middle['commits_per_message']:>11.3f} {middle['peak_mib']:>6.0f}", flush=True)

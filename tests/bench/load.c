@@ -6,6 +6,10 @@
  *	load --to 127.0.0.1:2525 --messages 10000 --connections 100 --size 10240
  *	     [--per-connection 1] [--rcpts 1] [--domain sink.test] [--pipeline]
  *	     [--tag RUN] [--ledger FILE] [--give-up SECONDS]
+ *	     [--tls] [--auth NAME:PASSWORD] [--no-mail]
+ *
+ * --tls: STARTTLS before anything else, resuming no session; --auth: AUTH PLAIN on
+ * each connection; --no-mail: a "message" is a connection that gets so far and quits.
  *
  * Each message carries "X-Ledger: RUN-number".  The ledger gets one line per
  * message when the final 250 has been read: only those count as promised.  At
@@ -20,13 +24,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/units.h"
 
 enum step {
 	STEP_GREETING,
+	STEP_STARTTLS,
+	STEP_SHAKING,
 	STEP_EHLO,
+	STEP_AUTH,
 	STEP_MAIL,
 	STEP_RCPT,
 	STEP_DATA,
@@ -40,7 +48,9 @@ struct run {
 	uint64_t messages, size, per_connection, rcpts;
 	unsigned connections;
 	const char *domain, *tag;
-	bool pipeline;
+	bool pipeline, tls, no_mail;
+	struct tls_client *tls_client;
+	char *auth; /* base64 of the PLAIN message */
 	int ledger;
 	int64_t give_up_ms;
 	char *body; /* what follows the header */
@@ -57,7 +67,7 @@ struct sender {
 	struct io *io;
 	enum step step;
 	uint64_t message, sent, rcpts_done;
-	bool in_message, again;
+	bool in_message, again, inside;
 	struct instant dot;
 	struct timer redial;
 };
@@ -113,10 +123,28 @@ put_rcpt(struct sender *s)
 	    s->run->domain);
 }
 
+/* Signed in and ready: that was all that is measured. */
+static void
+leave(struct sender *s)
+{
+	struct run *r = s->run;
+	r->last = loop_now(r->loop);
+	if (r->next < r->messages) {
+		r->next++;
+		r->latency[r->accepted++] = instant_since(r->last, s->dot);
+	}
+	io_add(s->io, "QUIT\r\n", 6);
+	s->step = STEP_QUIT;
+}
+
 static void
 next_message(struct sender *s)
 {
 	struct run *r = s->run;
+	if (r->no_mail) {
+		leave(s);
+		return;
+	}
 	if (r->next >= r->messages ||
 	    (r->per_connection > 0 && s->sent >= r->per_connection)) {
 		io_add(s->io, "QUIT\r\n", 6);
@@ -164,8 +192,41 @@ refused(struct sender *s)
 		lost(s);
 		return;
 	}
-	s->step = STEP_EHLO; /* RSET's answer is taken as EHLO's */
+	s->step =
+	    STEP_AUTH; /* RSET's answer is taken as that of the last step before MAIL */
 	io_add(s->io, "RSET\r\n", 6);
+}
+
+static void
+say_hello(struct sender *s)
+{
+	io_add(s->io, "EHLO load.test\r\n", 16);
+	s->step = STEP_EHLO;
+}
+
+static void
+start_tls(struct sender *s)
+{
+	struct tls_peer peer = {.name = "relay.test"};
+	if (io_start_tls_client(s->io, s->run->tls_client, &peer) == OK)
+		s->step = STEP_SHAKING;
+	else
+		lost(s);
+}
+
+static void
+on_hello(struct sender *s)
+{
+	struct run *r = s->run;
+	if (r->tls && !s->inside) {
+		io_add(s->io, "STARTTLS\r\n", 10);
+		s->step = STEP_STARTTLS;
+	} else if (r->auth != NULL) {
+		io_addf(s->io, "AUTH PLAIN %s\r\n", r->auth);
+		s->step = STEP_AUTH;
+	} else {
+		next_message(s);
+	}
 }
 
 static void
@@ -191,11 +252,11 @@ on_reply(struct sender *s, struct span line)
 		return;
 	}
 	switch (s->step) {
-	case STEP_GREETING:
-		io_add(s->io, "EHLO load.test\r\n", 16);
-		s->step = STEP_EHLO;
-		break;
-	case STEP_EHLO: next_message(s); break;
+	case STEP_GREETING: say_hello(s); break;
+	case STEP_STARTTLS: start_tls(s); break;
+	case STEP_SHAKING: break;
+	case STEP_EHLO: on_hello(s); break;
+	case STEP_AUTH: next_message(s); break;
 	case STEP_MAIL:
 		s->step = STEP_RCPT;
 		if (!s->run->pipeline)
@@ -230,6 +291,10 @@ on_io(void *arg, enum io_event ev)
 	case IO_EOF:
 	case IO_ERROR:
 	case IO_TIMEOUT: lost(s); break;
+	case IO_TLS:
+		s->inside = true;
+		say_hello(s);
+		break;
 	case IO_CONNECTED:
 	case IO_DRAINED: break;
 	}
@@ -243,6 +308,8 @@ dial(void *arg)
 	struct sender *s = arg;
 	s->sent = 0;
 	s->step = STEP_GREETING;
+	s->inside = false;
+	s->dot = loop_now(s->run->loop);
 	int fd = world_dial(loop_world(s->run->loop), &s->run->to, NULL);
 	if (fd < 0) {
 		lost(s);
@@ -299,6 +366,24 @@ number(const char *text)
 	return n;
 }
 
+/* "NAME:PASSWORD" as RFC 4616 has it, in base64. */
+static char *
+plain_message(const char *text)
+{
+	struct buf plain, coded;
+	struct span s = span_str(text);
+	size_t colon = span_find(s, ':');
+	buf_init(&plain, 1024);
+	buf_init(&coded, 4096);
+	buf_add_char(&plain, '\0');
+	buf_add_span(&plain, span_cut(s, 0, colon));
+	buf_add_char(&plain, '\0');
+	buf_add_span(&plain, span_cut(s, colon + 1, s.n));
+	base64_encode(buf_span(&plain), &coded);
+	buf_clear(&plain);
+	return buf_take(&coded);
+}
+
 static void
 parse(struct run *r, int argc, char **argv)
 {
@@ -314,6 +399,9 @@ parse(struct run *r, int argc, char **argv)
 	    {"ledger", required_argument, NULL, 'l'},
 	    {"give-up", required_argument, NULL, 'g'},
 	    {"pipeline", no_argument, NULL, 'p'},
+	    {"tls", no_argument, NULL, 'S'},
+	    {"auth", required_argument, NULL, 'a'},
+	    {"no-mail", no_argument, NULL, 'n'},
 	    {NULL, 0, NULL, 0},
 	};
 	int c;
@@ -334,6 +422,9 @@ parse(struct run *r, int argc, char **argv)
 			break;
 		case 'g': r->give_up_ms = (int64_t)number(optarg) * SECOND_MS; break;
 		case 'p': r->pipeline = true; break;
+		case 'S': r->tls = true; break;
+		case 'a': r->auth = plain_message(optarg); break;
+		case 'n': r->no_mail = true; break;
 		default: exit(2);
 		}
 	}
@@ -360,6 +451,12 @@ main(int argc, char **argv)
 	r.loop = loop_new(world_real());
 	r.latency = mem_alloc((r.messages + 1) * sizeof(int64_t));
 	make_body(&r);
+	if (r.tls) {
+		struct buf why;
+		buf_init(&why, 1024);
+		r.tls_client = tls_client_new(NULL, &why);
+		buf_clear(&why);
+	}
 	r.sender = mem_alloc(r.connections * sizeof(struct sender));
 	r.began = r.last = loop_now(r.loop);
 	r.open = r.connections;
@@ -372,7 +469,10 @@ main(int argc, char **argv)
 	print_result(&r);
 	for (unsigned i = 0; i < r.connections; i++)
 		timer_clear(&r.sender[i].redial);
+	if (r.tls_client != NULL)
+		tls_client_free(&r.tls_client);
 	loop_free(&r.loop);
+	mem_free(&r.auth);
 	mem_free(&r.sender);
 	mem_free(&r.latency);
 	mem_free(&r.body);
