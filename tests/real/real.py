@@ -91,7 +91,7 @@ hostname = "relay.test"
 spool { path = "%(dir)s/spool" min-free = "16M" }
 control { path = "%(dir)s/control.sock" }
 networks = {"%(networks)s"}
-listener "smtp" { bind = {"127.0.0.1:%(port)d"} protocol = "smtp" }
+listener "smtp" { bind = {"127.0.0.1:%(port)d"} protocol = "smtp" %(listener)s }
 %(more)s
 """
 
@@ -102,17 +102,29 @@ class Relay:
     def __init__(self, directory, more, dns=None, networks="127.0.0.0/8"):
         self.dir = directory
         self.networks = networks
+        self.listener = ""
         self.port = free_port()
         self.file = os.path.join(directory, "relayd.conf")
         if dns:
             more += f'\ndns {{ servers = {{"127.0.0.1:{dns}"}} timeout = "2s" }}\n'
+        self.more = more
         self.write(more)
         self.process = None
+
+    def listen(self, settings):
+        """More settings of the listener; before start()."""
+        self.listener = settings
+        self.write(self.more)
+
+    def add_user(self, name, password, *more):
+        done = self.ctl("user", "add", name, "--password-stdin", *more, stdin=password + "\n")
+        if done.returncode != 0:
+            raise AssertionError(f"user add {name}: {done.stderr}{done.stdout}")
 
     def write(self, more):
         with open(self.file, "w", encoding="utf-8") as f:
             f.write(CONFIG % {"dir": self.dir, "port": self.port, "more": more,
-                             "networks": self.networks})
+                             "networks": self.networks, "listener": self.listener})
 
     def start(self):
         self.process = Process([os.path.join(BUILD, "relayd"), "-c", self.file])
@@ -213,8 +225,10 @@ class RealTest(unittest.TestCase):
         self.dir = tempfile.mkdtemp(prefix="relayd-real.")
         self.addCleanup(shutil.rmtree, self.dir, True)
 
-    def relay(self, more, dns=None, **options):
+    def relay(self, more, dns=None, listener="", **options):
         r = Relay(self.dir, more, dns.port if dns else None, **options)
+        if listener:
+            r.listen(listener)
         r.start()
         self.addCleanup(lambda: r.process.child.poll() is None and r.stop())
         return r
