@@ -721,7 +721,12 @@ open_scheduler(struct daemon *d)
 	    .scheduler = d->scheduler,
 	    .ingress = &d->ingress_counters,
 	    .egress = &d->egress_counters,
-	    .host = {host_reload, host_pause_in, host_config, host_dns, host_sessions, d},
+	    .host = {.reload = host_reload,
+		.pause_in = host_pause_in,
+		.config = host_config,
+		.dns = host_dns,
+		.sessions = host_sessions,
+		.arg = d},
 	};
 	d->control = control_new(&co);
 }
