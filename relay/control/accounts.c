@@ -11,7 +11,7 @@
 #include "relay/control/client.h"
 
 struct asking {
-	struct control *control;
+	struct log *log;               /* outlives control */
 	struct control_client *client; /* NULL: gone meanwhile */
 	const char *cmd;               /* a constant of the table */
 	char *name, *label;            /* of the request; label may be NULL */
@@ -78,7 +78,7 @@ writes(const char *cmd)
 static void
 log_change(const struct asking *a, int status)
 {
-	LOG(a->control->log, EV_ADMIN, F_STR("what", a->cmd), F_INT("uid", a->uid),
+	LOG(a->log, EV_ADMIN, F_STR("what", a->cmd), F_INT("uid", a->uid),
 	    F_STR("account", a->name), F_STR("secret", a->label ? a->label : ""),
 	    F_SPAN("changed", buf_span(&a->changed)), F_INT("status", status));
 }
@@ -147,7 +147,7 @@ pass_on(struct control_client *cc, const json_t *request, const char *cmd)
 		control_end(cc, 2, "the request is too long");
 	} else {
 		struct asking *a = NEW(struct asking);
-		a->control = c;
+		a->log = c->log;
 		a->client = cc;
 		a->cmd = cmd;
 		a->uid = cc->uid;

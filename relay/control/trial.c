@@ -27,7 +27,7 @@ read_sender(const char *text, struct span *out)
 {
 	struct address a;
 	*out = SPAN("");
-	if (text == NULL || strcmp(text, "<>") == 0)
+	if (text == NULL || *text == '\0' || strcmp(text, "<>") == 0)
 		return true;
 	if (address_parse(span_str(text), &a) != OK)
 		return false;
