@@ -286,6 +286,7 @@ run_command(
 	case WORDS_ROUTE:
 		if (argc < 1 || argc > 2)
 			return wrong(k);
+		json_object_del(request, "selector");
 		set_text(request, "route", argv[0]);
 		if (argc == 2)
 			set_text(request, "domain", argv[1]);
