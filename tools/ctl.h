@@ -45,11 +45,18 @@ void ctl_user_usage(FILE *to);
 /* Ask the daemon and print. -1: nobody answers there (nothing was printed); else an exit
  * status. */
 int ctl_ask(struct ctl *c, const json_t *request);
+/* Print an answer line. True: it was the last one, *status is set. */
+bool ctl_take_line(struct ctl *c, struct span text, int *status);
 
 /* ---- ctl_offline.c */
 /* The same from the stopped spool: queue, show, why, cat, spool-check. */
 bool ctl_can_offline(const char *command);
 int ctl_offline(struct ctl *c, const json_t *request);
+
+/* ---- ctl_user_offline.c */
+/* The same in the accounts' directory. */
+bool ctl_user_can_offline(const char *command);
+int ctl_user_offline(struct ctl *c, const json_t *request);
 
 /* ---- ctl_print.c */
 /* One answer line (not the last). */

@@ -77,9 +77,8 @@ send_request(int fd, const json_t *request)
 	return ok;
 }
 
-/* True: this was the last line, *status is set. */
-static bool
-take_line(struct ctl *c, struct span text, int *status)
+bool
+ctl_take_line(struct ctl *c, struct span text, int *status)
 {
 	json_error_t error;
 	json_t *line = json_loadb(text.p, text.n, 0, &error);
@@ -130,7 +129,7 @@ read_answer(struct ctl *c, int fd)
 			size_t end = span_find(rest, '\n');
 			if (end == rest.n)
 				break;
-			last = take_line(c, span_cut(rest, 0, end), &status);
+			last = ctl_take_line(c, span_cut(rest, 0, end), &status);
 			from += end + 1;
 		}
 		buf_consume(&in, from);

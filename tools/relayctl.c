@@ -158,6 +158,8 @@ ctl_run(struct ctl *c, const json_t *request)
 		return status;
 	if (ctl_can_offline(c->command) && c->socket == NULL)
 		return ctl_offline(c, request);
+	if (ctl_user_can_offline(c->command) && c->socket == NULL)
+		return ctl_user_offline(c, request);
 	fprintf(stderr,
 	    "relayctl: relayd does not answer%s%s; is it running, and is this its %s?\n",
 	    c->socket ? " at " : "", c->socket ? c->socket : "",
