@@ -13,7 +13,8 @@ B := build/$(VARIANT)
 ROOMS := relay/base spool resolver policy relay relay/signin relay/ingress relay/egress relay/control
 PROGRAM_SRC := relay/relayd.c tools/relayctl.c tools/relay-sendmail.c
 LIB_SRC := $(filter-out $(PROGRAM_SRC),$(foreach r,$(ROOMS),$(wildcard $(r)/*.c)))
-CTL_SRC := $(filter-out $(PROGRAM_SRC),$(wildcard tools/*.c))
+CTL_SRC := $(wildcard tools/ctl_*.c)
+SENDMAIL_SRC := $(wildcard tools/sendmail_*.c)
 TESTLIB_SRC := $(wildcard tests/lib/*.c)
 TALK_SRC := $(wildcard tests/talk/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -140,7 +141,7 @@ $(B)/relayctl: $(B)/tools/relayctl.o $(call obj,$(CTL_SRC)) $(LIB)
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/relay-sendmail: $(B)/tools/relay-sendmail.o $(LIB)
+$(B)/relay-sendmail: $(B)/tools/relay-sendmail.o $(call obj,$(SENDMAIL_SRC)) $(LIB)
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -183,7 +184,7 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/librelay.a
 # ---- lint.  Suppressed, with the reason: cppcheck 2.10 does not parse compound literals in a
 # conditional (internalAstError) nor jansson's loops (unknownMacro); io.c keeps the address of a
 # local flag only while its callback runs; mx.c sorts what it has just filled in.
-ALL_C = $(LIB_SRC) $(PROGRAM_SRC) $(CTL_SRC)
+ALL_C = $(LIB_SRC) $(PROGRAM_SRC) $(CTL_SRC) $(SENDMAIL_SRC)
 lint:
 	@tools/need.sh clang-tidy cppcheck mandoc
 	@cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \

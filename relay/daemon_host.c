@@ -87,5 +87,11 @@ struct control_host
 daemon_host(struct daemon *d)
 {
 	return (struct control_host){
-	    host_reload, host_pause_in, host_config, host_dns, host_sessions, d};
+	    .reload = host_reload,
+	    .pause_in = host_pause_in,
+	    .config = host_config,
+	    .dns = host_dns,
+	    .sessions = host_sessions,
+	    .arg = d,
+	};
 }

@@ -9,11 +9,14 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "relay/config.h"
 
 enum { CTL_DONE = 0, CTL_NOTHING = 1, CTL_USAGE = 2 };
+
+enum ctl_secret { CTL_SECRET_ASK, CTL_SECRET_PASSWORD, CTL_SECRET_HASH };
 
 struct ctl {
 	const char *config_file;
@@ -22,22 +25,38 @@ struct ctl {
 	bool json;                   /* print the lines as they are */
 	const char *command;
 	void (*print)(struct ctl *c, const json_t *line); /* of this command */
-	bool header;    /* the table's head has been printed */
-	unsigned width; /* of the terminal */
+	enum ctl_secret secret; /* where a password comes from: the terminal, stdin */
+	bool header;            /* the table's head has been printed */
+	unsigned width;         /* of the terminal */
 };
 
 /* The configuration; on error it says why on standard error and returns NULL. */
 const struct config *ctl_config(struct ctl *c);
 
+/* Ask the daemon, or look for ourselves where that can be; an exit status. */
+int ctl_run(struct ctl *c, const json_t *request);
+
+/* ---- ctl_user.c */
+/* "user" has been taken off argv. Uses up the request's secrets. */
+int ctl_user(struct ctl *c, json_t *request, int argc, char **argv);
+void ctl_user_usage(FILE *to);
+
 /* ---- ctl_socket.c */
 /* Ask the daemon and print. -1: nobody answers there (nothing was printed); else an exit
  * status. */
 int ctl_ask(struct ctl *c, const json_t *request);
+/* Print an answer line. True: it was the last one, *status is set. */
+bool ctl_take_line(struct ctl *c, struct span text, int *status);
 
 /* ---- ctl_offline.c */
 /* The same from the stopped spool: queue, show, why, cat, spool-check. */
 bool ctl_can_offline(const char *command);
 int ctl_offline(struct ctl *c, const json_t *request);
+
+/* ---- ctl_user_offline.c */
+/* The same in the accounts' directory. */
+bool ctl_user_can_offline(const char *command);
+int ctl_user_offline(struct ctl *c, const json_t *request);
 
 /* ---- ctl_print.c */
 /* One answer line (not the last). */
@@ -45,5 +64,18 @@ void ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n);
 void ctl_choose_printer(struct ctl *c);
 /* Text from outside, safe for a terminal. */
 void ctl_put(const char *text);
+void ctl_put_to(FILE *to, const char *text);
+/* A cell: cut with "~" or filled up to width (0: as it is); the last one ends the line.
+ */
+void ctl_cell(const char *text, size_t width, bool last);
+const char *ctl_text(const json_t *line, const char *name); /* "" if it is not there */
+long long ctl_number(const json_t *line, const char *name);
+
+/* ---- ctl_trial.c: one line each */
+void ctl_print_user(struct ctl *c, const json_t *line);
+void ctl_print_new_secret(struct ctl *c, const json_t *line);
+void ctl_print_policy(struct ctl *c, const json_t *line);
+void ctl_print_route(struct ctl *c, const json_t *line);
+void ctl_print_probe(struct ctl *c, const json_t *line);
 
 #endif

@@ -10,15 +10,15 @@
 #include "base/when.h"
 #include "tools/ctl.h"
 
-static const char *
-text_of(const json_t *line, const char *name)
+const char *
+ctl_text(const json_t *line, const char *name)
 {
 	const char *s = json_string_value(json_object_get(line, name));
 	return s ? s : "";
 }
 
-static long long
-number_of(const json_t *line, const char *name)
+long long
+ctl_number(const json_t *line, const char *name)
 {
 	return json_integer_value(json_object_get(line, name));
 }
@@ -39,20 +39,26 @@ put_safe(struct buf *b, const char *text)
 }
 
 static void
-put_buf(struct buf *b)
+put_buf(FILE *to, struct buf *b)
 {
 	if (b->n > 0)
-		(void)fwrite(b->p, 1, b->n, stdout);
+		(void)fwrite(b->p, 1, b->n, to);
 	buf_clear(b);
+}
+
+void
+ctl_put_to(FILE *to, const char *text)
+{
+	struct buf b;
+	buf_init(&b, 1u << 20);
+	put_safe(&b, text);
+	put_buf(to, &b);
 }
 
 void
 ctl_put(const char *text)
 {
-	struct buf b;
-	buf_init(&b, 1u << 20);
-	put_safe(&b, text);
-	put_buf(&b);
+	ctl_put_to(stdout, text);
 }
 
 /* Columns of UTF-8 text, counting one per character. */
@@ -65,9 +71,8 @@ columns(struct span s)
 	return n;
 }
 
-/* A cell: cut with "~" or filled up to width; the last column is only cut. */
-static void
-cell(const char *text, size_t width, bool last)
+void
+ctl_cell(const char *text, size_t width, bool last)
 {
 	struct buf b;
 	buf_init(&b, 64u << 10);
@@ -81,7 +86,7 @@ cell(const char *text, size_t width, bool last)
 		buf_add_char(&b, '~');
 		n++;
 	}
-	put_buf(&b);
+	put_buf(stdout, &b);
 	for (; !last && n < width + 2; n++)
 		putchar(' ');
 	if (last)
@@ -104,11 +109,11 @@ age_text(char *out, size_t size, long long seconds)
 static void
 next_text(char *out, size_t size, const json_t *line, const json_t *r)
 {
-	const char *iso = text_of(r, "next_attempt");
+	const char *iso = ctl_text(r, "next_attempt");
 	(void)line;
 	if (*iso == '\0')
 		span_copy(
-		    strcmp(text_of(r, "state"), "held") == 0 ? SPAN("-") : SPAN("now"),
+		    strcmp(ctl_text(r, "state"), "held") == 0 ? SPAN("-") : SPAN("now"),
 		    out, size);
 	else
 		span_copy(span_cut(span_str(iso), 11, 8), out, size);
@@ -119,38 +124,38 @@ print_queue(struct ctl *c, const json_t *line)
 {
 	size_t wide = c->width > 60 ? c->width - 60 : 20;
 	if (!c->header) {
-		cell("ID", 13, false);
-		cell("AGE", 6, false);
-		cell("SIZE", 6, false);
-		cell("STATE", 8, false);
-		cell("NEXT UTC", 8, false);
-		cell("FROM -> TO: LAST REPLY", wide, true);
+		ctl_cell("ID", 13, false);
+		ctl_cell("AGE", 6, false);
+		ctl_cell("SIZE", 6, false);
+		ctl_cell("STATE", 8, false);
+		ctl_cell("NEXT UTC", 8, false);
+		ctl_cell("FROM -> TO: LAST REPLY", wide, true);
 		c->header = true;
 	}
 	char age[32], size[32], next[32];
 	struct buf b;
 	buf_init(&b, 64);
-	units_add_size(&b, (uint64_t)number_of(line, "message_size"));
+	units_add_size(&b, (uint64_t)ctl_number(line, "message_size"));
 	span_copy(buf_span(&b), size, sizeof(size));
 	buf_clear(&b);
-	age_text(age, sizeof(age), number_of(line, "age_s"));
+	age_text(age, sizeof(age), ctl_number(line, "age_s"));
 	size_t i;
 	json_t *r;
 	json_array_foreach(json_object_get(line, "recipients"), i, r)
 	{
 		next_text(next, sizeof(next), line, r);
-		cell(text_of(line, "queue_id"), 13, false);
-		cell(age, 6, false);
-		cell(size, 6, false);
-		cell(text_of(r, "state"), 8, false);
-		cell(next, 8, false);
+		ctl_cell(ctl_text(line, "queue_id"), 13, false);
+		ctl_cell(age, 6, false);
+		ctl_cell(size, 6, false);
+		ctl_cell(ctl_text(r, "state"), 8, false);
+		ctl_cell(next, 8, false);
 		buf_init(&b, 64u << 10);
 		buf_addf(
-		    &b, "<%s> -> <%s>", text_of(line, "sender"), text_of(r, "address"));
-		if (*text_of(r, "delay_reason"))
-			buf_addf(&b, ": %s", text_of(r, "delay_reason"));
+		    &b, "<%s> -> <%s>", ctl_text(line, "sender"), ctl_text(r, "address"));
+		if (*ctl_text(r, "delay_reason"))
+			buf_addf(&b, ": %s", ctl_text(r, "delay_reason"));
 		char *all = buf_take(&b);
-		cell(all, c->width >= 80 ? wide : 0, true);
+		ctl_cell(all, c->width >= 80 ? wide : 0, true);
 		mem_free(&all);
 	}
 }
@@ -226,11 +231,11 @@ print_why(struct ctl *c, const json_t *line)
 	if (c->header)
 		putchar('\n');
 	c->header = true;
-	ctl_put(text_of(line, "queue_id"));
+	ctl_put(ctl_text(line, "queue_id"));
 	fputs(" to <", stdout);
-	ctl_put(text_of(line, "address"));
+	ctl_put(ctl_text(line, "address"));
 	fputs(">\n  ", stdout);
-	ctl_put(text_of(line, "why"));
+	ctl_put(ctl_text(line, "why"));
 	putchar('\n');
 }
 
@@ -240,20 +245,20 @@ print_data(struct ctl *c, const json_t *line)
 	struct buf b;
 	(void)c;
 	buf_init(&b, 1u << 20);
-	if (base64_decode(span_str(text_of(line, "data")), &b) != OK)
+	if (base64_decode(span_str(ctl_text(line, "data")), &b) != OK)
 		buf_reset(&b);
-	put_buf(&b);
+	put_buf(stdout, &b);
 }
 
 static void
 print_act(struct ctl *c, const json_t *line)
 {
 	(void)c;
-	long long n = number_of(line, "applied");
+	long long n = ctl_number(line, "applied");
 	printf("%s%s: %lld recipient%s of %lld message%s\n",
 	    json_is_true(json_object_get(line, "dry_run")) ? "would " : "",
-	    text_of(line, "action"), n, n == 1 ? "" : "s", number_of(line, "messages"),
-	    number_of(line, "messages") == 1 ? "" : "s");
+	    ctl_text(line, "action"), n, n == 1 ? "" : "s", ctl_number(line, "messages"),
+	    ctl_number(line, "messages") == 1 ? "" : "s");
 }
 
 static void
@@ -261,28 +266,28 @@ print_host(struct ctl *c, const json_t *line)
 {
 	char busy[64];
 	if (!c->header) {
-		cell("DESTINATION", 32, false);
-		cell("STATE", 8, false);
-		cell("BUSY", 9, false);
-		cell("READY", 6, false);
-		cell("REASON", 60, true);
+		ctl_cell("DESTINATION", 32, false);
+		ctl_cell("STATE", 8, false);
+		ctl_cell("BUSY", 9, false);
+		ctl_cell("READY", 6, false);
+		ctl_cell("REASON", 60, true);
 		c->header = true;
 	}
-	cell(text_of(line, "destination"), 32, false);
-	cell(text_of(line, "state"), 8, false);
-	(void)snprintf(busy, sizeof(busy), "%lld of %lld", number_of(line, "running"),
-	    number_of(line, "window"));
-	cell(busy, 9, false);
-	(void)snprintf(busy, sizeof(busy), "%lld", number_of(line, "ready"));
-	cell(busy, 6, false);
-	cell(text_of(line, "reason"), c->width > 64 ? c->width - 63 : 0, true);
+	ctl_cell(ctl_text(line, "destination"), 32, false);
+	ctl_cell(ctl_text(line, "state"), 8, false);
+	(void)snprintf(busy, sizeof(busy), "%lld of %lld", ctl_number(line, "running"),
+	    ctl_number(line, "window"));
+	ctl_cell(busy, 9, false);
+	(void)snprintf(busy, sizeof(busy), "%lld", ctl_number(line, "ready"));
+	ctl_cell(busy, 6, false);
+	ctl_cell(ctl_text(line, "reason"), c->width > 64 ? c->width - 63 : 0, true);
 }
 
 static void
 print_reload(struct ctl *c, const json_t *line)
 {
 	(void)c;
-	const char *notes = text_of(line, "notes"), *errors = text_of(line, "errors");
+	const char *notes = ctl_text(line, "notes"), *errors = ctl_text(line, "errors");
 	if (json_is_true(json_object_get(line, "reloaded")))
 		puts("the new configuration is in force");
 	ctl_put(*notes ? notes : errors);
@@ -295,10 +300,10 @@ print_violation(struct ctl *c, const json_t *line)
 {
 	(void)c;
 	if (json_object_get(line, "violation") != NULL) {
-		ctl_put(text_of(line, "violation"));
+		ctl_put(ctl_text(line, "violation"));
 		putchar('\n');
 	} else {
-		printf("%lld violations\n", number_of(line, "violations"));
+		printf("%lld violations\n", ctl_number(line, "violations"));
 	}
 }
 
@@ -317,6 +322,11 @@ static const struct printer {
     {"delete", print_act},
     {"reload", print_reload},
     {"spool-check", print_violation},
+    {"policy-test", ctl_print_policy},
+    {"route-test", ctl_print_route},
+    {"probe", ctl_print_probe},
+    {"user-list", ctl_print_user},
+    {"user-secret-add", ctl_print_new_secret},
 };
 
 void
@@ -337,4 +347,6 @@ ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n)
 	} else {
 		c->print(c, line);
 	}
+	if (strcmp(c->command, "probe") == 0)
+		(void)fflush(stdout); /* each host as it comes */
 }

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "relay/control/control.h"
 #include "tools/ctl.h"
 
 #define ANSWER_LINE_MAX (4u << 20)
+#define NOT_ALLOWED (-2) /* somebody may well be there */
 
 static const char *
 socket_path(struct ctl *c)
@@ -34,40 +36,49 @@ connect_to(const char *path)
 		return -1;
 	if (connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0)
 		return fd;
-	if (errno == EACCES)
+	bool forbidden = errno == EACCES;
+	if (forbidden)
 		fprintf(stderr,
 		    "relayctl: no permission for %s; run as root or join its group\n",
 		    path);
 	(void)close(fd);
-	return -1;
+	return forbidden ? NOT_ALLOWED : -1;
 }
 
+static bool
+send_all(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent <= 0)
+			return false;
+		p += sent;
+		n -= (size_t)sent;
+	}
+	return true;
+}
+
+/* The request may hold a password: one buffer, which is wiped. */
 static bool
 send_request(int fd, const json_t *request)
 {
-	char *text = json_dumps(request, JSON_COMPACT);
-	struct buf b;
-	buf_init(&b, 1u << 20);
-	buf_add_str(&b, text);
-	buf_add_str(&b, "\r\n");
-	size_t at = 0;
-	while (at < b.n) {
-		ssize_t n = send(fd, b.p + at, b.n - at, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		at += (size_t)n;
-	}
-	bool ok = at == b.n;
-	buf_clear(&b);
-	free(text);
+	char *text = mem_alloc_raw(CONTROL_LINE_MAX);
+	size_t n = json_dumpb(request, text, CONTROL_LINE_MAX - 2, JSON_COMPACT);
+	bool fits = n > 0 && n <= CONTROL_LINE_MAX - 2;
+	if (fits)
+		memcpy(text + n, "\r\n", 2);
+	else
+		fputs("relayctl: too much for one request\n", stderr);
+	bool ok = fits && send_all(fd, text, n + 2);
+	explicit_bzero(text, CONTROL_LINE_MAX);
+	mem_free(&text);
 	return ok;
 }
 
-/* True: this was the last line, *status is set. */
-static bool
-take_line(struct ctl *c, struct span text, int *status)
+bool
+ctl_take_line(struct ctl *c, struct span text, int *status)
 {
 	json_error_t error;
 	json_t *line = json_loadb(text.p, text.n, 0, &error);
@@ -83,7 +94,7 @@ take_line(struct ctl *c, struct span text, int *status)
 		*status = (int)json_integer_value(json_object_get(line, "status"));
 		if (why != NULL) {
 			fputs("relayctl: ", stderr);
-			fputs(why, stderr);
+			ctl_put_to(stderr, why);
 			fputc('\n', stderr);
 		}
 	} else {
@@ -118,7 +129,7 @@ read_answer(struct ctl *c, int fd)
 			size_t end = span_find(rest, '\n');
 			if (end == rest.n)
 				break;
-			last = take_line(c, span_cut(rest, 0, end), &status);
+			last = ctl_take_line(c, span_cut(rest, 0, end), &status);
 			from += end + 1;
 		}
 		buf_consume(&in, from);
@@ -132,14 +143,14 @@ ctl_ask(struct ctl *c, const json_t *request)
 {
 	const char *path = socket_path(c);
 	if (path == NULL) { /* the reason has been printed; relayd may well be running */
-		fprintf(
-		    stderr, "relayctl: so its socket is not known; name it, without -c: "
-			    "RELAYD_SOCKET=/run/relayd/control.sock relayctl ...\n");
+		fprintf(stderr,
+		    "relayctl: so its socket is not known; name it, without -c: "
+		    "RELAYD_SOCKET=/run/relayd/control.sock relayctl ...\n");
 		return CTL_NOTHING;
 	}
 	int fd = connect_to(path);
 	if (fd < 0)
-		return -1;
+		return fd == NOT_ALLOWED ? CTL_NOTHING : -1;
 	int status = send_request(fd, request) ? read_answer(c, fd) : CTL_NOTHING;
 	(void)close(fd);
 	return status;

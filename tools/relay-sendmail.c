@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * relay-sendmail - the sendmail-compatible submission command: reads a message
- * on standard input and hands it to relayd by SMTP.  Exit status as in
+ * on standard input and hands it to relayd by SMTP (sendmail_smtp.c).  Exit status as in
  * sysexits.h.  It holds no privileges and writes no files: what relayd did not
  * acknowledge has not been accepted, and the caller is told so.
  */
 #include <errno.h>
-#include <netdb.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -20,30 +17,18 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "policy/address.h"
-#include "relay/config.h"
+#include "tools/sendmail.h"
 
 #define RECIPIENTS_MAX 10000
 #define MESSAGE_MAX (256u << 20)
-#define TIMEOUT_S 600
 
-struct mail {
-	char *from; /* envelope sender; NULL: the caller */
-	const char *full_name;
-	bool from_headers; /* -t */
-	bool dot_ends;     /* a line with a single dot ends the message (no -i) */
-	char **rcpt;
-	size_t rcpts;
-	const char *notify, *envid, *ret;
-	const char *config_file;
-	struct buf text;   /* CRLF lines, dot-stuffed as it is sent */
-	size_t header_end; /* octets of the header section, without the empty line */
-};
-
-static _Noreturn void
-fail(int status, const char *what, const char *detail)
+_Noreturn void
+sendmail_fail(int status, const char *what, const char *detail)
 {
-	fprintf(stderr, "relay-sendmail: %s%s%s\n", what, detail ? ": " : "",
-	    detail ? detail : "");
+	fprintf(stderr, "relay-sendmail: %s%s", what, detail ? ": " : "");
+	for (const char *p = detail; p != NULL && *p; p++) /* words of others, too */
+		putc((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p, stderr);
+	putc('\n', stderr);
 	exit(status);
 }
 
@@ -59,9 +44,10 @@ add_recipient(struct mail *m, struct span address)
 		return;
 	for (size_t i = 0; i < address.n; i++)
 		if ((unsigned char)address.p[i] < 0x20 || address.p[i] == 0x7f)
-			fail(EX_USAGE, "a recipient with a control character", NULL);
+			sendmail_fail(
+			    EX_USAGE, "a recipient with a control character", NULL);
 	if (m->rcpts >= RECIPIENTS_MAX)
-		fail(EX_USAGE, "too many recipients", NULL);
+		sendmail_fail(EX_USAGE, "too many recipients", NULL);
 	m->rcpt = mem_resize(m->rcpt, m->rcpts + 1, sizeof(char *));
 	m->rcpt[m->rcpts++] = span_dup(address);
 }
@@ -251,220 +237,15 @@ read_message(struct mail *m)
 		add_body_line(m, buf_span(&line));
 	}
 	if (ferror(stdin))
-		fail(EX_IOERR, "reading standard input", strerror(errno));
+		sendmail_fail(EX_IOERR, "reading standard input", strerror(errno));
 	if (line.overflow || m->text.overflow)
-		fail(EX_DATAERR, "the message is too large", NULL);
+		sendmail_fail(EX_DATAERR, "the message is too large", NULL);
 	for (size_t i = 0; i < m->text.n;
 	     i++) { /* a CR alone would be refused: a line end it was */
 		if (m->text.p[i] == '\0')
-			fail(EX_DATAERR, "the message holds a NUL byte", NULL);
+			sendmail_fail(EX_DATAERR, "the message holds a NUL byte", NULL);
 	}
 	buf_clear(&line);
-}
-
-/* ---- SMTP, spoken plainly: one command, one answer */
-
-struct smtp {
-	int fd;
-	struct buf in;
-	struct buf reply;
-};
-
-static void
-give_up_on_network(const char *what)
-{
-	fail(EX_TEMPFAIL, what, errno ? strerror(errno) : "connection closed");
-}
-
-static int
-reply(struct smtp *s)
-{
-	buf_reset(&s->reply);
-	for (;;) {
-		size_t nl = span_find(buf_span(&s->in), '\n');
-		if (nl < s->in.n) {
-			struct span line = span_cut(buf_span(&s->in), 0, nl);
-			bool more = line.n > 3 && line.p[3] == '-';
-			buf_reset(&s->reply);
-			buf_add_span(&s->reply, span_trim(line));
-			if (s->reply.n > 0 && s->reply.p[s->reply.n - 1] == '\r')
-				s->reply.n--;
-			buf_add_char(&s->reply, '\0');
-			s->reply.n--;
-			buf_consume(&s->in, nl + 1);
-			if (!more)
-				return s->reply.n >= 3 ? s->reply.p[0] - '0' : 0;
-			continue;
-		}
-		char *room = buf_room(&s->in, 4096);
-		ssize_t n = room ? recv(s->fd, room, 4096, 0) : -1;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			give_up_on_network("relayd did not answer");
-		s->in.n += (size_t)n;
-	}
-}
-
-static void
-put(struct smtp *s, struct span bytes)
-{
-	size_t at = 0;
-	while (at < bytes.n) {
-		ssize_t n = send(s->fd, bytes.p + at, bytes.n - at, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			give_up_on_network("sending to relayd");
-		at += (size_t)n;
-	}
-}
-
-static int
-command(struct smtp *s, struct buf *line)
-{
-	buf_add_str(line, "\r\n");
-	put(s, buf_span(line));
-	buf_reset(line);
-	return reply(s);
-}
-
-/* 2 and 3 are fine; 4: try later; anything else: as given. */
-static void
-must(struct smtp *s, int klass, int permanent)
-{
-	if (klass == 2 || klass == 3)
-		return;
-	fail(klass == 4 ? EX_TEMPFAIL : permanent, "relayd said", s->reply.p);
-}
-
-static void
-put_data(struct smtp *s, const struct mail *m)
-{
-	struct span rest = buf_span(&m->text);
-	while (rest.n > 0) {
-		size_t n = span_find(rest, '\n') + 1;
-		if (n > rest.n)
-			n = rest.n;
-		if (rest.p[0] == '.')
-			put(s, SPAN("."));
-		/* long runs of lines that need no dot go out together */
-		while (n < rest.n && rest.p[n] != '.' && n < (32u << 10))
-			n += span_find(span_cut(rest, n, rest.n), '\n') + 1;
-		if (n > rest.n)
-			n = rest.n;
-		put(s, span_cut(rest, 0, n));
-		rest = span_cut(rest, n, rest.n);
-	}
-	put(s, SPAN(".\r\n"));
-}
-
-static bool
-has_utf8(const struct mail *m)
-{
-	for (size_t i = 0; m->from && m->from[i]; i++)
-		if ((unsigned char)m->from[i] >= 0x80)
-			return true;
-	for (size_t k = 0; k < m->rcpts; k++)
-		for (size_t i = 0; m->rcpt[k][i]; i++)
-			if ((unsigned char)m->rcpt[k][i] >= 0x80)
-				return true;
-	for (size_t i = 0; i < m->header_end; i++)
-		if ((unsigned char)m->text.p[i] >= 0x80)
-			return true;
-	return false;
-}
-
-static int
-send_mail(struct smtp *s, const struct mail *m)
-{
-	struct buf line;
-	char host[256] = "localhost";
-	buf_init(&line, 64u << 10);
-	(void)gethostname(host, sizeof(host) - 1);
-	must(s, reply(s), EX_UNAVAILABLE);
-	buf_addf(&line, "EHLO %s", host);
-	must(s, command(s, &line), EX_UNAVAILABLE);
-	buf_addf(&line, "MAIL FROM:<%s>%s", m->from, has_utf8(m) ? " SMTPUTF8" : "");
-	if (m->ret != NULL)
-		buf_addf(&line, " RET=%s", m->ret);
-	if (m->envid != NULL) {
-		buf_add_str(&line, " ENVID=");
-		xtext_encode(span_str(m->envid), &line);
-	}
-	must(s, command(s, &line), EX_NOPERM);
-	for (size_t i = 0; i < m->rcpts; i++) {
-		buf_addf(&line, "RCPT TO:<%s>", m->rcpt[i]);
-		if (m->notify != NULL)
-			buf_addf(&line, " NOTIFY=%s", m->notify);
-		must(s, command(s, &line), EX_NOUSER);
-	}
-	buf_add_str(&line, "DATA");
-	must(s, command(s, &line), EX_UNAVAILABLE);
-	put_data(s, m);
-	must(s, reply(s), EX_UNAVAILABLE);
-	buf_add_str(&line, "QUIT");
-	(void)command(s, &line);
-	buf_clear(&line);
-	return EX_OK;
-}
-
-/* ---- where relayd listens */
-
-static int
-connect_to(const struct net_addr *a)
-{
-	struct sockaddr_storage to;
-	struct timeval limit = {.tv_sec = TIMEOUT_S};
-	socklen_t n = net_to_sockaddr(a, &to);
-	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (const struct sockaddr *)&to, n) == 0)
-		return fd;
-	int saved = errno;
-	(void)close(fd);
-	errno = saved;
-	return -1;
-}
-
-static bool
-is_any(const struct net_addr *a)
-{
-	static const uint8_t zero[16];
-	return memcmp(a->ip, zero, sizeof(zero)) == 0;
-}
-
-/* $RELAYD_SUBMIT ("127.0.0.1:2525"), else the configuration's first listener, else port
- * 25 here. */
-static int
-find_relayd(const struct mail *m)
-{
-	struct net_addr a;
-	const char *env = getenv("RELAYD_SUBMIT");
-	(void)net_parse_addr(SPAN("127.0.0.1:25"), &a);
-	if (env != NULL && *env) {
-		if (net_parse_addr(span_str(env), &a) != OK)
-			fail(EX_CONFIG, "RELAYD_SUBMIT is not ADDRESS:PORT", env);
-		return connect_to(&a);
-	}
-	struct buf errors;
-	buf_init(&errors, 64u << 10);
-	const struct config *c = access(m->config_file, R_OK) == 0
-				     ? config_read(m->config_file, &errors)
-				     : NULL;
-	if (c != NULL) {
-		struct net_addr bind = c->listener[0].bind[0];
-		if (is_any(&bind))
-			a.port = bind.port;
-		else
-			a = bind;
-	}
-	config_unref(&c);
-	buf_clear(&errors);
-	return connect_to(&a);
 }
 
 /* ---- the command line */
@@ -524,8 +305,8 @@ usage(void)
 	      "                      [-V ENVID] [--] [RECIPIENT...]   < message\n"
 	      "Other sendmail options are accepted and have no effect.  Where relayd "
 	      "listens\n"
-	      "is taken from $RELAYD_SUBMIT (ADDRESS:PORT) or the configuration (-C "
-	      "FILE).\n",
+	      "is taken from $RELAYD_SUBMIT (a socket's path, or ADDRESS:PORT) or the\n"
+	      "configuration (-C FILE): submit { path }, else its first listener.\n",
 	    stderr);
 	exit(EX_USAGE);
 }
@@ -536,8 +317,9 @@ mode(char c)
 	if (c == 'm' || c == '\0')
 		return; /* -bm: what we do */
 	if (c == 'p')
-		fail(EX_USAGE, "the queue is shown by", "relayctl queue");
-	fail(EX_USAGE, "this mode is not offered here; relayd is the daemon", NULL);
+		sendmail_fail(EX_USAGE, "the queue is shown by", "relayctl queue");
+	sendmail_fail(
+	    EX_USAGE, "this mode is not offered here; relayd is the daemon", NULL);
 }
 
 static void
@@ -582,15 +364,15 @@ check_addresses(const struct mail *m)
 {
 	struct address a;
 	if (*m->from != '\0' && address_parse(span_str(m->from), &a) != OK)
-		fail(EX_USAGE, "the sender is not an address; use -f user@domain",
-		    m->from);
+		sendmail_fail(EX_USAGE,
+		    "the sender is not an address; use -f user@domain", m->from);
 	for (size_t i = 0; i < m->rcpts; i++)
 		if (address_parse(span_str(m->rcpt[i]), &a) != OK &&
 		    strchr(m->rcpt[i], '@') != NULL)
-			fail(EX_NOUSER, "not an address", m->rcpt[i]);
+			sendmail_fail(EX_NOUSER, "not an address", m->rcpt[i]);
 	for (const char *p = m->notify; p && *p; p++)
 		if (strchr("NEVERSUCFAILDY,neversucfaildy", *p) == NULL)
-			fail(EX_USAGE,
+			sendmail_fail(EX_USAGE,
 			    "-N takes never, or success, failure, delay with commas",
 			    m->notify);
 }
@@ -623,7 +405,7 @@ main(int argc, char **argv)
 	parse(&m, argc, argv);
 	read_message(&m);
 	if (m.rcpts == 0)
-		fail(EX_USAGE,
+		sendmail_fail(EX_USAGE,
 		    "no recipient; name one, or use -t to take them from the header",
 		    NULL);
 	if (m.from == NULL)
@@ -631,20 +413,11 @@ main(int argc, char **argv)
 	complete_addresses(&m);
 	check_addresses(&m);
 	add_from_header(&m);
-	struct smtp s = {.fd = find_relayd(&m)};
-	if (s.fd < 0)
-		fail(EX_TEMPFAIL, "relayd does not answer; is it running?",
-		    strerror(errno));
-	buf_init(&s.in, 64u << 10);
-	buf_init(&s.reply, 8192);
-	int status = send_mail(&s, &m);
-	(void)close(s.fd);
+	sendmail_hand_in(&m);
 	for (size_t i = 0; i < m.rcpts; i++)
 		mem_free(&m.rcpt[i]);
 	mem_free(&m.rcpt);
 	mem_free(&m.from);
 	buf_clear(&m.text);
-	buf_clear(&s.in);
-	buf_clear(&s.reply);
-	return status;
+	return EX_OK;
 }

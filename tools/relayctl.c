@@ -20,6 +20,9 @@ enum words {
 	WORDS_WHAT,
 	WORDS_DOMAIN,
 	WORDS_FROM_TO,
+	WORDS_ROUTE,
+	WORDS_POLICY,
+	WORDS_USER,
 	WORDS_CHECK
 };
 
@@ -43,8 +46,16 @@ static const struct command {
 	"stop for a while"},
     {"resume", WORDS_WHAT, "in|out|route:NAME|DOMAIN", "go on"},
     {"reload", WORDS_NONE, "", "read the configuration again"},
-    {"route-test", WORDS_FROM_TO, "FROM TO", "which route a recipient takes, and why"},
+    {"route-test", WORDS_FROM_TO, "FROM TO [--account A] [--listener L] [--ip ADDR]",
+	"which route a recipient takes, and why no earlier one"},
+    {"policy-test", WORDS_POLICY,
+	"--ip ADDR --from FROM --to TO [--helo NAME] [--account A] [--listener L]",
+	"what SMTP would answer, and which step decides"},
+    {"probe", WORDS_ROUTE, "ROUTE [DOMAIN]",
+	"connect to its next hops, sign in, send nothing"},
     {"dns", WORDS_DOMAIN, "DOMAIN", "where the DNS says its mail goes"},
+    {"user", WORDS_USER, "add|passwd|list|delete|set|secret ...",
+	"accounts that may sign in (below)"},
     {"check", WORDS_CHECK, "", "check the configuration file"},
     {"spool-check", WORDS_NONE, "",
 	"check every invariant and checksum (also: spool check)"},
@@ -57,7 +68,15 @@ usage(FILE *to)
 	for (size_t i = 0; i < COUNT_OF(commands); i++)
 		fprintf(to, "  %-12s %s\n  %-12s %s\n", commands[i].name,
 		    commands[i].usage, "", commands[i].about);
+	putc('\n', to);
+	ctl_user_usage(to);
 	fputs(
+	    "  A password is asked for on a terminal, or is the line of "
+	    "--password-stdin;\n"
+	    "  --hash-stdin takes a crypt(3) hash.  PATTERN is user@domain, domain or "
+	    ".domain;\n"
+	    "  FP is the SHA-256 of a certificate; --certificate \"\" removes all of "
+	    "them.\n"
 	    "\nSELECTOR: --id ID --from ADDR --to ADDR --domain D --route NAME --code C\n"
 	    "          --state waiting|held|aside|new|deferred --older 2h --younger 1d "
 	    "--all\n"
@@ -70,7 +89,19 @@ usage(FILE *to)
 	    to);
 }
 
-enum { OPT_JSON = 256, OPT_DRY_RUN, OPT_LIMIT, OPT_FOR, OPT_REASON, OPT_ALL, OPT_SELECT };
+enum {
+	OPT_JSON = 256,
+	OPT_DRY_RUN,
+	OPT_LIMIT,
+	OPT_ALL,
+	OPT_SELECT, /* a member of the selector */
+	OPT_TEXT,   /* a member of the request */
+	OPT_LIST,   /* another element of a member of the request */
+	OPT_PASSWORD,
+	OPT_HASH,
+	OPT_DISABLE,
+	OPT_ENABLE,
+};
 
 static const struct option longs[] = {
     {"config", required_argument, NULL, 'c'},
@@ -79,8 +110,19 @@ static const struct option longs[] = {
     {"json", no_argument, NULL, OPT_JSON},
     {"dry-run", no_argument, NULL, OPT_DRY_RUN},
     {"limit", required_argument, NULL, OPT_LIMIT},
-    {"for", required_argument, NULL, OPT_FOR},
-    {"reason", required_argument, NULL, OPT_REASON},
+    {"for", required_argument, NULL, OPT_TEXT},
+    {"reason", required_argument, NULL, OPT_TEXT},
+    {"ip", required_argument, NULL, OPT_TEXT},
+    {"helo", required_argument, NULL, OPT_TEXT},
+    {"account", required_argument, NULL, OPT_TEXT},
+    {"listener", required_argument, NULL, OPT_TEXT},
+    {"address", required_argument, NULL, OPT_LIST},
+    {"certificate", required_argument, NULL, OPT_LIST},
+    {"service", required_argument, NULL, OPT_LIST},
+    {"password-stdin", no_argument, NULL, OPT_PASSWORD},
+    {"hash-stdin", no_argument, NULL, OPT_HASH},
+    {"disable", no_argument, NULL, OPT_DISABLE},
+    {"enable", no_argument, NULL, OPT_ENABLE},
     {"all", no_argument, NULL, OPT_ALL},
     {"id", required_argument, NULL, OPT_SELECT},
     {"from", required_argument, NULL, OPT_SELECT},
@@ -108,14 +150,16 @@ ctl_config(struct ctl *c)
 	return c->config;
 }
 
-static int
-run_request(struct ctl *c, const json_t *request)
+int
+ctl_run(struct ctl *c, const json_t *request)
 {
 	int status = ctl_ask(c, request);
 	if (status >= 0)
 		return status;
 	if (ctl_can_offline(c->command) && c->socket == NULL)
 		return ctl_offline(c, request);
+	if (ctl_user_can_offline(c->command) && c->socket == NULL)
+		return ctl_user_offline(c, request);
 	fprintf(stderr,
 	    "relayctl: relayd does not answer%s%s; is it running, and is this its %s?\n",
 	    c->socket ? " at " : "", c->socket ? c->socket : "",
@@ -123,12 +167,42 @@ run_request(struct ctl *c, const json_t *request)
 	return CTL_NOTHING;
 }
 
+/* JSON holds UTF-8 only: what is not cannot be meant, and must not be left out in
+ * silence.
+ */
+static json_t *
+text_value(const char *option, const char *text)
+{
+	json_t *v = json_string(text);
+	if (v != NULL)
+		return v;
+	fprintf(stderr, "relayctl: --%s is not UTF-8 text\n", option);
+	exit(CTL_USAGE);
+}
+
+static void
+set_text(json_t *object, const char *option, const char *text)
+{
+	json_object_set_new(object, option, text_value(option, text));
+}
+
+/* --address a --address b; an empty text is the empty list. */
+static void
+add_text(json_t *request, const char *option, const char *text)
+{
+	if (json_object_get(request, option) == NULL)
+		json_object_set_new(request, option, json_array());
+	if (*text != '\0')
+		json_array_append_new(
+		    json_object_get(request, option), text_value(option, text));
+}
+
 /* The same request once per id; the first bad status is the answer. */
 static int
 run_for_id(struct ctl *c, json_t *request, const char *id)
 {
 	json_object_set_new(json_object_get(request, "selector"), "id", json_string(id));
-	return run_request(c, request);
+	return ctl_run(c, request);
 }
 
 static int
@@ -150,7 +224,7 @@ static int
 run_ids(struct ctl *c, json_t *request, int argc, char **argv)
 {
 	if (argc == 0)
-		return run_request(c, request);
+		return ctl_run(c, request);
 	int status = CTL_DONE;
 	for (int i = 0; i < argc; i++) {
 		int one = strcmp(argv[i], "-") == 0 ? run_for_stdin(c, request)
@@ -165,6 +239,23 @@ wrong(const struct command *k)
 {
 	fprintf(stderr, "usage: relayctl %s %s\n", k->name, k->usage);
 	return CTL_USAGE;
+}
+
+/* --from and --to are the selector's elsewhere; here they are who writes to whom. */
+static int
+run_policy_test(struct ctl *c, const struct command *k, json_t *request)
+{
+	static const char *const need[] = {"ip", "from", "to"};
+	json_t *selector = json_object_get(request, "selector");
+	json_object_update(request, selector);
+	json_object_del(request, "selector");
+	for (size_t i = 0; i < COUNT_OF(need); i++) {
+		if (json_object_get(request, need[i]) != NULL)
+			continue;
+		fprintf(stderr, "relayctl: --%s is missing\n", need[i]);
+		return wrong(k);
+	}
+	return ctl_run(c, request);
 }
 
 static int
@@ -184,20 +275,30 @@ run_command(
 	switch (k->words) {
 	case WORDS_IDS: return run_ids(c, request, argc, argv);
 	case WORDS_CHECK: return argc == 0 ? run_check(c) : wrong(k);
-	case WORDS_NONE: return argc == 0 ? run_request(c, request) : wrong(k);
+	case WORDS_NONE: return argc == 0 ? ctl_run(c, request) : wrong(k);
 	case WORDS_WHAT:
 	case WORDS_DOMAIN:
 		if (argc != 1)
 			return wrong(k);
 		json_object_set_new(request, k->words == WORDS_WHAT ? "what" : "domain",
 		    json_string(argv[0]));
-		return run_request(c, request);
+		return ctl_run(c, request);
+	case WORDS_USER: return ctl_user(c, request, argc, argv);
+	case WORDS_POLICY: return argc == 0 ? run_policy_test(c, k, request) : wrong(k);
+	case WORDS_ROUTE:
+		if (argc < 1 || argc > 2)
+			return wrong(k);
+		json_object_del(request, "selector");
+		set_text(request, "route", argv[0]);
+		if (argc == 2)
+			set_text(request, "domain", argv[1]);
+		return ctl_run(c, request);
 	case WORDS_FROM_TO:
 		if (argc != 2)
 			return wrong(k);
 		json_object_set_new(request, "from", json_string(argv[0]));
 		json_object_set_new(request, "to", json_string(argv[1]));
-		return run_request(c, request);
+		return ctl_run(c, request);
 	}
 	return CTL_USAGE;
 }
@@ -233,17 +334,17 @@ parse_options(struct ctl *c, json_t *request, int argc, char **argv)
 			json_object_set_new(
 			    request, "limit", json_integer(strtoll(optarg, NULL, 10)));
 			break;
-		case OPT_FOR:
-			json_object_set_new(request, "for", json_string(optarg));
-			break;
-		case OPT_REASON:
-			json_object_set_new(request, "reason", json_string(optarg));
+		case OPT_TEXT: set_text(request, longs[at].name, optarg); break;
+		case OPT_LIST: add_text(request, longs[at].name, optarg); break;
+		case OPT_PASSWORD: c->secret = CTL_SECRET_PASSWORD; break;
+		case OPT_HASH: c->secret = CTL_SECRET_HASH; break;
+		case OPT_DISABLE:
+		case OPT_ENABLE:
+			json_object_set_new(
+			    request, "disabled", json_boolean(opt == OPT_DISABLE));
 			break;
 		case OPT_ALL: json_object_set_new(selector, "all", json_true()); break;
-		case OPT_SELECT:
-			json_object_set_new(
-			    selector, longs[at].name, json_string(optarg));
-			break;
+		case OPT_SELECT: set_text(selector, longs[at].name, optarg); break;
 		default: usage(stderr); return false;
 		}
 	}

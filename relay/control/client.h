@@ -88,7 +88,13 @@ void *walk_arg(struct walk *w);
 void walk_hold(struct walk *w);   /* one more reason not to go on */
 void walk_resume(struct walk *w); /* one less */
 
-/* ---- watch out: commands that act (acts.c) and those that explain (explain.c) */
+/* A request may hold a password: overwrite its bytes, which are ours (io's, jansson's).
+ */
+void control_wipe(struct span s);
+void control_wipe_secrets(const json_t *request);
+
+/* ---- commands that act (acts.c, accounts.c) and those that explain (explain.c, trial.c)
+ */
 void
 command_act(struct control_client *cc, const json_t *request, enum admin_action action);
 void command_pause(struct control_client *cc, const json_t *request);
@@ -96,6 +102,9 @@ void command_resume(struct control_client *cc, const json_t *request);
 void command_reload(struct control_client *cc, const json_t *request);
 void command_dns(struct control_client *cc, const json_t *request);
 void command_route_test(struct control_client *cc, const json_t *request);
+void command_probe(struct control_client *cc, const json_t *request);
+void command_policy_test(struct control_client *cc, const json_t *request);
+void command_user(struct control_client *cc, const json_t *request); /* accounts.c */
 void command_spool_check(struct control_client *cc, const json_t *request);
 void command_status(struct control_client *cc, const json_t *request);
 void command_hosts(struct control_client *cc, const json_t *request);

@@ -346,6 +346,15 @@ static const struct command {
     {"dns", command_dns},
     {"route-test", command_route_test},
     {"spool-check", command_spool_check},
+    {"policy-test", command_policy_test},
+    {"probe", command_probe},
+    {"user-add", command_user},
+    {"user-passwd", command_user},
+    {"user-set", command_user},
+    {"user-list", command_user},
+    {"user-delete", command_user},
+    {"user-secret-add", command_user},
+    {"user-secret-delete", command_user},
 };
 
 void

@@ -33,8 +33,10 @@ void
 control_send(struct control_client *cc)
 {
 	buf_add_char(&cc->line, '\n');
-	if (cc->io != NULL)
-		io_add(cc->io, cc->line.p, cc->line.n);
+	if (cc->io == NULL)
+		return;
+	io_add(cc->io, cc->line.p, cc->line.n);
+	io_deadline(cc->io, IDLE_MS);
 }
 
 bool
@@ -107,6 +109,7 @@ take_request(struct control_client *cc, struct span line)
 {
 	json_error_t error;
 	json_t *request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &error);
+	control_wipe(line);
 	io_pause(cc->io);
 	if (request == NULL || !json_is_object(request))
 		control_endf(cc, 2,
@@ -114,6 +117,7 @@ take_request(struct control_client *cc, struct span line)
 		    request ? "something else" : error.text);
 	else
 		control_run(cc, request);
+	control_wipe_secrets(request);
 	json_decref(request);
 }
 

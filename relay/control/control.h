@@ -24,7 +24,9 @@
 #include "base/loop.h"
 #include "relay/config.h"
 #include "relay/egress/egress.h"
+#include "relay/egress/probe.h"
 #include "relay/ingress/ingress.h"
+#include "relay/signin/signin.h"
 #include "resolver/resolver.h"
 #include "spool/spool.h"
 
@@ -47,6 +49,15 @@ struct control_host {
 	void (*dns)(void *arg, struct span domain, unsigned flags,
 	    void (*told)(void *told_arg, const struct mx_answer *a), void *told_arg);
 	unsigned (*sessions)(void *arg); /* open ingress sessions, all threads */
+	/* Try a route's next hops on an io thread, sending nothing (egress/probe.h).
+	 * told(told_arg, finding) comes once per host, the finding borrowed for the call;
+	 * at last done(told_arg, why) once, why NULL or a sentence.  Both on the main
+	 * loop, never before this has returned, and also when the administrator has gone
+	 * meanwhile.  NULL: there is nothing to try with. */
+	void (*probe)(void *arg, struct span route, struct span domain,
+	    void (*told)(void *told_arg, const struct probe_finding *f),
+	    void (*done)(void *told_arg, const char *why), void *told_arg);
+	struct signin *signin; /* the main thread's; borrowed; NULL: no accounts here */
 	void *arg;
 };
 

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "policy/access.h"
 #include "policy/address.h"
 #include "relay/control/client.h"
 #include "relay/version.h"
@@ -263,42 +262,99 @@ command_dns(struct control_client *cc, const json_t *request)
 	buf_clear(&name);
 }
 
-/* ---- route-test */
+/* ---- probe */
+
+struct probing {
+	struct control_client *client; /* NULL: gone meanwhile */
+	bool works;                    /* one host, at least */
+};
+
+static void
+probe_gone(struct control_client *cc)
+{
+	((struct probing *)cc->command)->client = NULL;
+}
+
+static void
+probe_told(void *arg, const struct probe_finding *f)
+{
+	struct probing *p = arg;
+	p->works = p->works || f->ok;
+	if (p->client == NULL)
+		return;
+	struct json *j = control_line(p->client);
+	json_open(j, '{');
+	json_cstr(j, "host", f->host);
+	json_bool(j, "ok", f->ok);
+	json_cstr(j, "stage", f->stage);
+	json_cstr(j, "text", f->text);
+	json_int(j, "ms", f->ms);
+	json_close(j, '}');
+	control_send(p->client);
+}
+
+static void
+probe_done(void *arg, const char *why)
+{
+	struct probing *p = arg;
+	struct control_client *cc = p->client;
+	bool works = p->works;
+	mem_free(&p);
+	if (cc == NULL)
+		return;
+	cc->command = NULL;
+	control_end(cc, works && why == NULL ? 0 : 1,
+	    why != NULL ? why
+	    : works     ? NULL
+			: "none of them would have taken mail");
+}
+
+/* False: the client has been told what is wrong. */
+static bool
+can_probe(struct control_client *cc, const char *name, const char *domain)
+{
+	const struct route_table *t = &control_config(cc->control)->policy.routes;
+	const struct route *r = name ? route_named(t, span_str(name)) : NULL;
+	if (name == NULL)
+		control_end(cc, 2, "say which route: relayctl probe ROUTE [DOMAIN]");
+	else if (r == NULL)
+		control_endf(cc, 2,
+		    "there is no route \"%.60s\"; relayctl route-test FROM TO names the "
+		    "one that an address takes",
+		    name);
+	else if (r->deliver == ROUTE_MX && domain == NULL)
+		control_endf(cc, 2,
+		    "route \"%.60s\" goes by MX records: say whose, as in relayctl probe "
+		    "%.60s example.org",
+		    name, name);
+	else if (r->deliver != ROUTE_MX && r->deliver != ROUTE_VIA &&
+		 r->deliver != ROUTE_LMTP)
+		control_endf(cc, 2,
+		    "route \"%.60s\" speaks to no other host: nothing to try", name);
+	else if (cc->control->host.probe == NULL)
+		control_end(cc, 1, "this relayd cannot try next hops");
+	else
+		return true;
+	return false;
+}
 
 void
-command_route_test(struct control_client *cc, const json_t *request)
+command_probe(struct control_client *cc, const json_t *request)
 {
-	const char *from = json_string_value(json_object_get(request, "from"));
-	const char *to = json_string_value(json_object_get(request, "to"));
-	struct address a;
-	if (from == NULL || to == NULL || address_parse(span_str(to), &a) != OK) {
-		control_end(cc, 2,
-		    "say from whom to whom: relayctl route-test me@here.example "
-		    "you@there.example");
-		return;
+	const char *name = json_string_value(json_object_get(request, "route"));
+	const char *domain = json_string_value(json_object_get(request, "domain"));
+	struct buf canonical;
+	buf_init(&canonical, 300);
+	if (domain != NULL && domain_canonical(span_str(domain), &canonical) != OK) {
+		control_end(cc, 2, "that is no domain");
+	} else if (can_probe(cc, name, domain)) {
+		struct probing *p = NEW(struct probing);
+		p->client = cc;
+		cc->command = p;
+		cc->gone = probe_gone;
+		struct control_host *host = &cc->control->host;
+		host->probe(host->arg, span_str(name), buf_span(&canonical), probe_told,
+		    probe_done, p);
 	}
-	const struct route_table *t = &control_config(cc->control)->policy.routes;
-	struct span sender = strcmp(from, "<>") == 0 ? SPAN("") : span_str(from);
-	struct route_facts f = {.sender = sender, .recipient = a.text};
-	const struct route *r = route_find(t, &f);
-	if (r == NULL) {
-		control_end(cc, 1, "no route matches: the recipient would be refused");
-		return;
-	}
-	struct buf text, key;
-	buf_init(&text, 4096);
-	buf_init(&key, 400);
-	route_describe(r, a.text, &text);
-	(void)route_key(r, a.text, &key);
-	struct json *j = control_line(cc);
-	json_open(j, '{');
-	json_cstr(j, "route", r->name);
-	json_str(j, "destination", buf_span(&key));
-	json_bool(j, "inbound", r->inbound);
-	json_str(j, "explanation", buf_span(&text));
-	json_close(j, '}');
-	control_send(cc);
-	control_end(cc, 0, NULL);
-	buf_clear(&text);
-	buf_clear(&key);
+	buf_clear(&canonical);
 }

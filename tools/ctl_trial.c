@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+/* ctl_trial - accounts, and the answers of policy-test, route-test and probe, for people.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tools/ctl.h"
+
+/* ---- user list */
+
+/* Texts of an array, or one member of its objects, joined by commas. */
+static void
+join(struct buf *out, const json_t *array, const char *member)
+{
+	size_t i;
+	json_t *v;
+	json_array_foreach(array, i, v)
+	{
+		const char *text =
+		    json_string_value(member ? json_object_get(v, member) : v);
+		if (text == NULL)
+			continue;
+		if (out->n > 0)
+			buf_add_char(out, ',');
+		buf_add_str(out, *text ? text : "(main)");
+	}
+}
+
+static void
+joined_cell(
+    const json_t *array, const char *member, const char *none, size_t width, bool last)
+{
+	struct buf b;
+	buf_init(&b, 64u << 10);
+	join(&b, array, member);
+	char *text = buf_take(&b);
+	ctl_cell(*text ? text : none, width, last);
+	mem_free(&text);
+}
+
+void
+ctl_print_user(struct ctl *c, const json_t *line)
+{
+	const json_t *fingerprints = json_object_get(line, "certificate");
+	char count[32];
+	if (!c->header) {
+		ctl_cell("NAME", 24, false);
+		ctl_cell("STATE", 8, false);
+		ctl_cell("SECRETS", 24, false);
+		ctl_cell("CERTS", 5, false);
+		ctl_cell("SENDS AS", 0, true);
+		c->header = true;
+	}
+	ctl_cell(ctl_text(line, "name"), 24, false);
+	ctl_cell(json_is_true(json_object_get(line, "disabled")) ? "disabled" : "enabled",
+	    8, false);
+	joined_cell(json_object_get(line, "secrets"), "label", "-", 24, false);
+	(void)snprintf(count, sizeof(count), "%zu", json_array_size(fingerprints));
+	ctl_cell(count, 5, false);
+	joined_cell(json_object_get(line, "address"), NULL, "anybody",
+	    c->width > 88 ? c->width - 70 : 0, true);
+}
+
+void
+ctl_print_new_secret(struct ctl *c, const json_t *line)
+{
+	(void)c;
+	ctl_put(ctl_text(line, "password"));
+	putchar('\n');
+}
+
+/* ---- policy-test */
+
+static void
+print_stage(const json_t *line)
+{
+	ctl_put(ctl_text(line, "stage"));
+	fputs("  ", stdout);
+	ctl_put(ctl_text(line, "answer"));
+	fputs("\n      rule: ", stdout);
+	ctl_put(ctl_text(line, "rule"));
+	if (*ctl_text(line, "by")) {
+		fputs(", by rule \"", stdout);
+		ctl_put(ctl_text(line, "by"));
+		printf("\" (line %lld)", ctl_number(line, "line"));
+	}
+	putchar('\n');
+	if (*ctl_text(line, "listener")) {
+		fputs("      listener: ", stdout);
+		ctl_put(ctl_text(line, "listener"));
+		putchar('\n');
+	}
+	if (json_is_true(json_object_get(line, "hold")))
+		puts("      held until an administrator releases it");
+	if (*ctl_text(line, "explanation")) {
+		fputs("      ", stdout);
+		ctl_put(ctl_text(line, "explanation"));
+		putchar('\n');
+	}
+}
+
+void
+ctl_print_policy(struct ctl *c, const json_t *line)
+{
+	(void)c;
+	if (json_object_get(line, "step") == NULL) {
+		print_stage(line);
+		return;
+	}
+	fputs(
+	    json_is_true(json_object_get(line, "decided")) ? "    * " : "      ", stdout);
+	ctl_put(ctl_text(line, "step"));
+	putchar('\n');
+}
+
+/* ---- route-test */
+
+void
+ctl_print_route(struct ctl *c, const json_t *line)
+{
+	size_t i;
+	json_t *r;
+	(void)c;
+	json_array_foreach(json_object_get(line, "passed_over"), i, r)
+	{
+		fputs("not ", stdout);
+		ctl_put(ctl_text(r, "route"));
+		printf(" (line %lld): ", ctl_number(r, "line"));
+		ctl_put(ctl_text(r, "because"));
+		putchar('\n');
+	}
+	if (*ctl_text(line, "route") == '\0')
+		return;
+	ctl_put(ctl_text(line, "explanation"));
+	fputs("\ndestination ", stdout);
+	ctl_put(ctl_text(line, "destination"));
+	if (json_is_true(json_object_get(line, "inbound")))
+		fputs("\ninbound: strangers may send there, too", stdout);
+	putchar('\n');
+}
+
+/* ---- probe */
+
+void
+ctl_print_probe(struct ctl *c, const json_t *line)
+{
+	(void)c;
+	ctl_put(ctl_text(line, "host"));
+	if (json_is_true(json_object_get(line, "ok"))) {
+		printf("  ok, %lld ms: ", ctl_number(line, "ms"));
+	} else {
+		fputs("  FAILED at ", stdout);
+		ctl_put(ctl_text(line, "stage"));
+		printf(", %lld ms: ", ctl_number(line, "ms"));
+	}
+	ctl_put(ctl_text(line, "text"));
+	putchar('\n');
+}
