@@ -70,8 +70,7 @@ get(struct health *h, enum row_kind kind, struct span name)
 	struct row *row = find(h, kind, name);
 	if (row == NULL) {
 		if (h->map.n >= HEALTH_MAX)
-			forget(
-			    h, CONTAINER_OF(list_first(&h->by_use), struct row, link));
+			forget(h, CONTAINER_OF(list_first(&h->by_use), struct row, link));
 		struct key key;
 		row = NEW(struct row);
 		row->key = span_dup(key_of(&key, kind, name));

@@ -26,10 +26,11 @@
 #include "base/span.h"
 #include "base/when.h"
 
-#define HEALTH_MAX 10000           /* remembered, all kinds together */
-#define HEALTH_ASIDE_MS MINUTE_MS  /* after the first failure; doubled per failure ... */
+#define HEALTH_MAX 10000          /* remembered, all kinds together */
+#define HEALTH_ASIDE_MS MINUTE_MS /* after the first failure; doubled per failure ... */
 #define HEALTH_ASIDE_MAX_MS (10 * MINUTE_MS) /* ... up to this */
-#define HEALTH_PROBE_MS (2 * MINUTE_MS) /* a claim nobody has answered is void after this */
+#define HEALTH_PROBE_MS \
+	(2 * MINUTE_MS) /* a claim nobody has answered is void after this */
 #define HEALTH_CLEAR_MS HOUR_MS
 #define HEALTH_IPV4_MS DAY_MS
 
@@ -53,8 +54,8 @@ void health_claim(struct health *h, struct span name, struct instant now);
 
 /* It could not be used. why: one line for the log, written at the first failure in a row;
  * NULL: nothing is logged. */
-void health_failed(
-    struct health *h, struct span name, struct instant now, const char *why);
+void
+health_failed(struct health *h, struct span name, struct instant now, const char *why);
 
 /* It took a session. */
 void health_worked(struct health *h, struct span name);

@@ -46,8 +46,8 @@
 #define ENTRIES_MAX 20000 /* in memory, all destinations */
 #define READY_MAX 5000    /* in memory and ready, of one destination */
 #define FETCH_ROWS 300    /* schedule rows read at once beyond those in memory */
-#define TURNS 8         /* queues of one destination's ready entries */
-#define FRESH_MAX 100   /* of one of them, taken in past a backlog */
+#define TURNS 8           /* queues of one destination's ready entries */
+#define FRESH_MAX 100     /* of one of them, taken in past a backlog */
 #define COURIERS_MAX 64
 #define NO_HEAD INT64_MAX
 
@@ -67,7 +67,9 @@ struct dest {
 	uint8_t turn;           /* the queue that was served last */
 	struct lane *lane;      /* the rates of its route; NULL: none */
 	unsigned ready_n, running, entries;
-	unsigned failures;           /* in a row, of the whole destination */
+	unsigned failures; /* in a row, of the whole destination */
+	bool at_once; /* DOWN because TLS or our sign-in is refused: every message would
+		       * fail alike */
 	struct wall retry_at;        /* DOWN */
 	struct verdict reason;       /* of the last failure */
 	struct wall head;            /* earliest row not in memory; ms = NO_HEAD: none */
@@ -161,7 +163,7 @@ struct entry *entry_find(const struct scheduler *s, uint64_t id, struct dest *d)
 struct entry *
 entry_new(struct dest *d, uint64_t id, struct message *m); /* READY, not yet listed */
 void entry_ready(struct entry *e);
-struct entry *dest_next(struct dest *d); /* whose turn it is, taken out; NULL: nobody */
+struct entry *dest_next(struct dest *d);  /* whose turn it is, taken out; NULL: nobody */
 bool dest_has_room(const struct dest *d); /* for one more entry */
 /* The queue for fresh mail of this message's client. */
 uint8_t dest_turn(const struct dest *d, const struct message *m);

@@ -84,8 +84,7 @@ simplified(const struct rate_list *from)
 	struct rate_list out = {.n = 0};
 	for (size_t i = 0; i < from->n; i++) {
 		size_t k = 0;
-		while (
-		    k < out.n && out.rate[k].period_ms != from->rate[i].period_ms)
+		while (k < out.n && out.rate[k].period_ms != from->rate[i].period_ms)
 			k++;
 		if (k == out.n)
 			out.rate[out.n++] = from->rate[i];

@@ -46,9 +46,9 @@ struct lane {
 	struct rate_use use[RATE_MAX];
 	struct rate_use written[RATE_MAX]; /* in the spool */
 	struct rate_use writing[RATE_MAX]; /* on the way there */
-	uint32_t chunk;         /* messages that the last write was good for */
-	struct instant wrote;   /* when it was asked for */
-	struct instant not_before; /* a write failed: the next one then */
+	uint32_t chunk;                    /* messages that the last write was good for */
+	struct instant wrote;              /* when it was asked for */
+	struct instant not_before;         /* a write failed: the next one then */
 	bool loaded;
 	bool kept; /* by the configuration that is being taken over */
 	struct spool_query *load;
