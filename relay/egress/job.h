@@ -10,6 +10,7 @@
 #include "base/inbox.h"
 #include "policy/verdict.h"
 #include "relay/egress/egress.h"
+#include "relay/egress/health.h"
 #include "spool/spool.h"
 
 #define JOB_HOST_TEXT 320
@@ -23,6 +24,9 @@ enum job_end {
 	JOB_UNREADABLE,  /* the spool could not be read now */
 	JOB_CANCELLED,   /* the courier is closing */
 };
+
+/* Why no session could be had, if it is something that no other message would change. */
+enum job_trouble { TROUBLE_NONE, TROUBLE_TLS, TROUBLE_SIGN_IN };
 
 struct job_result {
 	uint16_t index;         /* of the recipient */
@@ -40,6 +44,7 @@ struct job {
 	struct inbox *back;
 	void (*ended)(struct job *); /* on the main loop */
 	void *owner;                 /* the scheduler's entry */
+	struct health *health;       /* borrowed from the scheduler */
 	uint64_t id;
 	char *dest;              /* key, owned */
 	struct message *message; /* a reference, or NULL: to be read from the spool */
@@ -49,6 +54,10 @@ struct job {
 	struct job_result *result; /* owned */
 	size_t results;
 	struct verdict verdict;   /* UNREACHABLE */
+	enum job_trouble trouble; /* UNREACHABLE */
+	/* A host refused our sign-in, whatever came of the job: its words, and who. */
+	struct verdict sign_in; /* code 0: none */
+	char sign_in_host[JOB_HOST_TEXT];
 	char host[JOB_HOST_TEXT]; /* who was spoken to last */
 	bool kept;                /* a connection to this destination stays open there */
 	bool maybe_delivered;     /* the link broke after the final dot */

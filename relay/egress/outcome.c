@@ -267,10 +267,17 @@ learn(struct dest *d, const struct job *j)
 	if (j->local || j->end == JOB_GONE || j->end == JOB_DAMAGED ||
 	    j->end == JOB_UNREADABLE)
 		return;
-	if (j->end == JOB_UNREACHABLE)
-		dest_failed(d, &j->verdict);
-	else if (j->session)
+	struct alarms *alarms = &d->scheduler->alarms;
+	struct span route = route_key_split(span_str(d->key)).route;
+	if (j->sign_in.code != 0)
+		alarm_raise(
+		    alarms, d->scheduler->config, route, j->sign_in_host, &j->sign_in);
+	if (j->end == JOB_UNREACHABLE) {
+		dest_failed(d, &j->verdict, j->trouble != TROUBLE_NONE);
+	} else if (j->session) {
+		alarm_over(alarms, route, d->at_once ? NULL : j->host);
 		dest_worked(d);
+	}
 }
 
 void
