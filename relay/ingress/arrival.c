@@ -34,7 +34,7 @@ arrival_begin(struct session *s)
 	    .loop = s->in->o.loop,
 	    .budget = s->in->o.budget,
 	    .hostname = span_str(c->policy.hostname),
-	    .size_max = c->server.message_size,
+	    .size_max = session_message_size(s),
 	    .hops_max = c->server.hops,
 	    .own = s->tx->own,
 	    .binary = s->tx->binary,
@@ -60,7 +60,7 @@ arrival_pace(struct session *s)
 	if (is_too_slow(s))
 		session_close(s, "4.4.2", "data comes too slowly");
 	else if (receive_fault(r) != RECEIVE_FINE &&
-		 receive_size(r) > REFUSED_MAX + s->config->server.message_size)
+		 receive_size(r) > REFUSED_MAX + session_message_size(s))
 		session_close(s, "4.7.0", "too much data");
 	else if (receive_busy(s->tx->receive))
 		session_wait(s);

@@ -135,6 +135,20 @@ session_facts(const struct session *s, struct span sender)
 	};
 }
 
+uint64_t
+session_message_size(const struct session *s)
+{
+	uint64_t own = s->listener != NULL ? s->listener->message_size : 0;
+	return own != 0 ? own : s->config->server.message_size;
+}
+
+unsigned
+session_recipients_max(const struct session *s)
+{
+	unsigned own = s->listener != NULL ? s->listener->recipients : 0;
+	return own != 0 ? own : s->config->server.recipients;
+}
+
 void
 session_add_postmaster(const struct session *s, struct buf *out)
 {

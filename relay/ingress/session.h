@@ -136,6 +136,10 @@ void session_log_refused(struct session *s, const char *what, const struct verdi
 
 struct access_facts session_facts(const struct session *s, struct span sender);
 
+/* The listener's own limits, or the global ones. */
+uint64_t session_message_size(const struct session *s); /* 0: none */
+unsigned session_recipients_max(const struct session *s);
+
 /* Where mail to <Postmaster> goes. */
 void session_add_postmaster(const struct session *s, struct buf *out);
 

@@ -45,13 +45,13 @@ proceed_ehlo(struct session *s, const union command *c)
 	greet(s, c->text, HELLO_EHLO);
 	session_say(s, "250-%s", s->config->policy.hostname);
 	session_say(s, "250-PIPELINING");
-	session_say(s, "250-SIZE %llu", (unsigned long long)limit->message_size);
+	session_say(s, "250-SIZE %llu", (unsigned long long)session_message_size(s));
 	session_say(s, "250-8BITMIME");
 	session_say(s, "250-SMTPUTF8");
 	session_say(s, "250-DSN");
 	session_say(s, "250-ENHANCEDSTATUSCODES");
 	session_say(s, "250-CHUNKING");
 	session_say(s, "250-BINARYMIME");
-	session_say(
-	    s, "250 LIMITS RCPTMAX=%u MAILMAX=%u", limit->recipients, limit->messages);
+	session_say(s, "250 LIMITS RCPTMAX=%u MAILMAX=%u", session_recipients_max(s),
+	    limit->messages);
 }
