@@ -95,6 +95,7 @@ log_accepted(const struct session *s, const char *id)
 	LOG(s->in->o.log, EV_ACCEPTED, F_STR("id", id), F_ADDR("from", m->sender),
 	    F_INT("size", m->size), F_INT("nrcpt", m->rcpts), F_STR("client", client),
 	    F_SPAN("helo", m->helo), F_SPAN("proto", m->protocol),
+	    F_SPAN("account", m->account),
 	    F_STR("msgid", receive_header(t->receive)->message_id_text),
 	    F_INT("ms", instant_since(loop_now(s->in->o.loop), t->began)));
 }
