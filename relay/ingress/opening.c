@@ -72,7 +72,7 @@ port_here(const struct session *s)
 static bool
 tls_comes_first(const struct session *s)
 {
-	if (s->tls == NULL)
+	if (s->listener == NULL)
 		return false;
 	return s->listener->tls == TLS_IMPLICIT ||
 	       (s->listener->tls == TLS_LEGACY && port_here(s) == PORT_SUBMISSIONS);
@@ -100,7 +100,9 @@ void
 opening_handshake(struct session *s)
 {
 	session_enter(s, &session_handshake);
-	if (io_start_tls_server(s->io, s->tls) != OK)
+	if (s->tls == NULL)
+		opening_failed(s, "there is no certificate");
+	else if (io_start_tls_server(s->io, s->tls) != OK)
 		session_end(s, "input before the TLS handshake");
 }
 

@@ -32,8 +32,7 @@ static const struct verb verb_table[] = {
     {V("TURN"), 0, check_not_offered, NULL},
 };
 
-/* Verbs of HTTP: a browser is being made to speak to us; what follows is not mail.
- * PROXY: from somebody who is no proxy of ours. */
+/* Verbs of HTTP: a browser is being made to speak to us; what follows is not mail. */
 static const struct span foreign_table[] = {
     V("GET"),
     V("POST"),
@@ -45,7 +44,6 @@ static const struct span foreign_table[] = {
     V("DELETE"),
     V("PATCH"),
     V("PRI"),
-    V("PROXY"),
 };
 
 static const struct verb *
@@ -58,9 +56,12 @@ find_verb(struct span name)
 	return NULL;
 }
 
+/* PROXY as the first word: from somebody who is no proxy of ours. */
 static bool
-is_foreign(struct span name)
+is_foreign(const struct session *s, struct span name)
 {
+	if (s->commands == 1 && span_ieq(name, SPAN("PROXY")))
+		return true;
 	for (size_t i = 0; i < COUNT_OF(foreign_table); i++) {
 		if (span_ieq(foreign_table[i], name))
 			return true;
@@ -94,7 +95,7 @@ must_stop(const struct session *s, unsigned rules)
 static bool
 needs_tls(const struct session *s, unsigned rules)
 {
-	return s->listener != NULL && s->listener->tls_required && s->tls != NULL &&
+	return s->listener != NULL && s->listener->tls_required &&
 	       (rules & VERB_CLEAR) == 0 && io_tls(s->io) == NULL;
 }
 
@@ -132,7 +133,7 @@ may_run(struct session *s, const struct verb *v, struct span args)
 static void
 not_found(struct session *s, struct span name)
 {
-	if (is_foreign(name))
+	if (is_foreign(s, name))
 		session_close(s, "4.7.0", "this is a mail server");
 	else
 		session_error(s, 500, "5.5.2", "Command not recognised");
