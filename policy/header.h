@@ -58,6 +58,11 @@ struct received_facts {
 	struct span tls;      /* comment such as "TLSv1.3 cipher ..."; may be empty */
 	struct span rcpt; /* "for <...>": only when there is one recipient; else empty */
 	struct wall when;
+	/* a user of this machine: "from alice (uid 1000)" takes the place of helo and
+	 * client */
+	bool local;
+	struct span user;
+	unsigned uid;
 };
 
 /*

@@ -46,15 +46,26 @@ put_address(struct buf *b, struct span s, bool utf8)
 	}
 }
 
+static void
+put_from(struct buf *b, const struct received_facts *f, bool utf8)
+{
+	struct span name = f->local ? f->user : f->helo;
+	buf_add_str(b, "Received: from ");
+	put_clean(b, name.n ? name : SPAN("unknown"), HELO_MAX, utf8);
+	buf_add_str(b, " (");
+	if (f->local)
+		buf_addf(b, "uid %u", f->uid);
+	else
+		put_clean(b, f->client, HELO_MAX, false);
+	buf_add_char(b, ')');
+}
+
 size_t
 header_add_received(struct buf *b, const struct received_facts *f)
 {
 	bool utf8 = span_starts(f->protocol, SPAN("UTF8"));
-	buf_add_str(b, "Received: from ");
-	put_clean(b, f->helo.n ? f->helo : SPAN("unknown"), HELO_MAX, utf8);
-	buf_add_str(b, " (");
-	put_clean(b, f->client, HELO_MAX, false);
-	buf_add_str(b, ")\r\n\tby ");
+	put_from(b, f, utf8);
+	buf_add_str(b, "\r\n\tby ");
 	put_clean(b, f->by, HELO_MAX * 2, false);
 	buf_add_str(b, " with ");
 	put_clean(b, f->protocol, HELO_MAX, false);

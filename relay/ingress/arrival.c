@@ -34,7 +34,7 @@ arrival_begin(struct session *s)
 	    .loop = s->in->o.loop,
 	    .budget = s->in->o.budget,
 	    .hostname = span_str(c->policy.hostname),
-	    .size_max = c->server.message_size,
+	    .size_max = session_message_size(s),
 	    .hops_max = c->server.hops,
 	    .own = s->tx->own,
 	    .binary = s->tx->binary,
@@ -60,7 +60,7 @@ arrival_pace(struct session *s)
 	if (is_too_slow(s))
 		session_close(s, "4.4.2", "data comes too slowly");
 	else if (receive_fault(r) != RECEIVE_FINE &&
-		 receive_size(r) > REFUSED_MAX + s->config->server.message_size)
+		 receive_size(r) > REFUSED_MAX + session_message_size(s))
 		session_close(s, "4.7.0", "too much data");
 	else if (receive_busy(s->tx->receive))
 		session_wait(s);
@@ -95,6 +95,7 @@ log_accepted(const struct session *s, const char *id)
 	LOG(s->in->o.log, EV_ACCEPTED, F_STR("id", id), F_ADDR("from", m->sender),
 	    F_INT("size", m->size), F_INT("nrcpt", m->rcpts), F_STR("client", client),
 	    F_SPAN("helo", m->helo), F_SPAN("proto", m->protocol),
+	    F_SPAN("account", m->account),
 	    F_STR("msgid", receive_header(t->receive)->message_id_text),
 	    F_INT("ms", instant_since(loop_now(s->in->o.loop), t->began)));
 }

@@ -5,9 +5,9 @@
  * refusal out; all spans point into the line.
  *
  * MAIL (RFC 5321 4.1.1.2): SIZE (RFC 1870), BODY (RFC 6152, 3030), SMTPUTF8
- * (RFC 6531), RET and ENVID (RFC 3461).  RCPT: NOTIFY and ORCPT (RFC 3461).
- * A parameter that is not in the table is refused with 555, one given twice
- * with 501.  AUTH= will be a row of the table when AUTH is offered.
+ * (RFC 6531), RET and ENVID (RFC 3461), AUTH (RFC 4954 5: looked at, not
+ * believed).  RCPT: NOTIFY and ORCPT (RFC 3461).  A parameter that is not in
+ * the table is refused with 555, one given twice with 501.
  */
 #ifndef RELAY_INGRESS_COMMAND_H
 #define RELAY_INGRESS_COMMAND_H
@@ -22,8 +22,9 @@
 /* Octets of a command line: 512 and what all parameters together may add. */
 #define COMMAND_LINE_MAX 2048
 
-#define ENVID_MAX 100 /* RFC 3461 4.4 */
-#define ORCPT_MAX 500 /* RFC 3461 4.2 */
+#define ENVID_MAX 100      /* RFC 3461 4.4 */
+#define ORCPT_MAX 500      /* RFC 3461 4.2 */
+#define AUTH_PARAM_MAX 500 /* RFC 4954 3 */
 
 /* "rcpt to:<x>  " -> "rcpt", "to:<x>". False if there is no verb. */
 bool command_split(struct span line, struct span *verb, struct span *args);
@@ -33,6 +34,7 @@ struct mail_command {
 	uint64_t size;         /* declared; 0: not */
 	bool eight_bit, binary;
 	bool smtputf8;
+	bool auth;         /* AUTH= was there */
 	uint32_t ret;      /* MESSAGE_RET_FULL, MESSAGE_RET_HDRS or 0 */
 	struct span envid; /* still xtext; empty: none */
 };

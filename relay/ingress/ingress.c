@@ -8,12 +8,14 @@
  */
 #include "relay/ingress/ingress.h"
 
-#include <fcntl.h>
+#include <limits.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "relay/ingress/listener.h"
+#include "relay/ingress/proxied.h"
 #include "relay/ingress/session.h"
 
 static void
@@ -42,6 +44,7 @@ ingress_new(const struct ingress_options *o)
 	in->config = config_ref(o->config);
 	list_init(&in->sessions);
 	list_init(&in->gone);
+	list_init(&in->proxied);
 	later_init(&in->sweep, o->loop, sweep, in);
 	listeners_init(&in->listeners, in);
 	return in;
@@ -54,6 +57,7 @@ ingress_free(struct ingress **inp)
 	if (in == NULL)
 		return;
 	listeners_clear(&in->listeners);
+	proxied_clear(in);
 	in->draining = false; /* nobody is told */
 	LIST_EACH (&in->sessions, k) {
 		session_break(CONTAINER_OF(k, struct session, link), "relayd stops");
@@ -66,15 +70,22 @@ ingress_free(struct ingress **inp)
 
 /* ---- connections */
 
+void
+ingress_log_turned_away(struct ingress *in, const struct net_addr *client,
+    const char *listener, const char *why)
+{
+	char text[NET_TEXT];
+	net_format_ip(client, text);
+	atomic_fetch_add_explicit(&in->o.counters->turned_away, 1, memory_order_relaxed);
+	LOG(in->o.log, EV_TURNED_AWAY, F_STR("client", text), F_STR("listener", listener),
+	    F_STR("why", why));
+}
+
 static void
 turn_away(struct ingress *in, int fd, const struct net_addr *peer, const char *listener,
     const char *why)
 {
-	char client[NET_TEXT];
-	net_format_ip(peer, client);
-	atomic_fetch_add_explicit(&in->o.counters->turned_away, 1, memory_order_relaxed);
-	LOG(in->o.log, EV_TURNED_AWAY, F_STR("client", client),
-	    F_STR("listener", listener), F_STR("why", why));
+	ingress_log_turned_away(in, peer, listener, why);
 	struct buf b;
 	buf_init(&b, 0);
 	buf_addf(&b, "421 4.7.0 %s: %s\r\n", in->config->policy.hostname, why);
@@ -85,28 +96,79 @@ turn_away(struct ingress *in, int fd, const struct net_addr *peer, const char *l
 	close(fd);
 }
 
+/* False: a limit is reached, and the connection is gone. max: of one client. */
+static bool
+count_in(struct ingress *in, int fd, const struct net_addr *who, unsigned max,
+    const char *listener)
+{
+	switch (census_enter(in->o.census, who, in->config->server.connections, max)) {
+	case CENSUS_TOTAL:
+		turn_away(in, fd, who, listener, "too many connections");
+		return false;
+	case CENSUS_CLIENT:
+		turn_away(
+		    in, fd, who, listener, "too many connections from your address");
+		return false;
+	case CENSUS_OK: break;
+	}
+	return true;
+}
+
+/* Who speaks for many clients is not counted as one. */
+static unsigned
+client_max(
+    const struct ingress *in, const struct listener_config *l, const struct net_addr *a)
+{
+	bool many = l != NULL && (network_list_has(&l->xclient_from, a) ||
+				     network_list_has(&l->proxy_from, a));
+	return many ? UINT_MAX : in->config->server.client_connections;
+}
+
+static void
+serve(struct ingress *in, int fd, const struct net_addr *hop, const struct net_addr *peer,
+    const char *listener)
+{
+	atomic_fetch_add_explicit(&in->o.counters->connections, 1, memory_order_relaxed);
+	session_start(in, fd, hop, peer, listener);
+}
+
 void
 ingress_serve(
     struct ingress *in, int fd, const struct net_addr *peer, const char *listener)
 {
-	const struct smtp_server_config *limit = &in->config->server;
+	const struct listener_config *l = find_listener(in->config, listener);
+	if (in->draining)
+		close(fd);
+	else if (!count_in(in, fd, peer, client_max(in, l, peer), listener))
+		return;
+	else if (l != NULL && network_list_has(&l->proxy_from, peer))
+		proxied_start(in, fd, peer, listener);
+	else
+		serve(in, fd, peer, peer, listener);
+}
+
+void
+ingress_serve_told(struct ingress *in, int fd, const struct net_addr *hop,
+    const struct net_addr *told, const char *listener)
+{
+	const struct listener_config *l = find_listener(in->config, listener);
+	if (count_in(in, fd, told, client_max(in, l, told), listener))
+		serve(in, fd, hop, told, listener);
+}
+
+/* Local users are no client that could be limited: they count in all only. */
+void
+ingress_serve_local(struct ingress *in, int fd, unsigned uid)
+{
+	struct net_addr nobody = {0};
 	if (in->draining) {
 		close(fd);
 		return;
 	}
-	switch (census_enter(
-	    in->o.census, peer, limit->connections, limit->client_connections)) {
-	case CENSUS_TOTAL:
-		turn_away(in, fd, peer, listener, "too many connections");
+	if (!count_in(in, fd, &nobody, UINT_MAX, "local"))
 		return;
-	case CENSUS_CLIENT:
-		turn_away(
-		    in, fd, peer, listener, "too many connections from your address");
-		return;
-	case CENSUS_OK: break;
-	}
 	atomic_fetch_add_explicit(&in->o.counters->connections, 1, memory_order_relaxed);
-	session_start(in, fd, peer, listener);
+	session_start_local(in, fd, uid);
 }
 
 unsigned
@@ -121,6 +183,12 @@ void
 ingress_listen(struct ingress *in, int fd, const char *name)
 {
 	listeners_add(&in->listeners, fd, name);
+}
+
+void
+ingress_listen_local(struct ingress *in, int fd)
+{
+	listeners_add_local(&in->listeners, fd);
 }
 
 void
@@ -139,6 +207,7 @@ ingress_drain(struct ingress *in, void (*on_empty)(void *arg), void *arg)
 	in->on_empty = on_empty;
 	in->on_empty_arg = arg;
 	listeners_clear(&in->listeners);
+	proxied_clear(in);
 	LIST_EACH (&in->sessions, k) {
 		session_drain(CONTAINER_OF(k, struct session, link));
 	}

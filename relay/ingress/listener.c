@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "relay/ingress/local.h"
 #include "relay/ingress/session.h"
 
 #define ACCEPTS_PER_TURN 64 /* of one listener; then others are served */
@@ -27,7 +28,7 @@ struct listener {
 	struct link link;
 	struct watch watch;
 	int fd;
-	char *name;
+	char *name; /* NULL: of local users */
 };
 
 static void
@@ -81,6 +82,16 @@ is_starved(int errnum)
 	       errnum == ENOMEM;
 }
 
+static void
+serve_local(struct ingress *in, int fd)
+{
+	unsigned uid;
+	if (local_peer(fd, &uid))
+		ingress_serve_local(in, fd, uid);
+	else
+		close(fd);
+}
+
 /* False: none is waiting, or none can be taken now. */
 static bool
 accept_one(struct listener *listener)
@@ -97,6 +108,10 @@ accept_one(struct listener *listener)
 		return !is_starved(errno) && errno != EAGAIN && errno != EWOULDBLOCK;
 	}
 	listener->all->starved = false;
+	if (listener->name == NULL) {
+		serve_local(listener->all->in, fd);
+		return true;
+	}
 	int on = 1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	struct net_addr peer;
@@ -150,17 +165,29 @@ listeners_clear(struct listeners *l)
 	l->reserve = -1;
 }
 
-void
-listeners_add(struct listeners *l, int fd, const char *name)
+static void
+add(struct listeners *l, int fd, char *name)
 {
 	struct listener *listener = NEW(struct listener);
 	listener->all = l;
 	listener->fd = fd;
-	listener->name = mem_strdup(name);
+	listener->name = name;
 	list_push(&l->list, &listener->link);
 	watch_init(&listener->watch, l->in->o.loop, fd, on_ready, listener);
 	watch_set(&listener->watch, WATCH_READ);
 	open_reserve(l);
+}
+
+void
+listeners_add(struct listeners *l, int fd, const char *name)
+{
+	add(l, fd, mem_strdup(name));
+}
+
+void
+listeners_add_local(struct listeners *l, int fd)
+{
+	add(l, fd, NULL);
 }
 
 static bool
@@ -178,7 +205,7 @@ listeners_keep(struct listeners *l, const struct config *config)
 {
 	LIST_EACH (&l->list, k) {
 		struct listener *listener = CONTAINER_OF(k, struct listener, link);
-		if (!is_named(config, listener->name))
+		if (listener->name != NULL && !is_named(config, listener->name))
 			listener_free(&listener);
 	}
 }

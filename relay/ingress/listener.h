@@ -22,6 +22,9 @@ void listeners_clear(struct listeners *l); /* closes all; harmless twice */
 
 void listeners_add(struct listeners *l, int fd, const char *name); /* takes fd */
 
+/* A Unix socket, of local users; it stays whatever the configuration names. */
+void listeners_add_local(struct listeners *l, int fd);
+
 /* Close those that this configuration does not name. */
 void listeners_keep(struct listeners *l, const struct config *config);
 

@@ -10,7 +10,12 @@
 
 #include <stdio.h>
 
+#include "base/check.h"
 #include "base/mem.h"
+#include "relay/ingress/auth.h"
+#include "relay/ingress/gate.h"
+#include "relay/ingress/local.h"
+#include "relay/ingress/opening.h"
 #include "relay/ingress/verbs.h"
 
 #define STEPS_PER_TURN 100 /* lines or blocks; then others are served */
@@ -95,7 +100,7 @@ session_log_refused(struct session *s, const char *what, const struct verdict *v
 
 /* ---- configuration */
 
-static const struct listener_config *
+const struct listener_config *
 find_listener(const struct config *c, const char *name)
 {
 	for (size_t i = 0; i < c->listeners; i++) {
@@ -113,7 +118,8 @@ session_follow_config(struct session *s)
 		return;
 	/* Without its listener a session would fall under the global networks, which may
 	 * trust more than the listener's own list did. */
-	const struct listener_config *listener = find_listener(now, s->listener_name);
+	const struct listener_config *listener =
+	    s->local ? NULL : find_listener(now, s->listener_name);
 	if (listener == NULL && s->listener != NULL)
 		return;
 	config_unref(&s->config);
@@ -124,15 +130,39 @@ session_follow_config(struct session *s)
 struct access_facts
 session_facts(const struct session *s, struct span sender)
 {
-	bool own_list = s->listener != NULL && s->listener->has_networks;
+	const struct listener_config *l = s->listener;
+	const struct account_card *card = s->card;
+	bool defer = false;
+	struct span listed = gate_listed(s, &defer);
 	return (struct access_facts){
 	    .policy = &s->config->policy,
-	    .networks = own_list ? &s->listener->networks : NULL,
+	    .networks = l != NULL && l->has_networks ? &l->networks : NULL,
 	    .client = &s->peer,
 	    .helo = span_str(s->helo),
 	    .listener = span_str(s->listener_name),
+	    .account = span_str(card != NULL ? card->name : NULL),
+	    .account_sender = card != NULL ? card->sender : NULL,
+	    .account_senders = card != NULL ? card->senders : 0,
+	    .certificate = s->certificate,
+	    .auth_required = l != NULL && l->auth == AUTH_REQUIRED,
+	    .listed = listed,
+	    .listed_defer = defer,
 	    .sender = sender,
 	};
+}
+
+uint64_t
+session_message_size(const struct session *s)
+{
+	uint64_t own = s->listener != NULL ? s->listener->message_size : 0;
+	return own != 0 ? own : s->config->server.message_size;
+}
+
+unsigned
+session_recipients_max(const struct session *s)
+{
+	unsigned own = s->listener != NULL ? s->listener->recipients : 0;
+	return own != 0 ? own : s->config->server.recipients;
 }
 
 void
@@ -156,7 +186,12 @@ static void
 set_deadline(struct session *s)
 {
 	const struct smtp_server_config *c = &s->config->server;
-	io_deadline(s->io, s->state == &session_command ? c->command_ms : c->data_ms);
+	if (s->state == &session_handshake)
+		io_deadline(s->io, HANDSHAKE_MS);
+	else if (s->state == &session_command || s->state == &session_auth)
+		io_deadline(s->io, c->command_ms);
+	else
+		io_deadline(s->io, c->data_ms);
 }
 
 void
@@ -170,6 +205,18 @@ void
 session_reset(struct session *s)
 {
 	transaction_free(&s->tx);
+}
+
+void
+session_forget(struct session *s)
+{
+	session_reset(s);
+	mem_free(&s->helo);
+	s->hello = HELLO_NONE;
+	account_card_free(&s->card);
+	s->commands = 0;
+	s->idle = 0;
+	session_enter(s, &session_command);
 }
 
 /* Something that speaks another protocol: TLS, or a line that no command begins like. */
@@ -197,6 +244,23 @@ refuse_bare(struct session *s, bool delimited)
 		session_end(s, "bare LF");
 }
 
+enum io_line
+session_take_line(struct session *s, size_t max, struct span *line)
+{
+	bool delimited = ends_in_crlf(io_input(s->io));
+	enum io_line got = io_line(s->io, max, line);
+	if (got == IO_BARE)
+		refuse_bare(s, delimited);
+	return got;
+}
+
+/* AUTH may bring an initial response (RFC 4954 4). */
+static bool
+is_auth(struct span in)
+{
+	return span_istarts(in, SPAN("AUTH "));
+}
+
 static bool
 take_command(struct session *s)
 {
@@ -204,16 +268,17 @@ take_command(struct session *s)
 		session_close(s, "4.7.0", "this is a mail server");
 		return false;
 	}
-	bool delimited = ends_in_crlf(io_input(s->io));
+	bool auth = is_auth(io_input(s->io));
 	struct span line = {0};
-	enum io_line got = io_line(s->io, COMMAND_LINE_MAX, &line);
+	enum io_line got =
+	    session_take_line(s, auth ? AUTH_LINE_MAX : COMMAND_LINE_MAX, &line);
 	if (got == IO_MORE)
 		return false;
 	s->commands++;
+	if (got == IO_BARE)
+		return true;
 	if (got == IO_TOO_LONG)
-		session_error(s, 500, "5.5.2", "Line too long");
-	else if (got == IO_BARE)
-		refuse_bare(s, delimited);
+		session_error(s, 500, auth ? "5.5.6" : "5.5.2", "Line too long");
 	else if (verb_run(s, line) && ++s->idle > IDLE_COMMANDS)
 		count_error(s);
 	return true;
@@ -268,42 +333,85 @@ take_input(struct session *s)
 }
 
 static void
+on_error(struct session *s)
+{
+	if (s->state == &session_handshake)
+		opening_failed(s, io_trouble(s->io));
+	else
+		session_break(s, err_text(io_error(s->io)));
+}
+
+static void
+on_timeout(struct session *s)
+{
+	if (s->state == &session_handshake)
+		opening_failed(s, "timeout");
+	else
+		session_close(s, "4.4.2", "timeout");
+}
+
+static void
 on_io(void *arg, enum io_event ev)
 {
 	struct session *s = arg;
 	switch (ev) {
 	case IO_INPUT: take_input(s); break;
 	case IO_EOF: end_at_eof(s); break;
-	case IO_ERROR: session_break(s, err_text(io_error(s->io))); break;
-	case IO_TIMEOUT: session_close(s, "4.4.2", "timeout"); break;
+	case IO_ERROR: on_error(s); break;
+	case IO_TIMEOUT: on_timeout(s); break;
+	case IO_TLS: opening_tls(s); break;
 	case IO_CONNECTED:
-	case IO_DRAINED:
-	case IO_TLS: break;
+	case IO_DRAINED: break;
 	}
 }
 
-void
-session_start(
-    struct ingress *in, int fd, const struct net_addr *peer, const char *listener)
+static struct session *
+begin(struct ingress *in, const struct net_addr *hop, const struct net_addr *peer,
+    const char *listener)
 {
 	struct session *s = NEW(struct session);
 	s->in = in;
 	s->config = config_ref(in->config);
-	s->listener = find_listener(s->config, listener);
 	s->listener_name = mem_strdup(listener);
+	s->hop = *hop;
 	s->peer = *peer;
 	s->state = &session_command;
 	s->began = loop_now(in->o.loop);
 	timer_init(&s->turn, in->o.loop, on_turn, s);
-	s->io = io_new(in->o.loop, fd, on_io, s);
 	list_push(&in->sessions, &s->link);
 	in->sessions_n++;
-	char client[NET_TEXT];
-	net_format(peer, client);
-	LOG(in->o.log, EV_CONNECTED, F_STR("client", client),
-	    F_STR("listener", listener));
-	session_say(s, "220 %s ESMTP relayd", s->config->policy.hostname);
-	set_deadline(s);
+	return s;
+}
+
+void
+session_start(struct ingress *in, int fd, const struct net_addr *hop,
+    const struct net_addr *peer, const char *listener)
+{
+	struct session *s = begin(in, hop, peer, listener);
+	s->listener = find_listener(s->config, listener);
+	s->counted = *peer;
+	s->tls = tls_server_ref(config_tls(s->config, s->listener));
+	s->may_xclient =
+	    s->listener != NULL && network_list_has(&s->listener->xclient_from, peer);
+	s->io = io_new(in->o.loop, fd, on_io, s);
+	opening_start(s);
+	if (s->io != NULL)
+		set_deadline(s);
+}
+
+void
+session_start_local(struct ingress *in, int fd, unsigned uid)
+{
+	struct net_addr loopback;
+	CHECK(net_parse_ip(SPAN("127.0.0.1"), &loopback) == OK);
+	struct session *s = begin(in, &loopback, &loopback, "local");
+	s->local = true;
+	s->uid = uid;
+	s->card = local_card(uid);
+	s->io = io_new(in->o.loop, fd, on_io, s);
+	opening_start(s);
+	if (s->io != NULL)
+		set_deadline(s);
 }
 
 /* Everything but the struct: we may be inside its own callback. */
@@ -312,6 +420,8 @@ let_go(struct session *s, const char *why)
 {
 	struct ingress *in = s->in;
 	timer_clear(&s->turn);
+	auth_end(s, "the client went away");
+	gate_end(s);
 	mem_free(&s->chunk);
 	transaction_free(&s->tx);
 	char client[NET_TEXT];
@@ -320,7 +430,8 @@ let_go(struct session *s, const char *why)
 	    F_STR("state", s->state->name), F_INT("messages", s->accepted),
 	    F_INT("errors", s->errors),
 	    F_INT("ms", instant_since(loop_now(in->o.loop), s->began)));
-	census_leave(in->o.census, &s->peer);
+	if (!s->uncounted)
+		census_leave(in->o.census, &s->counted);
 	list_remove(&s->link);
 	list_push(&in->gone, &s->link);
 	in->sessions_n--;
@@ -350,6 +461,8 @@ session_free(struct session **sp)
 {
 	struct session *s = *sp;
 	config_unref(&s->config);
+	tls_server_unref(&s->tls);
+	account_card_free(&s->card);
 	mem_free(&s->listener_name);
 	mem_free(&s->helo);
 	mem_free(sp);
@@ -362,4 +475,6 @@ session_drain(struct session *s)
 		    io_input(s->io).n == 0;
 	if (idle)
 		session_close(s, "4.3.2", "shutting down");
+	else if (s->state == &session_handshake)
+		session_break(s, "relayd stops");
 }

@@ -2,11 +2,12 @@
 /*
  * session - one client's connection, inside the room.
  *
- * A session is in one of four states, which name the function that takes its
- * input: command (a line), data (DATA), chunk (BDAT), skip (a refused BDAT's
- * octets).  While it waits for the spool its io is paused and nothing arrives.
- * What one mail needs hangs at s->tx, made by MAIL and gone with the final
- * reply; a session that is idle is this struct and its io.
+ * A session is in one of six states, which name the function that takes its
+ * input: command (a line), auth (a line of an exchange), data (DATA), chunk
+ * (BDAT), skip (a refused BDAT's octets), handshake (none: TLS begins).  While it waits
+ * for the spool its io is paused and nothing arrives. What one mail needs hangs at s->tx,
+ * made by MAIL and gone with the final reply; a session that is idle is this struct and
+ * its io.
  *
  * Any reply may end the session (the error budget): s->io is NULL then, the
  * struct itself is swept at the end of the turn.
@@ -22,6 +23,9 @@
 #include "relay/ingress/receive.h"
 #include "relay/ingress/transaction.h"
 
+#define HANDSHAKE_MS (30 * SECOND_MS)
+#define AUTH_LINE_MAX 12288 /* octets of a line of AUTH (RFC 4954 4) */
+
 struct session;
 
 struct session_state {
@@ -30,10 +34,12 @@ struct session_state {
 	    struct session *s); /* one line or block; false: more input is needed */
 };
 
-extern const struct session_state session_command; /* session.c */
-extern const struct session_state session_data;    /* verb_data.c */
-extern const struct session_state session_chunk;   /* verb_bdat.c */
-extern const struct session_state session_skip;    /* verb_bdat.c */
+extern const struct session_state session_command;   /* session.c */
+extern const struct session_state session_handshake; /* opening.c */
+extern const struct session_state session_auth;      /* verb_auth.c */
+extern const struct session_state session_data;      /* verb_data.c */
+extern const struct session_state session_chunk;     /* verb_bdat.c */
+extern const struct session_state session_skip;      /* verb_bdat.c */
 
 /* A BDAT whose octets are arriving. */
 struct chunk {
@@ -43,6 +49,7 @@ struct chunk {
 };
 
 struct gate;
+struct auth;
 
 enum hello { HELLO_NONE, HELLO_HELO, HELLO_EHLO };
 
@@ -55,8 +62,16 @@ struct session {
 	char *listener_name;
 	struct net_addr peer; /* as a proxy or XCLIENT told it, if one did */
 	struct net_addr hop;  /* who really is at the other end; the same without them */
-	bool local;           /* a local user, by the Unix socket */
+	struct net_addr counted; /* in the census; family NET_NONE: a local user */
+	bool uncounted;          /* it is not, any more */
+	bool local;              /* a local user, by the Unix socket */
+	unsigned uid;            /* whose */
+	bool may_xclient;        /* XCLIENT is for this client */
+	bool xclient_told;       /* and was used: the hop's certificate is not its */
+	bool greeted;
+	struct tls_server *tls;           /* a reference, for life; NULL: no TLS here */
 	struct account_card *card;        /* who has signed in; NULL: nobody */
+	struct auth *auth;                /* an AUTH that is going on; NULL: none */
 	struct signin_exchange *exchange; /* signing in; NULL: not */
 	bool certificate;                 /* the client's certificate may relay */
 	struct gate *gate; /* gate.h; NULL: nothing is asked about this client */
@@ -66,6 +81,7 @@ struct session {
 	struct transaction *tx;
 	struct chunk *chunk;
 	unsigned commands, errors;
+	unsigned auth_failures;
 	unsigned idle;         /* commands since the last message that move nothing on */
 	unsigned transactions; /* MAILs that were taken */
 	unsigned accepted;     /* messages */
@@ -80,6 +96,7 @@ struct ingress {
 	const struct config *config;    /* a reference */
 	struct listeners listeners;
 	struct list sessions, gone;
+	struct list proxied; /* proxied.c */
 	unsigned sessions_n;
 	struct later sweep;
 	bool draining;
@@ -87,11 +104,26 @@ struct ingress {
 	void *on_empty_arg;
 };
 
+/* ---- of the ingress */
+
+const struct listener_config *find_listener(const struct config *c, const char *name);
+
+/* The header of a proxy was there: serve the client that it told of (takes fd). */
+void ingress_serve_told(struct ingress *in, int fd, const struct net_addr *hop,
+    const struct net_addr *told, const char *listener);
+
+/* One log line, and count it. */
+void ingress_log_turned_away(struct ingress *in, const struct net_addr *client,
+    const char *listener, const char *why);
+
 /* ---- life */
 
-/* Takes fd. The client has been counted. */
-void session_start(
-    struct ingress *in, int fd, const struct net_addr *peer, const char *listener);
+/* Takes fd. The peer has been counted; hop: who really is there. */
+void session_start(struct ingress *in, int fd, const struct net_addr *hop,
+    const struct net_addr *peer, const char *listener);
+
+/* The same for a local user; counted as NET_NONE. */
+void session_start_local(struct ingress *in, int fd, unsigned uid);
 
 /* Write what is queued and let go; why: for the log. Harmless if it is over already. */
 void session_end(struct session *s, const char *why);
@@ -116,6 +148,9 @@ void session_enter(struct session *s, const struct session_state *state);
 void session_wait(struct session *s); /* for the disk: no input, no deadline */
 void session_go_on(struct session *s);
 
+/* A line of input; IO_BARE has been refused. */
+enum io_line session_take_line(struct session *s, size_t max, struct span *line);
+
 /* ---- answers */
 
 /* One line and its CRLF. */
@@ -136,11 +171,19 @@ void session_log_refused(struct session *s, const char *what, const struct verdi
 
 struct access_facts session_facts(const struct session *s, struct span sender);
 
+/* The listener's own limits, or the global ones. */
+uint64_t session_message_size(const struct session *s); /* 0: none */
+unsigned session_recipients_max(const struct session *s);
+
 /* Where mail to <Postmaster> goes. */
 void session_add_postmaster(const struct session *s, struct buf *out);
 
 /* ---- the transaction */
 
 void session_reset(struct session *s); /* forget it */
+
+/* Forget all that the client has said: TLS begins, or XCLIENT names another one. What
+ * counts against its budgets stays. */
+void session_forget(struct session *s);
 
 #endif

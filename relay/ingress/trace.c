@@ -10,16 +10,26 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "relay/ingress/auth.h"
+#include "relay/ingress/local.h"
 
 #define PREFIX_MAX 8192
 #define ID_PLACEHOLDER "0000000000000" /* SPOOL_ID_LEN; the spool writes the real one */
 
+/* RFC 3848, RFC 6531 4.3: S with TLS, A for who has signed in. */
 static struct span
 protocol(const struct session *s)
 {
+	static const char *const names[2][4] = {
+	    {"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
+	    {"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"},
+	};
+	if (s->local)
+		return SPAN("local");
 	if (s->hello != HELLO_EHLO)
 		return SPAN("SMTP");
-	return s->tx->smtputf8 ? SPAN("UTF8SMTP") : SPAN("ESMTP");
+	unsigned tls = io_tls(s->io) != NULL ? 2 : 0;
+	return span_str(names[s->tx->smtputf8][tls + auth_has_name(s)]);
 }
 
 static void
@@ -28,16 +38,25 @@ add_received(struct session *s, struct buf *b)
 	struct message *m = s->tx->message;
 	char literal[NET_TEXT];
 	net_format_literal(&s->peer, literal);
+	struct buf tls;
+	buf_init(&tls, 0);
+	if (io_tls(s->io) != NULL)
+		tls_describe(io_tls(s->io), &tls);
 	struct received_facts f = {
 	    .helo = m->helo,
 	    .client = span_str(literal),
 	    .by = span_str(s->config->policy.hostname),
 	    .protocol = m->protocol,
 	    .id = SPAN(ID_PLACEHOLDER),
+	    .tls = buf_span(&tls),
+	    .local = s->local,
+	    .user = s->local ? local_user(s->card) : (struct span){0},
+	    .uid = s->uid,
 	    .rcpt = m->rcpts == 1 ? m->rcpt[0].address : (struct span){0},
 	    .when = m->arrival,
 	};
 	m->id_at = header_add_received(b, &f);
+	buf_clear(&tls);
 }
 
 static void
@@ -88,6 +107,8 @@ trace_complete(struct session *s, const struct header_scan *h)
 	m->helo = message_keep(m, span_str(s->helo));
 	m->protocol = message_keep(m, protocol(s));
 	m->listener = message_keep(m, span_str(s->listener_name));
+	if (s->card != NULL)
+		m->account = message_keep(m, span_str(s->card->name));
 
 	struct buf b;
 	buf_init(&b, PREFIX_MAX);

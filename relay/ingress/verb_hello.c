@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* verb_hello - EHLO and HELO (RFC 5321 4.1.1.1), and what we can (the extensions). */
 #include "base/mem.h"
+#include "relay/ingress/auth.h"
 #include "relay/ingress/verbs.h"
 
 bool
@@ -38,6 +39,17 @@ proceed_helo(struct session *s, const union command *c)
 	session_say(s, "250 %s", s->config->policy.hostname);
 }
 
+static void
+say_auth(struct session *s)
+{
+	struct buf line;
+	buf_init(&line, 0);
+	auth_mechanisms(s, &line);
+	if (line.n > 0)
+		session_say(s, "250-AUTH %.*s", SPAN_ARG(buf_span(&line)));
+	buf_clear(&line);
+}
+
 void
 proceed_ehlo(struct session *s, const union command *c)
 {
@@ -45,13 +57,18 @@ proceed_ehlo(struct session *s, const union command *c)
 	greet(s, c->text, HELLO_EHLO);
 	session_say(s, "250-%s", s->config->policy.hostname);
 	session_say(s, "250-PIPELINING");
-	session_say(s, "250-SIZE %llu", (unsigned long long)limit->message_size);
+	session_say(s, "250-SIZE %llu", (unsigned long long)session_message_size(s));
 	session_say(s, "250-8BITMIME");
 	session_say(s, "250-SMTPUTF8");
 	session_say(s, "250-DSN");
 	session_say(s, "250-ENHANCEDSTATUSCODES");
 	session_say(s, "250-CHUNKING");
 	session_say(s, "250-BINARYMIME");
-	session_say(
-	    s, "250 LIMITS RCPTMAX=%u MAILMAX=%u", limit->recipients, limit->messages);
+	if (s->tls != NULL && io_tls(s->io) == NULL)
+		session_say(s, "250-STARTTLS");
+	say_auth(s);
+	if (s->may_xclient)
+		session_say(s, "250-XCLIENT " XCLIENT_ATTRIBUTES);
+	session_say(s, "250 LIMITS RCPTMAX=%u MAILMAX=%u", session_recipients_max(s),
+	    limit->messages);
 }

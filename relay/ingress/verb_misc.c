@@ -55,8 +55,8 @@ void
 proceed_help(struct session *s, const union command *c)
 {
 	(void)c;
-	session_say(s, "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT "
-		       "(RFC 5321)");
+	session_say(s, "214 2.0.0 EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP "
+		       "VRFY HELP QUIT (RFC 5321)");
 }
 
 void

@@ -3,6 +3,7 @@
 #include "relay/ingress/verbs.h"
 
 #include "base/mem.h"
+#include "relay/ingress/auth.h"
 
 #define V(name)                          \
 	{                                \
@@ -11,21 +12,22 @@
 
 static const struct verb verb_table[] = {
     {V("RCPT"), VERB_HELLO | VERB_MAIL | VERB_BEFORE_DATA, check_rcpt, proceed_rcpt},
-    {V("MAIL"), VERB_HELLO | VERB_NO_MAIL, check_mail, proceed_mail},
+    {V("MAIL"), VERB_HELLO | VERB_NO_MAIL | VERB_SIGNED_IN, check_mail, proceed_mail},
     {V("DATA"), VERB_HELLO | VERB_MAIL | VERB_BEFORE_DATA | VERB_NO_ARGS, check_data,
 	proceed_data},
-    {V("BDAT"), 0, check_bdat,
+    {V("BDAT"), VERB_CLEAR, check_bdat,
 	proceed_bdat}, /* looks after its octets whatever is wrong */
     {V("RSET"), VERB_NO_ARGS | VERB_IDLE, check_nothing, proceed_rset},
-    {V("QUIT"), VERB_NO_ARGS | VERB_ALWAYS, check_nothing, proceed_quit},
-    {V("EHLO"), VERB_IDLE, check_ehlo, proceed_ehlo},
+    {V("QUIT"), VERB_NO_ARGS | VERB_ALWAYS | VERB_CLEAR, check_nothing, proceed_quit},
+    {V("EHLO"), VERB_IDLE | VERB_CLEAR, check_ehlo, proceed_ehlo},
     {V("HELO"), VERB_IDLE, check_helo, proceed_helo},
-    {V("NOOP"), VERB_IDLE, check_nothing, proceed_noop},
+    {V("NOOP"), VERB_IDLE | VERB_CLEAR, check_nothing, proceed_noop},
     {V("VRFY"), VERB_IDLE, check_vrfy, proceed_vrfy},
-    {V("HELP"), VERB_IDLE, check_nothing, proceed_help},
+    {V("HELP"), VERB_IDLE | VERB_CLEAR, check_nothing, proceed_help},
     {V("EXPN"), 0, check_not_offered, NULL},
-    {V("STARTTLS"), 0, check_not_offered, NULL},
-    {V("AUTH"), 0, check_not_offered, NULL},
+    {V("STARTTLS"), VERB_CLEAR, check_starttls, proceed_starttls},
+    {V("AUTH"), 0, check_auth, proceed_auth},
+    {V("XCLIENT"), VERB_NO_MAIL | VERB_CLEAR, check_xclient, proceed_xclient},
     {V("ETRN"), 0, check_not_offered, NULL},
     {V("TURN"), 0, check_not_offered, NULL},
 };
@@ -54,9 +56,12 @@ find_verb(struct span name)
 	return NULL;
 }
 
+/* PROXY as the first word: from somebody who is no proxy of ours. */
 static bool
-is_foreign(struct span name)
+is_foreign(const struct session *s, struct span name)
 {
+	if (s->commands == 1 && span_ieq(name, SPAN("PROXY")))
+		return true;
 	for (size_t i = 0; i < COUNT_OF(foreign_table); i++) {
 		if (span_ieq(foreign_table[i], name))
 			return true;
@@ -88,11 +93,34 @@ must_stop(const struct session *s, unsigned rules)
 }
 
 static bool
+needs_tls(const struct session *s, unsigned rules)
+{
+	return s->listener != NULL && s->listener->tls_required &&
+	       (rules & VERB_CLEAR) == 0 && io_tls(s->io) == NULL;
+}
+
+/* A certificate that may relay says as well who it is. */
+static bool
+needs_sign_in(const struct session *s, unsigned rules)
+{
+	return s->listener != NULL && s->listener->auth == AUTH_REQUIRED &&
+	       (rules & VERB_SIGNED_IN) != 0 && s->card == NULL && !s->certificate;
+}
+
+static bool
 may_run(struct session *s, const struct verb *v, struct span args)
 {
+	if (needs_tls(s, v->rules)) {
+		session_error(s, 530, "5.7.0", "Must issue a STARTTLS command first");
+		return false;
+	}
 	const char *wrong = wrong_order(s, v->rules);
 	if (wrong != NULL) {
 		session_error(s, 503, "5.5.1", wrong);
+		return false;
+	}
+	if (needs_sign_in(s, v->rules)) {
+		session_error(s, 530, "5.7.0", "Authentication required");
 		return false;
 	}
 	if ((v->rules & VERB_NO_ARGS) != 0 && args.n > 0) {
@@ -105,7 +133,7 @@ may_run(struct session *s, const struct verb *v, struct span args)
 static void
 not_found(struct session *s, struct span name)
 {
-	if (is_foreign(name))
+	if (is_foreign(s, name))
 		session_close(s, "4.7.0", "this is a mail server");
 	else
 		session_error(s, 500, "5.5.2", "Command not recognised");
@@ -127,6 +155,10 @@ verb_run(struct session *s, struct span line)
 	union command c;
 	if (!may_run(s, v, args) || !v->check(s, args, &c))
 		return false;
+	if (v->proceed == proceed_mail && c.mail.auth && !auth_offered(s)) {
+		session_error(s, 555, "5.5.4", "Parameter not recognised: AUTH");
+		return false;
+	}
 	v->proceed(s, &c);
 	return (v->rules & VERB_IDLE) != 0 && s->io != NULL;
 }

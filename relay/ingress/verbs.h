@@ -9,11 +9,13 @@
 #define RELAY_INGRESS_VERBS_H
 
 #include "relay/ingress/session.h"
+#include "relay/ingress/xclient.h"
 
 union command {
 	struct mail_command mail;
 	struct rcpt_command rcpt;
 	struct bdat_command bdat;
+	struct xclient xclient;
 	struct span text;
 };
 
@@ -23,8 +25,11 @@ enum verb_rule {
 	VERB_NO_MAIL = 4,     /* not after MAIL */
 	VERB_BEFORE_DATA = 8, /* not once a BDAT has come */
 	VERB_NO_ARGS = 16,
-	VERB_IDLE = 32,   /* moves nothing on: too many count as errors */
-	VERB_ALWAYS = 64, /* also while the daemon stops */
+	VERB_IDLE = 32,       /* moves nothing on: too many count as errors */
+	VERB_ALWAYS = 64,     /* also while the daemon stops */
+	VERB_CLEAR = 128,     /* also in the clear, where TLS is required */
+	VERB_SIGNED_IN = 256, /* only for those who have signed in, where that is required
+			       */
 };
 
 struct verb {
@@ -45,6 +50,9 @@ bool check_data(struct session *s, struct span args, union command *c);
 bool check_bdat(struct session *s, struct span args, union command *c);
 bool check_vrfy(struct session *s, struct span args, union command *c);
 bool check_not_offered(struct session *s, struct span args, union command *c);
+bool check_auth(struct session *s, struct span args, union command *c);
+bool check_starttls(struct session *s, struct span args, union command *c);
+bool check_xclient(struct session *s, struct span args, union command *c);
 bool check_nothing(struct session *s, struct span args, union command *c);
 
 void proceed_ehlo(struct session *s, const union command *c);
@@ -53,6 +61,9 @@ void proceed_mail(struct session *s, const union command *c);
 void proceed_rcpt(struct session *s, const union command *c);
 void proceed_data(struct session *s, const union command *c);
 void proceed_bdat(struct session *s, const union command *c);
+void proceed_auth(struct session *s, const union command *c);
+void proceed_starttls(struct session *s, const union command *c);
+void proceed_xclient(struct session *s, const union command *c);
 void proceed_rset(struct session *s, const union command *c);
 void proceed_noop(struct session *s, const union command *c);
 void proceed_vrfy(struct session *s, const union command *c);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC */
+/* opening - see opening.h. */
+#include "relay/ingress/opening.h"
+
+#include "base/mem.h"
+#include "relay/ingress/gate.h"
+
+#define PORT_SUBMISSIONS 465 /* RFC 8314: TLS from the first byte */
+
+/* ---- the greeting */
+
+static void
+log_connected(const struct session *s)
+{
+	char client[NET_TEXT], hop[NET_TEXT];
+	net_format(&s->peer, client);
+	net_format(&s->hop, hop);
+	LOG(s->in->o.log, EV_CONNECTED, F_STR("client", client),
+	    F_STR("listener", s->listener_name), F_STR("by", hop),
+	    F_STR("user", s->local ? s->card->name : "-"));
+}
+
+/* Local users are exempt: they have no address that a list could name. */
+static bool
+is_let_in(struct session *s)
+{
+	if (s->local)
+		return true;
+	const char *rule = NULL;
+	struct verdict v = gate_connect(s->in, &s->peer, s->listener, &rule);
+	if (verdict_ok(&v))
+		return true;
+	ingress_log_turned_away(
+	    s->in, &s->peer, s->listener_name, rule != NULL ? rule : v.text);
+	session_verdict(s, &v);
+	session_end(s, "turned away");
+	return false;
+}
+
+void
+opening_greet(struct session *s)
+{
+	log_connected(s);
+	if (!is_let_in(s))
+		return;
+	s->greeted = true;
+	if (s->in->draining) {
+		session_close(s, "4.3.2", "shutting down");
+		return;
+	}
+	if (!s->local)
+		gate_begin(s);
+	session_say(s, "220 %s ESMTP relayd", s->config->policy.hostname);
+}
+
+/* ---- TLS */
+
+/* The port that the client has called; of a socket pair, the one it stands for. */
+static uint16_t
+port_here(const struct session *s)
+{
+	struct sockaddr_storage sa = {0};
+	socklen_t n = sizeof(sa);
+	struct net_addr here = {0};
+	if (getsockname(io_fd(s->io), (struct sockaddr *)&sa, &n) == 0)
+		net_from_sockaddr((const struct sockaddr *)&sa, &here);
+	if (here.family != NET_NONE)
+		return here.port;
+	return s->listener->binds > 0 ? s->listener->bind[0].port : 0;
+}
+
+static bool
+tls_comes_first(const struct session *s)
+{
+	if (s->listener == NULL)
+		return false;
+	return s->listener->tls == TLS_IMPLICIT ||
+	       (s->listener->tls == TLS_LEGACY && port_here(s) == PORT_SUBMISSIONS);
+}
+
+void
+opening_start(struct session *s)
+{
+	if (tls_comes_first(s))
+		opening_handshake(s);
+	else
+		opening_greet(s);
+}
+
+static bool
+take_nothing(struct session *s)
+{
+	(void)s;
+	return false;
+}
+
+const struct session_state session_handshake = {"handshake", take_nothing};
+
+void
+opening_handshake(struct session *s)
+{
+	session_enter(s, &session_handshake);
+	if (s->tls == NULL)
+		opening_failed(s, "there is no certificate");
+	else if (io_start_tls_server(s->io, s->tls) != OK)
+		session_end(s, "input before the TLS handshake");
+}
+
+static bool
+may_relay(const struct session *s, const struct tls_info *i)
+{
+	const struct tls_config *c = &s->config->tls;
+	if (!i->certificate || s->listener == NULL ||
+	    s->listener->certificate == CERTIFICATE_NO)
+		return false;
+	return (c->client_ca != NULL && i->verified) ||
+	       name_list_has(&c->client_fingerprints, span_str(i->fingerprint));
+}
+
+static void
+log_tls(const struct session *s, const struct tls_info *i)
+{
+	char client[NET_TEXT];
+	net_format_ip(&s->peer, client);
+	LOG(s->in->o.log, EV_TLS, F_STR("client", client),
+	    F_STR("listener", s->listener_name), F_STR("version", i->version),
+	    F_STR("cipher", i->cipher), F_STR("sni", i->sni),
+	    F_STR("certificate", i->certificate ? i->fingerprint : "-"),
+	    F_STR("subject", i->subject),
+	    F_STR("trouble", i->certificate && !i->verified ? i->trouble : "-"));
+}
+
+void
+opening_tls(struct session *s)
+{
+	const struct tls_info *i = io_tls(s->io);
+	s->certificate = may_relay(s, i);
+	log_tls(s, i);
+	session_forget(s);
+	if (!s->greeted)
+		opening_greet(s);
+	if (s->io != NULL)
+		session_go_on(s);
+}
+
+void
+opening_failed(struct session *s, const char *why)
+{
+	char client[NET_TEXT];
+	net_format_ip(&s->peer, client);
+	LOG(s->in->o.log, EV_TLS_FAILED, F_STR("client", client),
+	    F_STR("listener", s->listener_name), F_STR("why", why));
+	session_break(s, "no TLS");
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: ISC */
+/* verb_auth - AUTH: see auth.h. */
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/mem.h"
+#include "base/scan.h"
+#include "relay/ingress/auth.h"
+#include "relay/ingress/verbs.h"
+
+#define MECHANISM_MAX 20 /* RFC 4422 3.1 */
+
+struct auth {
+	char mechanism[MECHANISM_MAX + 1]; /* printable, for the log */
+	struct account_card *card; /* right, but the client has not yet seen the last data
+				    */
+};
+
+/* ---- what is offered */
+
+/* Whether passwords may go over this connection as it is. */
+static bool
+is_clear_ok(const struct session *s)
+{
+	const struct listener_config *l = s->listener;
+	if (io_tls(s->io) != NULL || l->auth == AUTH_ANY)
+		return true;
+	return l->auth_in_clear &&
+	       (l->auth_in_clear_from.n == 0 ||
+		   network_list_has(&l->auth_in_clear_from, &s->peer));
+}
+
+static bool
+is_wanted(const struct session *s)
+{
+	return s->listener != NULL && s->listener->auth != AUTH_NO &&
+	       s->in->o.signin != NULL;
+}
+
+bool
+auth_offered(const struct session *s)
+{
+	return is_wanted(s) && is_clear_ok(s);
+}
+
+bool
+auth_has_name(const struct session *s)
+{
+	return s->card != NULL && !s->local && s->card->name[0] != '\0';
+}
+
+/* What signin asks about the connection; the bindings live in these two. */
+struct facts {
+	struct signin_facts f;
+	struct buf exporter, unique;
+};
+
+static void
+facts_init(const struct session *s, struct facts *x)
+{
+	*x = (struct facts){.f = {.service = "smtp",
+				.client = s->peer,
+				.hostname = s->config->policy.hostname,
+				.any = s->listener->auth == AUTH_ANY}};
+	if (io_tls_binding(s->io, TLS_BIND_EXPORTER, &x->exporter) == OK)
+		x->f.exporter = buf_span(&x->exporter);
+	if (io_tls_binding(s->io, TLS_BIND_UNIQUE, &x->unique) == OK)
+		x->f.unique = buf_span(&x->unique);
+	const struct tls_info *i = io_tls(s->io);
+	if (i == NULL || !i->certificate || s->xclient_told)
+		return;
+	x->f.fingerprint = span_str(i->fingerprint);
+	x->f.certificate_verified = i->verified && s->config->tls.client_ca != NULL;
+	x->f.certificate_name = span_str(i->subject);
+	x->f.certificate_email = span_str(i->email);
+}
+
+static void
+facts_clear(struct facts *x)
+{
+	buf_clear(&x->exporter);
+	buf_clear(&x->unique);
+}
+
+void
+auth_mechanisms(const struct session *s, struct buf *out)
+{
+	if (!auth_offered(s))
+		return;
+	struct facts x;
+	facts_init(s, &x);
+	signin_mechanisms(&x.f, true, out);
+	facts_clear(&x);
+}
+
+/* ---- the end of an exchange */
+
+static const char *
+tls_text(const struct session *s)
+{
+	const struct tls_info *i = s->io != NULL ? io_tls(s->io) : NULL;
+	return i != NULL ? i->version : "-";
+}
+
+static void
+log_failed(const struct session *s, const char *name, const char *why)
+{
+	char client[NET_TEXT];
+	net_format_ip(&s->peer, client);
+	LOG(s->in->o.log, EV_SIGN_IN_FAILED, F_STR("client", client), F_STR("name", name),
+	    F_STR("mechanism", s->auth->mechanism), F_STR("why", why),
+	    F_STR("tls", tls_text(s)), F_STR("listener", s->listener_name));
+}
+
+static void
+log_signed_in(const struct session *s)
+{
+	char client[NET_TEXT];
+	net_format_ip(&s->peer, client);
+	LOG(s->in->o.log, EV_SIGNED_IN, F_STR("client", client),
+	    F_STR("account", s->card->name), F_STR("mechanism", s->auth->mechanism),
+	    F_STR("secret", s->card->secret != NULL ? s->card->secret : ""),
+	    F_STR("tls", tls_text(s)), F_STR("listener", s->listener_name));
+}
+
+static void
+auth_free(struct session *s)
+{
+	signin_cancel(&s->exchange);
+	account_card_free(&s->auth->card);
+	mem_free(&s->auth);
+}
+
+void
+auth_end(struct session *s, const char *why)
+{
+	if (s->auth == NULL)
+		return;
+	log_failed(s, "", why);
+	auth_free(s);
+	session_enter(s, &session_command);
+}
+
+/* The client spoils its own exchange. */
+static void
+spoil(struct session *s, unsigned code, const char *status, const char *text)
+{
+	auth_end(s, text);
+	session_error(s, code, status, text);
+}
+
+static void
+succeed(struct session *s, struct account_card *card)
+{
+	s->card = card;
+	log_signed_in(s);
+	auth_free(s);
+	session_enter(s, &session_command);
+	session_say(s, "235 2.7.0 Signed in");
+}
+
+static void
+fail(struct session *s, const struct signin_answer *a)
+{
+	log_failed(s, a->name, a->why != NULL ? a->why : a->verdict.text);
+	auth_free(s);
+	session_enter(s, &session_command);
+	session_refuse(s, &a->verdict);
+	if (a->verdict.code == 535 && ++s->auth_failures >= AUTH_FAILURES_MAX &&
+	    s->io != NULL)
+		session_close(s, "4.7.0", "too many failures to sign in");
+}
+
+/* ---- signin answers */
+
+static void
+challenge(struct session *s, struct span data)
+{
+	struct buf line;
+	buf_init(&line, 0);
+	buf_add_str(&line, "334 ");
+	base64_encode(data, &line);
+	buf_add_str(&line, "\r\n");
+	io_add_span(s->io, buf_span(&line));
+	buf_clear(&line);
+	session_enter(s, &session_auth);
+}
+
+static void
+on_answer(void *arg, const struct signin_answer *a)
+{
+	struct session *s = arg;
+	if (a->kind != SIGNIN_CHALLENGE)
+		s->exchange = NULL;
+	switch (a->kind) {
+	case SIGNIN_CHALLENGE: challenge(s, a->data); break;
+	case SIGNIN_FAILED: fail(s, a); break;
+	case SIGNIN_DONE:
+		if (a->last.p == NULL) {
+			succeed(s, a->card);
+		} else {
+			s->auth->card = a->card;
+			challenge(s, a->last);
+		}
+		break;
+	}
+	session_go_on(s);
+}
+
+/* ---- what the client sends */
+
+/* The decoded line; false: it is refused. Nothing is kept of a secret. */
+static bool
+decode(struct session *s, struct span text, struct buf *out)
+{
+	buf_init(out, 0);
+	if (base64_decode(text, out) != OK) {
+		spoil(s, 501, "5.5.2", "Not base64");
+		return false;
+	}
+	if (out->n > SIGNIN_DATA_MAX) {
+		spoil(s, 500, "5.5.6", "Response too long");
+		return false;
+	}
+	return true;
+}
+
+static void
+forget_secret(struct buf *b)
+{
+	if (b->p != NULL)
+		explicit_bzero(b->p, b->cap);
+	buf_clear(b);
+}
+
+/* After the last data of a success only an empty response makes sense. */
+static void
+confirm(struct session *s, struct span line)
+{
+	if (line.n > 0) {
+		spoil(s, 501, "5.5.2", "An empty response was expected");
+		return;
+	}
+	struct account_card *card = s->auth->card;
+	s->auth->card = NULL;
+	succeed(s, card);
+}
+
+static void
+respond(struct session *s, struct span line)
+{
+	struct buf data;
+	if (decode(s, line, &data)) {
+		signin_respond(
+		    s->exchange, data.n > 0 ? buf_span(&data) : (struct span){"", 0});
+		session_wait(s);
+	}
+	forget_secret(&data);
+}
+
+static bool
+take_response(struct session *s)
+{
+	struct span line = {0};
+	switch (session_take_line(s, AUTH_LINE_MAX, &line)) {
+	case IO_MORE: return false;
+	case IO_BARE: auth_end(s, "a response is not a line"); return true;
+	case IO_TOO_LONG: spoil(s, 500, "5.5.6", "Response too long"); return true;
+	case IO_LINE: break;
+	}
+	if (span_eq(line, SPAN("*")))
+		spoil(s, 501, "5.7.0", "Cancelled");
+	else if (s->auth->card != NULL)
+		confirm(s, line);
+	else
+		respond(s, line);
+	return true;
+}
+
+const struct session_state session_auth = {"auth", take_response};
+
+/* ---- the command */
+
+bool
+check_auth(struct session *s, struct span args, union command *c)
+{
+	if (!is_wanted(s)) {
+		session_error(s, 502, "5.5.1", "Not offered here");
+		return false;
+	}
+	const char *wrong = s->hello == HELLO_NONE ? "Send EHLO first"
+			    : s->card != NULL      ? "Already signed in"
+			    : s->tx != NULL        ? "Not after MAIL"
+						   : NULL;
+	if (wrong != NULL) {
+		session_error(s, 503, "5.5.1", wrong);
+		return false;
+	}
+	if (args.n == 0) {
+		session_error(s, 501, "5.5.4", "Syntax: AUTH mechanism [response]");
+		return false;
+	}
+	if (!is_clear_ok(s)) {
+		session_error(s, 538, "5.7.11", "Signing in needs TLS here");
+		return false;
+	}
+	c->text = args;
+	return true;
+}
+
+static bool
+is_mechanism_char(unsigned char c)
+{
+	return is_alnum(c) || c == '-' || c == '_';
+}
+
+static bool
+take_mechanism(struct scan *s, struct span *out)
+{
+	return scan_run(s, is_mechanism_char, out) && out->n <= MECHANISM_MAX &&
+	       (scan_done(s) || scan_blanks(s));
+}
+
+/* RFC 4954 4: "=" is an initial response that is there and empty. */
+void
+proceed_auth(struct session *s, const union command *c)
+{
+	struct scan args = scan_over(c->text);
+	struct span mechanism;
+	if (!take_mechanism(&args, &mechanism)) {
+		session_error(s, 504, "5.5.4", "Mechanism not known");
+		return;
+	}
+	s->auth = NEW(struct auth);
+	span_copy(mechanism, s->auth->mechanism, sizeof(s->auth->mechanism));
+	struct span text = scan_rest(&args), initial = {0};
+	struct buf data;
+	buf_init(&data, 0);
+	bool empty = span_eq(text, SPAN("="));
+	if (text.n == 0 || empty || decode(s, text, &data)) {
+		if (text.n > 0)
+			initial = data.n > 0 ? buf_span(&data) : (struct span){"", 0};
+		struct facts x;
+		facts_init(s, &x);
+		s->exchange =
+		    signin_begin(s->in->o.signin, mechanism, &x.f, initial, on_answer, s);
+		facts_clear(&x);
+		session_wait(s);
+	}
+	forget_secret(&data);
+}
