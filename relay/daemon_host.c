@@ -83,6 +83,108 @@ host_dns(void *arg, struct span domain, unsigned flags,
 	call_worker(&d->worker[0], question_ask, q);
 }
 
+/* ---- a probe: on the first worker's thread, its findings told on the main one */
+
+struct probing {
+	struct link link; /* worker.probes */
+	struct worker *worker;
+	struct probe *probe;
+	char *route, *domain;
+	void (*told)(void *arg, const struct probe_finding *f);
+	void (*done)(void *arg, const char *why);
+	void *arg;
+	char *why; /* of the end; NULL: none */
+};
+
+struct finding {
+	struct probing *probing;
+	struct probe_finding found;
+	char *host, *stage, *text;
+};
+
+static void
+finding_tell(struct worker *w, void *arg)
+{
+	struct finding *f = arg;
+	(void)w;
+	f->probing->told(f->probing->arg, &f->found);
+	mem_free(&f->host);
+	mem_free(&f->stage);
+	mem_free(&f->text);
+	mem_free(&f);
+}
+
+static void
+on_finding(void *arg, const struct probe_finding *found)
+{
+	struct probing *p = arg;
+	struct finding *f = NEW(struct finding);
+	f->probing = p;
+	f->host = mem_strdup(found->host);
+	f->stage = mem_strdup(found->stage);
+	f->text = mem_strdup(found->text);
+	f->found =
+	    (struct probe_finding){f->host, found->ok, f->stage, f->text, found->ms};
+	call_main(p->worker, finding_tell, f);
+}
+
+static void
+probing_tell(struct worker *w, void *arg)
+{
+	struct probing *p = arg;
+	(void)w;
+	p->done(p->arg, p->why);
+	mem_free(&p->why);
+	mem_free(&p->route);
+	mem_free(&p->domain);
+	mem_free(&p);
+}
+
+static void
+on_probed(void *arg, const char *why)
+{
+	struct probing *p = arg;
+	p->probe = NULL;
+	p->why = why != NULL ? mem_strdup(why) : NULL;
+	list_remove(&p->link);
+	call_main(p->worker, probing_tell, p);
+}
+
+static void
+probing_begin(struct worker *w, void *arg)
+{
+	struct probing *p = arg;
+	p->worker = w;
+	list_push(&w->probes, &p->link);
+	p->probe = probe_start(w->courier, span_str(p->route), span_str(p->domain),
+	    on_finding, on_probed, p);
+}
+
+void
+probes_end(struct worker *w)
+{
+	LIST_EACH (&w->probes, k) {
+		struct probing *p = CONTAINER_OF(k, struct probing, link);
+		probe_cancel(&p->probe);
+		on_probed(p, "relayd stops");
+	}
+}
+
+static void
+host_probe(void *arg, struct span route, struct span domain,
+    void (*told)(void *told_arg, const struct probe_finding *f),
+    void (*done)(void *told_arg, const char *why), void *told_arg)
+{
+	struct daemon *d = arg;
+	struct probing *p = NEW(struct probing);
+	p->route = span_dup(route);
+	p->domain = span_dup(domain);
+	p->told = told;
+	p->done = done;
+	p->arg = told_arg;
+	call_worker(&d->worker[0], probing_begin, p);
+}
+
 struct control_host
 daemon_host(struct daemon *d)
 {
@@ -92,6 +194,8 @@ daemon_host(struct daemon *d)
 	    .config = host_config,
 	    .dns = host_dns,
 	    .sessions = host_sessions,
+	    .probe = host_probe,
+	    .signin = d->signin,
 	    .arg = d,
 	};
 }

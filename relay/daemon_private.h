@@ -27,6 +27,7 @@ struct worker {
 	bool running;
 	struct loop *loop; /* the main loop in single mode */
 	struct resolver *resolver;
+	struct list probes; /* under way on its thread */
 	struct signin *signin;
 	struct ingress *ingress;
 	struct courier *courier;
@@ -102,5 +103,6 @@ void watch_files(struct daemon *d);
 
 /* ---- daemon_host.c */
 struct control_host daemon_host(struct daemon *d);
+void probes_end(struct worker *w); /* on its thread, before its courier ends */
 
 #endif

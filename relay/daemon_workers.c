@@ -83,6 +83,7 @@ worker_open(
     struct daemon *d, struct worker *w, const struct daemon_options *o, struct buf *why)
 {
 	w->daemon = d;
+	list_init(&w->probes);
 	w->loop = d->single ? d->loop : loop_new(d->world);
 	loop_each_turn(w->loop, flush_log, d->log);
 	struct dns_transport *t = make_dns(d, o, w->loop, why);
@@ -118,6 +119,7 @@ static void
 worker_close(struct worker *w, void *arg)
 {
 	(void)arg;
+	probes_end(w);
 	courier_free(&w->courier);
 	ingress_free(&w->ingress);
 	signin_free(&w->signin);

@@ -302,13 +302,13 @@ control_free(struct control **cp)
 /* ---- the socket */
 
 static void
-make_parent(const char *path)
+make_parent(const char *path, bool everyone)
 {
 	char *dir = mem_strdup(path);
 	char *slash = strrchr(dir, '/');
 	if (slash != NULL && slash != dir) {
 		*slash = '\0';
-		(void)mkdir(dir, 0750);
+		(void)mkdir(dir, everyone ? 0755 : 0750);
 	}
 	mem_free(&dir);
 }
@@ -334,7 +334,7 @@ control_socket(const char *path, unsigned mode)
 	if (strlen(path) >= sizeof(at.sun_path))
 		return ERR_RANGE;
 	memcpy(at.sun_path, path, strlen(path) + 1);
-	make_parent(path);
+	make_parent(path, (mode & 0007) != 0);
 	if (alive(&at))
 		return ERR_BUSY;
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
