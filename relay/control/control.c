@@ -308,7 +308,9 @@ make_parent(const char *path, bool everyone)
 	char *slash = strrchr(dir, '/');
 	if (slash != NULL && slash != dir) {
 		*slash = '\0';
-		(void)mkdir(dir, everyone ? 0755 : 0750);
+		mode_t mode = everyone ? 0755 : 0750;
+		if (mkdir(dir, mode) == 0)
+			(void)chmod(dir, mode); /* whatever the umask */
 	}
 	mem_free(&dir);
 }
