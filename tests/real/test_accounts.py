@@ -128,6 +128,10 @@ class Words(RealTest):
         self.refuses("--service has no meaning", "user", "set", "joe", "--service", "smtp")
         self.refuses("no password is needed", "user", "delete", "joe", "--password-stdin")
         self.refuses("say what to set", "user", "set", "joe")
+        self.refuses("--account has no meaning", "delete", "--all", "--account", "joe")
+        self.refuses("--domain has no meaning", "reload", "--domain", "b.example")
+        self.refuses("--dry-run has no meaning", "pause", "in", "--dry-run")
+        self.refuses("--password-stdin has no meaning", "status", "--password-stdin")
         self.refuses("--ip is missing", "policy-test", "--from", "a@b", "--to", "a@b")
         self.asks({"cmd": "user-passwd", "name": "joe", "password": "x" * 1000},
                   "user", "passwd", "joe", "--password-stdin", stdin="x" * 1000)
