@@ -73,45 +73,49 @@ ctl_print_new_secret(struct ctl *c, const json_t *line)
 /* ---- policy-test */
 
 static void
-print_stage(const json_t *line)
+print_steps(const json_t *steps)
 {
-	ctl_put(ctl_text(line, "stage"));
-	fputs("  ", stdout);
-	ctl_put(ctl_text(line, "answer"));
-	fputs("\n      rule: ", stdout);
-	ctl_put(ctl_text(line, "rule"));
-	if (*ctl_text(line, "by")) {
-		fputs(", by rule \"", stdout);
-		ctl_put(ctl_text(line, "by"));
-		printf("\" (line %lld)", ctl_number(line, "line"));
+	size_t i;
+	json_t *step;
+	json_array_foreach(steps, i, step)
+	{
+		fputs(
+		    json_is_true(json_object_get(step, "decided")) ? "    * " : "      ",
+		    stdout);
+		ctl_put(ctl_text(step, "step"));
+		putchar('\n');
 	}
+}
+
+static void
+print_member(const char *name, const char *text)
+{
+	if (*text == '\0')
+		return;
+	printf("      %s", name);
+	ctl_put(text);
 	putchar('\n');
-	if (*ctl_text(line, "listener")) {
-		fputs("      listener: ", stdout);
-		ctl_put(ctl_text(line, "listener"));
-		putchar('\n');
-	}
-	if (json_is_true(json_object_get(line, "hold")))
-		puts("      held until an administrator releases it");
-	if (*ctl_text(line, "explanation")) {
-		fputs("      ", stdout);
-		ctl_put(ctl_text(line, "explanation"));
-		putchar('\n');
-	}
 }
 
 void
 ctl_print_policy(struct ctl *c, const json_t *line)
 {
 	(void)c;
-	if (json_object_get(line, "step") == NULL) {
-		print_stage(line);
-		return;
-	}
-	fputs(
-	    json_is_true(json_object_get(line, "decided")) ? "    * " : "      ", stdout);
-	ctl_put(ctl_text(line, "step"));
+	ctl_put(ctl_text(line, "stage"));
+	fputs("  ", stdout);
+	ctl_put(ctl_text(line, "answer"));
 	putchar('\n');
+	print_steps(json_object_get(line, "steps"));
+	print_member("listener: ", ctl_text(line, "listener"));
+	print_member("decided by: ", ctl_text(line, "rule"));
+	if (*ctl_text(line, "by")) {
+		fputs("      rule \"", stdout);
+		ctl_put(ctl_text(line, "by"));
+		printf("\" (line %lld)\n", ctl_number(line, "line"));
+	}
+	if (json_is_true(json_object_get(line, "hold")))
+		puts("      held until an administrator releases it");
+	print_member("", ctl_text(line, "explanation"));
 }
 
 /* ---- route-test */

@@ -267,10 +267,53 @@ run_check(struct ctl *c)
 	return CTL_DONE;
 }
 
+/* What else than a selector a kind of command takes. An option that would seem to have an
+ * effect and has none is refused: think of delete --all --account joe. */
+static const char *
+members_of(enum words words)
+{
+	switch (words) {
+	case WORDS_IDS: return " dry_run limit ";
+	case WORDS_WHAT: return " for reason ";
+	case WORDS_FROM_TO: return " account listener ip ";
+	case WORDS_POLICY: return " ip helo account listener ";
+	default: return "";
+	}
+}
+
+static bool
+options_fit(const struct ctl *c, const struct command *k, const json_t *request)
+{
+	const char *member, *bad = c->secret != CTL_SECRET_ASK ? "password-stdin" : NULL;
+	json_t *value, *selector = json_object_get(request, "selector");
+	char word[64];
+	if (k->words == WORDS_USER)
+		return true; /* ctl_user looks for itself */
+	json_object_foreach((json_t *)(uintptr_t)request, member, value)
+	{
+		(void)snprintf(word, sizeof(word), " %s ", member);
+		if (strcmp(member, "v") != 0 && strcmp(member, "selector") != 0 &&
+		    strstr(members_of(k->words), word) == NULL)
+			bad = member;
+	}
+	json_object_foreach(selector, member, value)
+	{
+		bool who = strcmp(member, "from") == 0 || strcmp(member, "to") == 0;
+		if (k->words != WORDS_IDS && !(k->words == WORDS_POLICY && who))
+			bad = member;
+	}
+	if (bad != NULL)
+		fprintf(stderr, "relayctl: --%s has no meaning here\n",
+		    strcmp(bad, "dry_run") == 0 ? "dry-run" : bad);
+	return bad == NULL;
+}
+
 static int
 run_command(
     struct ctl *c, const struct command *k, json_t *request, int argc, char **argv)
 {
+	if (!options_fit(c, k, request))
+		return wrong(k);
 	json_object_set_new(request, "cmd", json_string(k->name));
 	switch (k->words) {
 	case WORDS_IDS: return run_ids(c, request, argc, argv);

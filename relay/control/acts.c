@@ -88,6 +88,7 @@ command_act(struct control_client *cc, const json_t *request, enum admin_action 
 		    "say which messages: an ID, a selector such as --domain, or --all");
 		return;
 	}
+	o.limit = command_limit(request);
 	a.dry_run = json_is_true(json_object_get(request, "dry_run"));
 	walk_start(cc, &o, &a, sizeof(a));
 }

@@ -113,6 +113,8 @@ void command_show(struct control_client *cc, const json_t *request);
 void command_why(struct control_client *cc, const json_t *request);
 void command_cat(struct control_client *cc, const json_t *request);
 
+uint64_t command_limit(const json_t *request); /* messages at most; 0: all */
+
 /* The selector of a request, with this configuration's routes; false: the client has been
  * told. */
 bool

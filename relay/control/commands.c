@@ -29,6 +29,13 @@ command_selector(struct control_client *cc, const json_t *request, struct select
 	return ok;
 }
 
+uint64_t
+command_limit(const json_t *request)
+{
+	json_int_t limit = json_integer_value(json_object_get(request, "limit"));
+	return limit > 0 ? (uint64_t)limit : 0;
+}
+
 static struct show
 show_here(struct control_client *cc, bool full)
 {
@@ -64,9 +71,7 @@ list(struct control_client *cc, const json_t *request, bool full)
 	struct walk_options o = {.each = queue_each, .end = queue_end};
 	if (!command_selector(cc, request, &o.selector))
 		return;
-	json_t *limit = json_object_get(request, "limit");
-	if (json_is_integer(limit) && json_integer_value(limit) > 0)
-		o.limit = (uint64_t)json_integer_value(limit);
+	o.limit = command_limit(request);
 	walk_start(cc, &o, &full, sizeof(full));
 }
 

@@ -178,15 +178,13 @@ trial_free(struct trial **tp)
 }
 
 static void
-step_line(void *arg, const char *step, bool decided)
+put_step(void *arg, const char *step, bool decided)
 {
-	struct control_client *cc = arg;
-	struct json *j = control_line(cc);
+	struct json *j = arg;
 	json_open(j, '{');
 	json_cstr(j, "step", step);
 	json_bool(j, "decided", decided);
 	json_close(j, '}');
-	control_send(cc);
 }
 
 static struct json *
@@ -207,8 +205,8 @@ open_stage(struct control_client *cc, const char *stage, const struct verdict *v
 }
 
 static void
-recipient_line(
-    struct control_client *cc, const struct access_answer *a, struct span recipient)
+recipient_line(struct control_client *cc, const struct access_facts *f,
+    struct span recipient, const struct access_answer *a)
 {
 	struct json *j = open_stage(cc, "RCPT", &a->verdict, a->rule);
 	if (a->by != NULL) {
@@ -218,6 +216,9 @@ recipient_line(
 	json_bool(j, "hold", a->hold);
 	if (a->route != NULL)
 		put_destination(j, a->route, recipient);
+	json_open_as(j, "steps", '[');
+	access_explain(f, recipient, put_step, j);
+	json_close(j, ']');
 	json_close(j, '}');
 	control_send(cc);
 }
@@ -290,9 +291,8 @@ decide(struct control_client *cc, struct trial *t)
 		control_end(cc, 1, NULL);
 		return;
 	}
-	access_explain(&f, span_str(t->to), step_line, cc);
 	access_recipient(&f, span_str(t->to), &answer);
-	recipient_line(cc, &answer, span_str(t->to));
+	recipient_line(cc, &f, span_str(t->to), &answer);
 	control_end(cc, verdict_ok(&answer.verdict) ? 0 : 1, NULL);
 }
 

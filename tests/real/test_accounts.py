@@ -128,6 +128,10 @@ class Words(RealTest):
         self.refuses("--service has no meaning", "user", "set", "joe", "--service", "smtp")
         self.refuses("no password is needed", "user", "delete", "joe", "--password-stdin")
         self.refuses("say what to set", "user", "set", "joe")
+        self.refuses("--account has no meaning", "delete", "--all", "--account", "joe")
+        self.refuses("--domain has no meaning", "reload", "--domain", "b.example")
+        self.refuses("--dry-run has no meaning", "pause", "in", "--dry-run")
+        self.refuses("--password-stdin has no meaning", "status", "--password-stdin")
         self.refuses("--ip is missing", "policy-test", "--from", "a@b", "--to", "a@b")
         self.asks({"cmd": "user-passwd", "name": "joe", "password": "x" * 1000},
                   "user", "passwd", "joe", "--password-stdin", stdin="x" * 1000)
@@ -158,6 +162,29 @@ class Words(RealTest):
         self.answer = [{"end": True, "status": 1, "error": "no\x1b such"}]
         done = self.ctl("user", "delete", "x")
         self.assertEqual((done.returncode, done.stderr), (1, b"relayctl: no\\x1b such\n"))
+
+    def test_policy_shown(self):
+        self.answer = [
+            {"stage": "MAIL", "accepted": True, "answer": "250 2.1.0 ok", "rule": "sender-ok",
+             "listener": "smtp"},
+            {"stage": "RCPT", "accepted": False, "answer": "550 5.7.1 no\x1b", "rule": "rule",
+             "by": "spam", "line": 7, "hold": False,
+             "steps": [{"step": "one", "decided": False}, {"step": "two", "decided": True}]},
+            {"end": True, "status": 1}]
+        done = self.ctl("policy-test", "--ip", "192.0.2.1", "--from", "a@b", "--to", "c@d")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout.decode(),
+                         "MAIL  250 2.1.0 ok\n      listener: smtp\n"
+                         "      decided by: sender-ok\n"
+                         "RCPT  550 5.7.1 no\\x1b\n      one\n    * two\n"
+                         "      decided by: rule\n      rule \"spam\" (line 7)\n")
+        self.answer = [{"route": "world", "destination": "mx:d", "inbound": False,
+                        "explanation": "by MX", "passed_over": [
+                            {"route": "office", "line": 3, "because": "recipient"}]},
+                       {"end": True, "status": 0}]
+        done = self.ctl("route-test", "a@b", "c@d")
+        self.assertEqual(done.stdout.decode(), "not office (line 3): recipient\n"
+                                               "by MX\ndestination mx:d\n")
 
     # ---- on a terminal
 

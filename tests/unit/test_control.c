@@ -20,8 +20,10 @@ static const char configuration[] =
     "hostname = \"relay.test\"\n"
     "spool { path = \"/nowhere\" }\n"
     "networks = {\"192.0.2.0/24\"}\n"
-    "listener \"smtp\" { bind = {\"127.0.0.1:25\"} }\n"
+    "listener \"smtp\" { bind = {\"127.0.0.1:25\"} auth = \"optional\" auth-in-clear = "
+    "true }\n"
     "listener \"inside\" { bind = {\"127.0.0.1:26\"} clients = {\"10.0.0.0/8\"} }\n"
+    "listener \"plain\" { bind = {\"127.0.0.1:27\"} auth = \"no\" }\n"
     "route \"joe\" { from = {\"joe@here.example\"} account = {\"joe\"} via = "
     "{\"192.0.2.1:25\"} }\n"
     "route \"office\" { to = {\"office.example\"} via = {\"192.0.2.2:25\"} inbound = "
@@ -31,8 +33,28 @@ static const char configuration[] =
     "route \"lan\" { client = {\"10.0.0.0/8\"} via = {\"192.0.2.3:25\"} }\n"
     "route \"world\" { deliver = \"mx\" }\n";
 
+/* The program's own signin_admin() stands before the real one: it keeps the request,
+ * and the test answers when it likes. */
+struct signin {
+	char request[1000];
+	void (*told)(void *arg, struct span object, bool end);
+	void *arg;
+};
+
+void
+signin_admin(struct signin *s, struct span request,
+    void (*told)(void *arg, struct span object, bool end), void *arg)
+{
+	span_copy(request, s->request, sizeof(s->request));
+	s->told = told;
+	s->arg = arg;
+}
+
 struct fixture {
 	struct fake_world w;
+	struct log *log;
+	struct buf logged;
+	struct signin signin;
 	struct loop *loop;
 	struct control *control;
 	const struct config *config;
@@ -64,6 +86,15 @@ probe(void *arg, struct span route, struct span domain,
 	    f->asked, sizeof(f->asked), "%.*s %.*s", SPAN_ARG(route), SPAN_ARG(domain));
 }
 
+static void
+on_log(void *arg, enum log_level level, struct span line)
+{
+	struct fixture *f = arg;
+	(void)level;
+	buf_add_span(&f->logged, line);
+	buf_add_char(&f->logged, '\n');
+}
+
 static int
 setup(void **state)
 {
@@ -77,8 +108,11 @@ setup(void **state)
 	if (f->config == NULL)
 		fail_msg("%.*s", SPAN_ARG(buf_span(&errors)));
 	buf_clear(&errors);
-	struct control_options o = {
-	    .loop = f->loop, .host = {.config = the_config, .probe = probe, .arg = f}};
+	f->log = log_new(&f->w.world, STDERR_FILENO);
+	log_hook(f->log, on_log, f);
+	struct control_options o = {.loop = f->loop,
+	    .log = f->log,
+	    .host = {.config = the_config, .probe = probe, .arg = f}};
 	f->control = control_new(&o);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
@@ -97,6 +131,8 @@ teardown(void **state)
 	control_free(&f->control);
 	loop_free(&f->loop);
 	config_unref(&f->config);
+	log_free(&f->log);
+	buf_clear(&f->logged);
 	mem_free(state);
 	return 0;
 }
@@ -126,11 +162,37 @@ ask(struct fixture *f, const char *request)
 	return read_answer(f);
 }
 
-#define HAS(text, part)                                                 \
-	do {                                                            \
-		if (strstr((text), (part)) == NULL)                     \
-			fail_msg("no %s in what came: %s", part, text); \
-	} while (0)
+/* The administrator goes away, and control learns it by writing. */
+static void
+leave(struct fixture *f)
+{
+	(void)close(f->peer);
+	f->peer = -1;
+	settle(f);
+}
+
+static void
+answer(struct fixture *f, const char *object, bool end)
+{
+	f->signin.told(f->signin.arg, span_str(object), end);
+}
+
+static const char *
+logged(struct fixture *f)
+{
+	log_flush(f->log);
+	buf_add_char(&f->logged, '\0');
+	f->logged.n--;
+	return f->logged.p;
+}
+
+static void
+has(const char *text, const char *part, int line)
+{
+	if (strstr(text, part) == NULL)
+		fail_msg("line %d: no %s in what came: %s", line, part, text);
+}
+#define HAS(text, part) has((text), (part), __LINE__)
 
 static void
 test_answers(void **state)
@@ -160,17 +222,17 @@ test_answers(void **state)
 	     "\"listener\":\"nix\"}",
 		"\"status\":2,\"error\":\"there is no listener \\\"nix\\\"; there are: "
 		"smtp, "
-		"inside\""},
+		"inside, plain\""},
 	    {"{\"v\":1,\"cmd\":\"route-test\",\"from\":\"<>\",\"to\":\"c@d.example\"}",
 		"{\"route\":\"world\",\"destination\":\"mx:d.example\""},
 	    {"{\"v\":1,\"cmd\":\"route-test\",\"from\":\"<>\",\"to\":\"c@d.example\"}",
-		"\"passed_over\":[{\"route\":\"joe\",\"line\":6,\"because\":\"sender\"},"
-		"{\"route\":\"office\",\"line\":7,\"because\":\"recipient\"},"
-		"{\"route\":\"late\",\"line\":8,\"because\":\"listener\"},"
-		"{\"route\":\"lan\",\"line\":9,\"because\":\"client\"}]"},
+		"\"passed_over\":[{\"route\":\"joe\",\"line\":7,\"because\":\"sender\"},"
+		"{\"route\":\"office\",\"line\":8,\"because\":\"recipient\"},"
+		"{\"route\":\"late\",\"line\":9,\"because\":\"listener\"},"
+		"{\"route\":\"lan\",\"line\":10,\"because\":\"client\"}]"},
 	    {"{\"v\":1,\"cmd\":\"route-test\",\"from\":\"joe@here.example\",\"to\":"
 	     "\"c@d.example\"}",
-		"{\"route\":\"joe\",\"line\":6,\"because\":\"account\"}"},
+		"{\"route\":\"joe\",\"line\":7,\"because\":\"account\"}"},
 	    {"{\"v\":1,\"cmd\":\"route-test\",\"from\":\"joe@here.example\",\"to\":"
 	     "\"c@d.example\",\"account\":\"joe\"}",
 		"\"destination\":\"via:joe\""},
@@ -273,17 +335,117 @@ test_probe_outlives(void **state)
 	struct fixture *f = *state;
 	assert_string_equal(
 	    ask(f, "{\"v\":1,\"cmd\":\"probe\",\"route\":\"office\"}"), "");
-	/* half a line more, and gone: only an error ends a command under way */
-	struct linger at_once = {.l_onoff = 1};
-	(void)setsockopt(f->peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	(void)close(f->peer);
-	f->peer = -1;
-	settle(f);
+	leave(f);
 	f->told(f->arg, &good);
 	settle(f);
 	control_free(&f->control);
 	f->told(f->arg, &good);
 	f->done(f->arg, NULL);
+}
+
+static void
+test_accounts(void **state)
+{
+	struct fixture *f = *state;
+	f->control->host.signin = &f->signin;
+	HAS(ask(f, "{\"v\":1,\"cmd\":\"user-add\"}"), "\"status\":2,");
+	HAS(ask(f, "{\"v\":1,\"cmd\":\"user-secret-add\",\"name\":\"joe\"}"),
+	    "\"status\":2,");
+	assert_string_equal(f->signin.request, "");
+	assert_string_equal(
+	    ask(f, "{\"v\":1,\"cmd\":\"user-add\",\"name\":\"joe\","
+		   "\"password\":\"xyzzy\",\"address\":[\"a@b.example\"]}"),
+	    "");
+	assert_string_equal(f->signin.request,
+	    "{\"v\":1,\"cmd\":\"user-add\",\"name\":\"joe\",\"password\":\"xyzzy\","
+	    "\"address\":[\"a@b.example\"]}");
+	answer(f, "{\"end\":true,\"status\":1,\"error\":\"there is one\"}", true);
+	assert_string_equal(
+	    read_answer(f), "{\"end\":true,\"status\":1,\"error\":\"there is one\"}\n");
+	HAS(logged(f), " admin what=user-add uid=");
+	HAS(logged(f), " account=joe secret=\"\" changed=password,address status=1\n");
+	assert_null(strstr(logged(f), "xyzzy"));
+	/* a list comes as it is, and is no news */
+	buf_reset(&f->logged);
+	assert_string_equal(ask(f, "{\"v\":1,\"cmd\":\"user-list\"}"), "");
+	answer(f, "{\"name\":\"joe\"}", false);
+	answer(f, "{\"name\":\"jane\"}", false);
+	assert_string_equal(read_answer(f), "{\"name\":\"joe\"}\n{\"name\":\"jane\"}\n");
+	answer(f, "{\"end\":true,\"status\":0}", true);
+	assert_string_equal(read_answer(f), "{\"end\":true,\"status\":0}\n");
+	assert_string_equal(logged(f), "");
+	/* an answer that is none */
+	assert_string_equal(ask(f, "{\"v\":1,\"cmd\":\"user-list\"}"), "");
+	answer(f, "what", true);
+	HAS(read_answer(f), "{\"end\":true,\"status\":1,\"error\":\"the answer about");
+}
+
+static void
+test_accounts_outlive(void **state)
+{
+	struct fixture *f = *state;
+	f->control->host.signin = &f->signin;
+	assert_string_equal(ask(f, "{\"v\":1,\"cmd\":\"user-secret-add\",\"name\":"
+				   "\"joe\",\"label\":\"printer\"}"),
+	    "");
+	control_free(&f->control);
+	leave(f);
+	answer(f, "{\"password\":\"xyzzy\"}", false);
+	answer(f, "{\"end\":true,\"status\":0}", true);
+	HAS(logged(f), "what=user-secret-add");
+	HAS(logged(f), "account=joe secret=printer");
+	assert_null(strstr(logged(f), "xyzzy"));
+}
+
+static void
+test_policy_account(void **state)
+{
+	static const struct {
+		const char *account, *end, *part;
+	} cases[] = {
+	    {"{\"name\":\"joe\",\"address\":[\"joe@here.example\"],\"disabled\":false}",
+		"{\"end\":true,\"status\":0}", "\"destination\":\"via:joe\""},
+	    {"{\"name\":\"joe\",\"address\":[],\"disabled\":false}",
+		"{\"end\":true,\"status\":0}", "{\"end\":true,\"status\":0}"},
+	    {"{\"name\":\"joe\",\"address\":[],\"disabled\":true}",
+		"{\"end\":true,\"status\":0}",
+		"\"status\":1,\"error\":\"account \\\"joe\\\" is disabled"},
+	    {"{\"name\":\"joe\",\"address\":[\"@\"]}", "{\"end\":true,\"status\":0}",
+		"\"status\":1,\"error\":\"account \\\"joe\\\": "},
+	    {NULL, "{\"end\":true,\"status\":0}",
+		"\"status\":1,\"error\":\"joe: there is no such account"},
+	    {NULL, "{\"end\":true,\"status\":1,\"error\":\"nobody of that name\"}",
+		"\"status\":1,\"error\":\"joe: nobody of that name"},
+	};
+	static const char request[] =
+	    "{\"v\":1,\"cmd\":\"policy-test\",\"ip\":\"198.51.100.7\",\"from\":"
+	    "\"joe@here.example\",\"to\":\"c@d.example\",\"account\":\"joe\"}";
+	struct fixture *f = *state;
+	f->control->host.signin = &f->signin;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		assert_string_equal(ask(f, request), "");
+		assert_string_equal(f->signin.request,
+		    "{\"v\":1,\"cmd\":\"user-list\",\"name\":\"joe\"}");
+		if (cases[i].account != NULL)
+			answer(f, cases[i].account, false);
+		answer(f, cases[i].end, true);
+		HAS(read_answer(f), cases[i].part);
+	}
+	assert_string_equal(
+	    ask(f,
+		"{\"v\":1,\"cmd\":\"policy-test\",\"ip\":\"198.51.100.7\",\"from\":"
+		"\"a@b.example\",\"to\":\"c@d.example\",\"account\":\"joe\",\"listener\":"
+		"\"plain\"}"),
+	    "");
+	answer(f, cases[0].account, false);
+	answer(f, cases[0].end, true);
+	HAS(read_answer(f),
+	    "\"status\":1,\"error\":\"listener \\\"plain\\\" (line 6) has auth = "
+	    "\\\"no\\\"");
+	assert_string_equal(ask(f, request), "");
+	leave(f);
+	answer(f, cases[0].account, false);
+	answer(f, cases[0].end, true);
 }
 
 static void
@@ -309,6 +471,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_probe_outlives, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_accounts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_accounts_outlive, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_policy_account, setup, teardown),
 	    cmocka_unit_test(test_wiping),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
