@@ -75,10 +75,12 @@ route_named(const struct route_table *t, struct span name)
 bool
 route_is_plain(const struct route *r)
 {
-	return r->tls == ROUTE_TLS_OPPORTUNISTIC && r->sources == 0 && r->helo == NULL &&
-	       r->family == ROUTE_FAMILY_ANY && r->socks_n == 0 && r->rates.n == 0 &&
-	       r->concurrency == 0 && rewriting_is_empty(&r->rewriting) &&
-	       (r->port == 0 || r->port == 25);
+	bool trusts = r->tls_name == NULL && r->tls_ca == NULL && r->fingerprints.n == 0;
+	bool anybody = r->user == NULL && r->helo == NULL && r->sources == 0;
+	bool unhurried = r->rates.n == 0 && r->concurrency == 0;
+	return r->tls == ROUTE_TLS_OPPORTUNISTIC && trusts && anybody && unhurried &&
+	       r->family == ROUTE_FAMILY_ANY && r->socks_n == 0 &&
+	       rewriting_is_empty(&r->rewriting) && (r->port == 0 || r->port == 25);
 }
 
 struct route_key_parts
@@ -118,13 +120,96 @@ route_key(const struct route *r, struct span recipient, struct buf *out)
 	return OK;
 }
 
+/* ---- for people */
+
+static void
+describe_hop(const struct route_hop *h, struct buf *out)
+{
+	bool six = h->addr.family == NET_IPV6;
+	buf_addf(out, "%s%s%s%s:%u", h->tls ? "smtps://" : "", six ? "[" : "", h->host,
+	    six ? "]" : "", h->port);
+}
+
 static void
 describe_hops(const struct route *r, struct buf *out)
 {
 	for (size_t i = 0; i < r->hops; i++) {
-		bool six = r->hop[i].addr.family == NET_IPV6;
-		buf_addf(out, "%s%s%s%s:%u", i ? ", then " : "", six ? "[" : "",
-		    r->hop[i].host, six ? "]" : "", r->hop[i].port);
+		buf_add_str(out, i ? ", then " : "");
+		describe_hop(&r->hop[i], out);
+	}
+}
+
+static void
+describe_tls(const struct route *r, struct buf *out)
+{
+	switch (r->tls) {
+	case ROUTE_TLS_NONE: buf_add_str(out, "; never with TLS"); break;
+	case ROUTE_TLS_OPPORTUNISTIC: break; /* what everybody does */
+	case ROUTE_TLS_REQUIRED: buf_add_str(out, "; only with TLS"); break;
+	case ROUTE_TLS_VERIFY:
+		buf_add_str(out, "; only with TLS and ");
+		if (r->fingerprints.n > 0)
+			buf_addf(out, "one of %zu known certificates", r->fingerprints.n);
+		else if (r->tls_name != NULL)
+			buf_addf(out, "a certificate for %s", r->tls_name);
+		else
+			buf_add_str(out, "a certificate for the host's name");
+		break;
+	}
+}
+
+static void
+describe_source(const struct route *r, struct buf *out)
+{
+	static const char *const families[] = {
+	    [ROUTE_FAMILY_IPV4] = "; only over IPv4",
+	    [ROUTE_FAMILY_IPV6] = "; only over IPv6",
+	    [ROUTE_FAMILY_IPV4_FIRST] = "; over IPv4 first",
+	    [ROUTE_FAMILY_IPV6_FIRST] = "; over IPv6 first",
+	};
+	char ip[NET_TEXT];
+	for (size_t i = 0; i < r->sources; i++) {
+		net_format_ip(&r->source[i], ip);
+		buf_addf(out, "%s%s", i ? " or " : "; from ", ip);
+	}
+	if (r->family != ROUTE_FAMILY_ANY)
+		buf_add_str(out, families[r->family]);
+	for (size_t i = 0; i < r->socks_n; i++) {
+		buf_add_str(out, "; through the SOCKS proxy ");
+		describe_hop(&r->socks[i], out);
+	}
+}
+
+static void
+describe_pace(const struct route *r, struct buf *out)
+{
+	for (size_t i = 0; i < r->rates.n; i++) {
+		buf_add_str(out, i ? " and " : "; at most ");
+		rate_add(out, &r->rates.rate[i]);
+	}
+	if (r->rates.n > 0)
+		buf_add_str(out, " messages");
+	if (r->concurrency > 0)
+		buf_addf(out, "; at most %u connection%s to a destination",
+		    r->concurrency, r->concurrency == 1 ? "" : "s");
+}
+
+/* How we speak to a next hop, where it is not as every plain route does. */
+static void
+describe_way(const struct route *r, struct buf *out)
+{
+	describe_tls(r, out);
+	if (r->user != NULL) {
+		buf_add_str(out, "; signed in as ");
+		buf_add_escaped(out, span_str(r->user));
+	}
+	describe_source(r, out);
+	describe_pace(r, out);
+	if (!rewriting_is_empty(&r->rewriting))
+		buf_add_str(out, "; addresses are rewritten");
+	if (r->always_bcc != NULL) {
+		buf_add_str(out, "; a copy goes to ");
+		buf_add_escaped(out, span_str(r->always_bcc));
 	}
 }
 
@@ -138,11 +223,13 @@ route_describe(const struct route *r, struct span recipient, struct buf *out)
 		buf_add_str(out, "by the MX records of ");
 		buf_add_escaped(out, domain);
 		buf_addf(out, ", port %u", r->port ? r->port : 25);
+		describe_way(r, out);
 		break;
 	case ROUTE_LMTP:
 	case ROUTE_VIA:
 		buf_add_str(out, r->deliver == ROUTE_LMTP ? "by LMTP to " : "to ");
 		describe_hops(r, out);
+		describe_way(r, out);
 		break;
 	case ROUTE_DISCARD: buf_add_str(out, "taken and thrown away"); break;
 	case ROUTE_REJECT:

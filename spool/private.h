@@ -75,7 +75,8 @@ struct spool {
 	/* the writer's own */
 	uint64_t last_id;
 	uint32_t next_dest;
-	bool reserve;          /* the reserve file exists */
+	int reserve_fd;        /* the reserve file */
+	bool reserve;          /* it takes its room */
 	struct instant looked; /* at the free disk space */
 
 	/* requests on their way */

@@ -4,7 +4,8 @@
  * disk, and the reserve file.  The writer looks at the disk once a second;
  * spool_admit() only compares what is in memory.
  *
- * The reserve file is given up when the disk is full all the same (somebody
+ * The reserve file, which stays open because relayd may not make files here once
+ * it has locked itself in, is emptied when the disk is full all the same (somebody
  * else may fill it): deleting mail needs pages too.
  */
 #include <fcntl.h>
@@ -67,15 +68,10 @@ make_reserve(struct spool *s)
 	if (s->reserve ||
 	    atomic_load_explicit(&s->disk_free, memory_order_relaxed) < wanted)
 		return;
-	int fd =
-	    openat(s->dir, "reserve", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return;
-	s->reserve =
-	    !FAULT("spool.reserve") && posix_fallocate(fd, 0, RESERVE_BYTES) == 0;
-	(void)close(fd);
+	s->reserve = !FAULT("spool.reserve") &&
+		     posix_fallocate(s->reserve_fd, 0, RESERVE_BYTES) == 0;
 	if (!s->reserve)
-		(void)unlinkat(s->dir, "reserve", 0);
+		(void)ftruncate(s->reserve_fd, 0);
 }
 
 bool
@@ -84,7 +80,7 @@ give_up_reserve(struct spool *s)
 	if (!s->reserve)
 		return false;
 	s->reserve = false;
-	return unlinkat(s->dir, "reserve", 0) == 0;
+	return ftruncate(s->reserve_fd, 0) == 0;
 }
 
 void

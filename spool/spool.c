@@ -72,8 +72,8 @@ make_directory(const struct spool *s, struct buf *why)
 static bool
 is_ours(const char *name)
 {
-	static const char *const ours[] = {
-	    ".", "..", "data.mdb-lock", "big", "owner.lock", "reserve", "lost+found"};
+	static const char *const ours[] = {".", "..", "data.mdb-lock", "big",
+	    "owner.lock", "reserve", "lost+found", "accounts", "tls"};
 	for (size_t i = 0; i < COUNT_OF(ours); i++)
 		if (strcmp(ours[i], name) == 0)
 			return true;
@@ -177,6 +177,19 @@ open_big(struct spool *s, struct buf *why)
 }
 
 static enum err
+open_reserve(struct spool *s, struct buf *why)
+{
+	if (s->read_only)
+		return OK;
+	s->reserve_fd =
+	    openat(s->dir, "reserve", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->reserve_fd < 0)
+		return cannot(why, s->path, "cannot open the reserve file", errno);
+	(void)ftruncate(s->reserve_fd, 0);
+	return OK;
+}
+
+static enum err
 open_directory(struct spool *s, struct buf *why)
 {
 	enum err e = make_directory(s, why);
@@ -195,6 +208,8 @@ open_directory(struct spool *s, struct buf *why)
 		e = take_lock(s, why);
 	if (e == OK)
 		e = open_big(s, why);
+	if (e == OK)
+		e = open_reserve(s, why);
 	(void)FAULT("spool.open.locked");
 	return e;
 }
@@ -222,7 +237,7 @@ make(const struct spool_options *o)
 	s->on_accepted = o->on_accepted;
 	s->on_failure = o->on_failure;
 	s->arg = o->arg;
-	s->dir = s->lock = -1;
+	s->dir = s->lock = s->reserve_fd = -1;
 	s->commons = commons_new(o->pool, o->world);
 	CHECK(pthread_mutex_init(&s->mutex, NULL) == 0);
 	return s;
@@ -244,6 +259,7 @@ destroy(struct spool **sp)
 	while (s->readers > 0)
 		spool_reader_free(&s->reader[--s->readers]);
 	db_close(s);
+	close_fd(&s->reserve_fd);
 	close_fd(&s->lock);
 	close_fd(&s->dir);
 	commons_unref(&s->commons);

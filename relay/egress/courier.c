@@ -3,6 +3,20 @@
 #include "relay/egress/courier.h"
 
 #include "base/mem.h"
+#include "base/tls.h"
+
+/* The authorities are read anew, and with them goes every session to be resumed. */
+static void
+open_tls(struct courier *c)
+{
+	struct buf why;
+	buf_init(&why, 1024);
+	c->tls = tls_client_new(c->config->tls.ca, &why);
+	if (c->tls == NULL)
+		LOG(c->log, EV_FAILED, F_STR("what", "TLS to next hops"),
+		    F_SPAN("error", buf_span(&why)));
+	buf_clear(&why);
+}
 
 struct courier *
 courier_new(const struct courier_options *o)
@@ -15,9 +29,7 @@ courier_new(const struct courier_options *o)
 	c->config = config_ref(o->config);
 	list_init(&c->deliveries);
 	list_init(&c->idle);
-	uint64_t seed[2];
-	world_random(loop_world(c->loop), seed, sizeof(seed));
-	hosts_init(&c->hosts, seed);
+	open_tls(c);
 	return c;
 }
 
@@ -30,7 +42,7 @@ courier_free(struct courier **cp)
 	c->closing = true;
 	delivery_cancel_all(c);
 	idle_close_all(c, false);
-	hosts_clear(&c->hosts);
+	tls_client_free(&c->tls);
 	config_unref(&c->config);
 	mem_free(cp);
 }
@@ -42,6 +54,8 @@ courier_reload(struct courier *c, const struct config *config)
 	c->config = config_ref(config);
 	config_unref(&old);
 	idle_close_all(c, true);
+	tls_client_free(&c->tls); /* connections keep what they need of it */
+	open_tls(c);
 }
 
 void

@@ -10,7 +10,7 @@
 #include "base/map.h"
 #include "relay/egress/client.h"
 #include "relay/egress/egress.h"
-#include "relay/egress/hosts.h"
+#include "relay/egress/hops.h"
 #include "relay/egress/job.h"
 
 #define COURIER_IDLE_MAX 128 /* unused connections kept open per courier */
@@ -24,18 +24,31 @@ struct courier {
 	struct list deliveries;
 	struct list idle; /* struct idle, the most recently used first */
 	unsigned idle_count;
-	struct hosts hosts;
+	struct tls_client *tls; /* by config->tls.ca; NULL: there is none to be had */
 	bool closing;
 };
 
 /* ---- idle.c: connections kept for the next job */
 
-/* Keep a ready connection for `dest`, or end it if there are too many. Takes it. */
-void idle_keep(struct courier *c, const char *dest, struct client **client);
+/* Whom a connection leads to. */
+struct contact {
+	char host[MX_NAME_MAX];
+	struct net_addr addr;
+	size_t rank; /* place in the route's list of next hops; 0 for those by MX */
+};
 
-/* The most recently used connection to `dest`, now the caller's; NULL if there is none.
+/* Keep a ready connection for `dest`, or end it if there are too many. Takes it. */
+void idle_keep(struct courier *c, const char *dest, const struct contact *who,
+    struct client **client);
+
+/*
+ * The most recently used connection to `dest` whose rank is at most max_rank, now the
+ * caller's, and where it leads; NULL if there is none.  They all were made by the
+ * configuration in force: a reload ends those that are unused, and those in use are
+ * not kept.
  */
-struct client *idle_take(struct courier *c, const char *dest);
+struct client *
+idle_take(struct courier *c, const char *dest, size_t max_rank, struct contact *who);
 
 void idle_close_all(struct courier *c, bool politely);
 

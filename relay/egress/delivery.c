@@ -1,55 +1,16 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * delivery - one job's way through a courier.
- *
- *	load        the message comes with the job or is read from the spool
- *	sort        routes are evaluated anew: moved, held, refused, dropped, or to send
- *	connect     an idle connection; else the route's hosts in order: look up, dial
- *	send        one transaction after another, until no recipient is left
- *	end         the connection is kept or ended, the job goes back
- *
- * Every recipient of the job gets exactly one result.  A host that fails before
- * it has taken MAIL leads to the next one; what a host says about a message or
- * a recipient is final for this attempt.
- */
-#include <stdio.h>
+/* delivery - a job from the message's bytes to a result for each recipient; see
+ * delivery.h. */
+#include "relay/egress/delivery.h"
+
 #include <string.h>
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "relay/egress/backoff.h"
-#include "relay/egress/courier.h"
 #include "relay/routing.h"
 
-#define TRIES_MAX 10 /* addresses tried for one job */
-
-struct hop {
-	char host[MX_NAME_MAX];
-	struct net_addr addr;
-};
-
-struct delivery {
-	struct link link;
-	struct courier *courier;
-	struct job *job;
-	const struct config *config; /* the snapshot in force when the job began */
-	const struct route *route;   /* in config */
-	struct spool_query *query;
-	struct mx_request *mx;
-	struct hop *hop; /* those still to try: hop[tried..hops) */
-	size_t hops, tried, dialled;
-	size_t via; /* ROUTE_VIA: the next of route->hop to look up */
-	struct client *client;
-	bool reused;
-	struct mail_rcpt *todo; /* recipients without a result: todo[0..todos) */
-	size_t todos;
-	struct mail mail;       /* the transaction under way: the first of todo */
-	struct verdict trouble; /* why the last host did not do */
-	struct instant began;
-};
-
-static void connect_host(struct delivery *d);
-static void look_up(struct delivery *d);
+#define ADDRESS_MAX 1024 /* octets of a rewritten recipient, with room to spare */
 
 /* ---- end */
 
@@ -72,7 +33,7 @@ end(struct delivery *d, enum job_end how)
 			    client_messages(d->client) < d->config->client.messages;
 		j->kept = keep && !d->courier->closing;
 		if (keep)
-			idle_keep(d->courier, j->dest, &d->client);
+			idle_keep(d->courier, j->dest, &d->now, &d->client);
 		else
 			client_quit(&d->client);
 	}
@@ -80,7 +41,9 @@ end(struct delivery *d, enum job_end how)
 	resolver_cancel(&d->mx);
 	list_remove(&d->link);
 	config_unref(&d->config);
-	mem_free(&d->hop);
+	hop_list_clear(&d->list);
+	rewriting_job_clear(&d->rewriting);
+	buf_clear(&d->addresses);
 	mem_free(&d->todo);
 	mem_free(&d);
 	j->parcel.open = on_back;
@@ -124,9 +87,32 @@ result_rest(struct delivery *d, const struct verdict *v)
 	d->todos = 0;
 }
 
+/* Those that were refused over IPv6 and found nobody over IPv4 stay refused. */
 static void
-unreachable(struct delivery *d)
+result_refused(struct delivery *d)
 {
+	size_t left = 0;
+	for (size_t i = 0; i < d->todos; i++) {
+		struct verdict *v = &d->todo[i].verdict;
+		if (v->code != 0) {
+			result(d, d->todo[i].rcpt, kind_of(v), v, true);
+			d->job->result[d->job->results - 1].earlier = true;
+		} else {
+			d->todo[left++] = d->todo[i];
+		}
+	}
+	d->todos = left;
+}
+
+void
+delivery_unreachable(struct delivery *d)
+{
+	if (d->only_ipv4)
+		result_refused(d);
+	if (d->only_ipv4 && d->todos == 0) {
+		end(d, JOB_DONE);
+		return;
+	}
 	if (d->trouble.code == 0)
 		d->trouble = verdict_make(451, "4.4.1", "no host could be tried");
 	/* A greeting of 5xx by every host is still not the domain's final word. */
@@ -137,6 +123,16 @@ unreachable(struct delivery *d)
 	d->job->verdict = d->trouble;
 	result_rest(d, &d->trouble);
 	end(d, JOB_UNREACHABLE);
+}
+
+void
+delivery_settle(struct delivery *d, const struct verdict *v)
+{
+	if (d->only_ipv4)
+		result_refused(d);
+	d->job->local = true;
+	result_rest(d, v);
+	end(d, JOB_DONE);
 }
 
 /* ---- send */
@@ -150,19 +146,25 @@ too_many(const struct verdict *v)
 /*
  * Take the results of the transaction that is over.  Recipients refused only
  * because there were too many go again at once if others were taken (RFC 5321
- * 4.5.3.1.10).
+ * 4.5.3.1.10), and those refused by policy over IPv6 over IPv4: then *why is set.
  */
 static void
-collect(struct delivery *d, bool may_repeat)
+collect(struct delivery *d, bool may_repeat, struct verdict *why)
 {
 	size_t n = d->mail.rcpts, again = 0;
 	bool progress = false;
+	why->code = 0;
 	for (size_t i = 0; i < n; i++)
 		progress = progress || verdict_ok(&d->mail.rcpt[i].verdict);
 	for (size_t i = 0; i < n; i++) {
 		struct mail_rcpt *r = &d->mail.rcpt[i];
 		if (may_repeat && progress && too_many(&r->verdict)) {
-			d->todo[again++].rcpt = r->rcpt;
+			d->todo[again++] = (struct mail_rcpt){.rcpt = r->rcpt};
+			continue;
+		}
+		if (may_repeat && delivery_falls_back(d, &r->verdict)) {
+			*why = r->verdict;
+			d->todo[again++] = *r;
 			continue;
 		}
 		struct job_result *res =
@@ -175,8 +177,37 @@ collect(struct delivery *d, bool may_repeat)
 	d->mail.rcpts = 0;
 }
 
+/* Once per job: its recipients that go out share one route. */
 static void
-send_next(struct delivery *d)
+prepare(struct delivery *d)
+{
+	if (!d->prepared)
+		rewriting_prepare(&d->rewriting, d->route, d->job->message);
+	d->prepared = true;
+}
+
+static void
+address_recipients(struct delivery *d, size_t n)
+{
+	size_t at = 0;
+	buf_reset(&d->addresses);
+	for (size_t i = 0; i < n; i++) {
+		struct mail_rcpt *r = &d->todo[i];
+		*r = (struct mail_rcpt){.rcpt = r->rcpt};
+		size_t had = d->addresses.n;
+		if (rewriting_recipient(d->route, r->rcpt->address, &d->addresses))
+			r->address.n = d->addresses.n - had;
+	}
+	for (size_t i = 0; i < n; i++) { /* now they do not move any more */
+		struct mail_rcpt *r = &d->todo[i];
+		if (r->address.n > 0)
+			r->address.p = d->addresses.p + at;
+		at += r->address.n;
+	}
+}
+
+void
+delivery_send(struct delivery *d)
 {
 	size_t n = d->todos;
 	if (n > d->config->client.recipients)
@@ -186,228 +217,72 @@ send_next(struct delivery *d)
 		/* over the messages of one connection in the middle of a job: go on with
 		 * a new one */
 		client_quit(&d->client);
-		d->tried = d->dialled = 0;
-		connect_host(d);
+		memset(d->spent, 0, sizeof(d->spent));
+		d->dialled = 0;
+		delivery_connect(d);
 		return;
 	}
-	d->mail = (struct mail){.message = d->job->message, .rcpt = d->todo, .rcpts = n};
-	for (size_t i = 0; i < n; i++)
-		d->todo[i] = (struct mail_rcpt){.rcpt = d->todo[i].rcpt};
+	prepare(d);
+	address_recipients(d, n);
+	d->mail = (struct mail){.message = d->job->message,
+	    .rewritten = d->rewriting.changes ? &d->rewriting.rewritten : NULL,
+	    .rcpt = d->todo,
+	    .rcpts = n};
 	client_send(d->client, &d->mail);
 }
 
 static void
 on_sent(struct delivery *d)
 {
-	collect(d, true);
-	if (d->todos > 0)
-		send_next(d);
+	struct verdict why;
+	collect(d, true, &why);
+	if (why.code != 0)
+		delivery_fall_back(d, &why);
+	else if (d->todos > 0)
+		delivery_send(d);
 	else
 		end(d, JOB_DONE);
 }
 
-/* ---- connect */
+/* ---- the connection */
 
-static void
-on_ready(struct delivery *d)
-{
-	d->job->session = true;
-	hosts_worked(&d->courier->hosts, &d->hop[d->tried - 1].addr);
-	send_next(d);
-}
-
-/* The connection broke: before MAIL the next host is tried, afterwards the attempt is
- * over. */
+/* It broke: before MAIL the next host is tried, afterwards the attempt is over. */
 static void
 on_lost(struct delivery *d)
 {
-	struct courier *c = d->courier;
 	span_copy(span_str(client_peer(d->client)), d->job->host, sizeof(d->job->host));
-	struct verdict why = *client_verdict(d->client);
+	struct verdict why = *client_verdict(d->client), refusal;
 	bool in_mail = d->mail.rcpts > 0;
 	bool stale = d->reused && client_stale(d->client);
 	d->job->maybe_delivered |= client_maybe_delivered(d->client);
-	client_free(&d->client);
-	if (in_mail && !stale) {
-		collect(d, false);
+	if (stale) {
+		d->mail.rcpts = 0;
+		client_free(&d->client);
+		delivery_connect(d);
+	} else if (!in_mail) {
+		delivery_disconnected(d, &why);
+	} else {
+		client_free(&d->client);
+		collect(d, false, &refusal);
 		if (verdict_ok(&why) || why.code == 0)
 			why = verdict_make(451, "4.4.2", "connection lost");
 		result_rest(d, &why);
 		end(d, JOB_DONE);
-		return;
 	}
-	d->mail.rcpts = 0;
-	if (!stale) {
-		d->trouble = why;
-		if (d->tried > 0)
-			hosts_failed(
-			    &c->hosts, &d->hop[d->tried - 1].addr, loop_now(c->loop));
-	}
-	connect_host(d);
 }
 
-static void
-on_client(void *arg, enum client_event ev)
+void
+delivery_on_client(void *arg, enum client_event ev)
 {
 	struct delivery *d = arg;
 	switch (ev) {
-	case CLIENT_READY: on_ready(d); break;
+	case CLIENT_READY:
+		delivery_connected(d);
+		delivery_send(d);
+		break;
 	case CLIENT_SENT: on_sent(d); break;
 	case CLIENT_LOST: on_lost(d); break;
 	}
-}
-
-static void
-dial(struct delivery *d)
-{
-	struct hop *hop = &d->hop[d->tried++];
-	d->dialled++;
-	struct client_options o = {
-	    .to = hop->addr,
-	    .host = hop->host,
-	    .helo = d->config->policy.hostname,
-	    .timeouts = &d->config->client,
-	    .log = d->courier->log,
-	};
-	d->reused = false;
-	d->client = client_new(d->courier->loop, &o, on_client, d);
-}
-
-/* The next connection: an idle one, the next address, the next hop to look up, or nobody.
- */
-static void
-connect_host(struct delivery *d)
-{
-	d->client = idle_take(d->courier, d->job->dest);
-	if (d->client != NULL) {
-		d->reused = true;
-		d->job->session = true;
-		client_set_owner(d->client, on_client, d);
-		send_next(d);
-	} else if (d->tried < d->hops && d->dialled < TRIES_MAX) {
-		dial(d);
-	} else {
-		look_up(d);
-	}
-}
-
-/* ---- look up */
-
-static void
-add_hop(struct delivery *d, const char *host, const struct net_addr *addr, uint16_t port)
-{
-	d->hop = mem_resize(d->hop, d->hops + 1, sizeof(struct hop));
-	struct hop *h = &d->hop[d->hops++];
-	span_copy(span_str(host), h->host, sizeof(h->host));
-	h->addr = *addr;
-	h->addr.port = port;
-}
-
-/* Those that failed lately go to the end, the order is kept otherwise. */
-static void
-put_aside(struct delivery *d)
-{
-	struct courier *c = d->courier;
-	size_t n = d->hops - d->tried, good = 0, bad = 0;
-	struct hop *from = d->hop + d->tried,
-		   *late = mem_alloc((n + 1) * sizeof(struct hop));
-	for (size_t i = 0; i < n; i++) {
-		if (hosts_is_aside(&c->hosts, &from[i].addr, loop_now(c->loop)))
-			late[bad++] = from[i];
-		else
-			from[good++] = from[i];
-	}
-	memcpy(from + good, late, bad * sizeof(struct hop));
-	mem_free(&late);
-}
-
-static struct verdict
-mx_verdict(const struct mx_answer *a)
-{
-	switch (a->outcome) {
-	case MX_NULL: return verdict_make(556, "5.1.10", "%s", a->why);
-	case MX_NO_DOMAIN: return verdict_make(550, "5.1.2", "%s", a->why);
-	case MX_NO_HOST: return verdict_make(550, "5.4.4", "%s", a->why);
-	case MX_SELF: return verdict_make(554, "5.4.6", "%s", a->why);
-	case MX_HOSTS:
-	case MX_TEMPORARY: break;
-	}
-	return verdict_make(451, "4.4.3", "%s", a->why);
-}
-
-static void
-add_answer(struct delivery *d, const struct mx_answer *a, uint16_t port)
-{
-	size_t had = d->hops;
-	for (size_t i = 0; i < a->hosts; i++)
-		for (size_t k = 0; k < a->host[i].addrs; k++)
-			add_hop(d, a->host[i].name, &a->host[i].addr[k], port);
-	if (d->hops > had)
-		put_aside(d);
-}
-
-static void
-on_mx(void *arg, const struct mx_answer *a)
-{
-	struct delivery *d = arg;
-	d->mx = NULL;
-	bool via = d->route->deliver == ROUTE_VIA;
-	if (a->outcome == MX_HOSTS) {
-		add_answer(d, a, via ? d->route->hop[d->via - 1].port : d->route->port);
-		connect_host(d);
-		return;
-	}
-	struct verdict v = mx_verdict(a);
-	if (!via && verdict_permanent(&v)) {
-		d->job->local = true;
-		result_rest(d, &v);
-		end(d, JOB_DONE);
-		return;
-	}
-	/* A next hop that an administrator named and that has no address is his mistake,
-	 * not the sender's: the mail waits. */
-	d->trouble = verdict_make(451, "4.4.3", "%s", a->why);
-	connect_host(d);
-}
-
-static void
-look_up_via(struct delivery *d)
-{
-	if (d->via >= d->route->hops) {
-		unreachable(d);
-		return;
-	}
-	const struct route_hop *h = &d->route->hop[d->via++];
-	if (h->addr.family != NET_NONE) {
-		add_hop(d, h->host, &h->addr, h->port);
-		connect_host(d);
-		return;
-	}
-	d->mx = resolver_mx_start(d->courier->resolver, span_str(h->host),
-	    RESOLVE_HOST | RESOLVE_ALLOW_SPECIAL | RESOLVE_ALLOW_SELF, on_mx, d);
-}
-
-static void
-look_up_mx(struct delivery *d)
-{
-	if (d->via++ > 0) { /* the one look-up has been made */
-		unreachable(d);
-		return;
-	}
-	struct span domain = route_key_split(span_str(d->job->dest)).domain;
-	unsigned flags = RESOLVE_MX;
-	if (d->route->allow_loopback)
-		flags |= RESOLVE_ALLOW_SPECIAL | RESOLVE_ALLOW_SELF;
-	d->mx = resolver_mx_start(d->courier->resolver, domain, flags, on_mx, d);
-}
-
-static void
-look_up(struct delivery *d)
-{
-	if (d->route->deliver == ROUTE_VIA)
-		look_up_via(d);
-	else
-		look_up_mx(d);
 }
 
 /* ---- sort */
@@ -456,6 +331,7 @@ sort(struct delivery *d)
 {
 	const struct message *m = d->job->message;
 	d->todo = mem_alloc((m->rcpts + 1) * sizeof(struct mail_rcpt));
+	buf_init(&d->addresses, (m->rcpts + 1) * ADDRESS_MAX);
 	for (size_t i = 0; i < m->rcpts; i++) {
 		const struct recipient *r = &m->rcpt[i];
 		struct wall due =
@@ -469,7 +345,7 @@ sort(struct delivery *d)
 		end(d, d->job->results > 0 ? JOB_DONE : JOB_GONE);
 		return;
 	}
-	connect_host(d);
+	delivery_connect(d);
 }
 
 /* ---- load */

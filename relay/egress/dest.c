@@ -3,6 +3,7 @@
  * spool. */
 #include "relay/egress/scheduler.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -31,13 +32,54 @@ entry_new(struct dest *d, uint64_t id, struct message *m)
 	return e;
 }
 
+uint8_t
+dest_turn(const struct dest *d, const struct message *m)
+{
+	struct span who = m->account.n ? m->account : m->client;
+	return (uint8_t)(1 + siphash(d->scheduler->dests.seed, who) % (TURNS - 1));
+}
+
 void
 entry_ready(struct entry *e)
 {
 	struct dest *d = e->key.dest;
 	e->state = ENTRY_READY;
-	list_push(&d->ready, &e->link);
+	e->turn = e->message ? dest_turn(d, e->message) : 0;
+	list_push(&d->ready[e->turn], &e->link);
+	d->turn_n[e->turn]++;
 	d->ready_n++;
+}
+
+static void
+unlist(struct entry *e)
+{
+	struct dest *d = e->key.dest;
+	list_remove(&e->link);
+	d->turn_n[e->turn]--;
+	d->ready_n--;
+}
+
+struct entry *
+dest_next(struct dest *d)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		d->turn = (uint8_t)((d->turn + 1) % TURNS);
+		struct link *k = list_first(&d->ready[d->turn]);
+		if (k != NULL) {
+			struct entry *e = CONTAINER_OF(k, struct entry, link);
+			unlist(e);
+			return e;
+		}
+	}
+	return NULL;
+}
+
+/* Over ENTRIES_MAX everybody may still have two, so that nobody is kept out by others. */
+bool
+dest_has_room(const struct dest *d)
+{
+	return d->ready_n < READY_MAX &&
+	       (d->scheduler->entries.n < ENTRIES_MAX || d->entries < 2);
 }
 
 void
@@ -45,7 +87,7 @@ entry_free(struct entry *e)
 {
 	struct dest *d = e->key.dest;
 	if (e->state == ENTRY_READY && link_in_list(&e->link))
-		d->ready_n--;
+		unlist(e);
 	struct wall now = scheduler_now(d->scheduler);
 	if (e->again && d->head.ms > now.ms)
 		d->head = now;
@@ -65,13 +107,21 @@ dest_find(const struct scheduler *s, struct span key)
 	return k ? CONTAINER_OF(k, struct dest, node) : NULL;
 }
 
-static unsigned
-concurrency_of(const struct scheduler *s, struct span key)
+void
+dest_configure(struct dest *d)
 {
-	const struct route_table *t = &s->config->policy.routes;
-	const struct route *route = route_named(t, route_key_split(key).route);
+	struct scheduler *s = d->scheduler;
+	struct span name = route_key_split(span_str(d->key)).route;
+	const struct route *route =
+	    name.n ? route_named(&s->config->policy.routes, name) : NULL;
 	bool own = route != NULL && route->concurrency > 0;
-	return own ? route->concurrency : s->config->client.concurrency;
+	d->feedback.limit = own ? route->concurrency : s->config->client.concurrency;
+	if (d->feedback.window > d->feedback.limit)
+		d->feedback.window = d->feedback.limit;
+	struct lane *lane = throttle_lane(&s->throttle, route);
+	if (lane != d->lane)
+		list_remove(&d->runnable); /* it may stand in the old one */
+	d->lane = lane;
 }
 
 struct dest *
@@ -84,18 +134,27 @@ dest_get(struct scheduler *s, struct span key)
 	d->scheduler = s;
 	d->key = span_dup(key);
 	d->head.ms = NO_HEAD;
-	list_init(&d->ready);
-	feedback_init(&d->feedback, s->config->client.initial, concurrency_of(s, key));
+	for (unsigned i = 0; i < TURNS; i++)
+		list_init(&d->ready[i]);
+	feedback_init(&d->feedback, s->config->client.initial, UINT_MAX);
 	map_put(&s->dests, &d->node, span_str(d->key));
+	dest_configure(d);
 	return d;
+}
+
+static void
+drop_entries(struct dest *d)
+{
+	for (unsigned i = 0; i < TURNS; i++)
+		LIST_EACH (&d->ready[i], k)
+			entry_free(CONTAINER_OF(k, struct entry, link));
 }
 
 void
 dest_free(struct dest *d)
 {
 	spool_cancel_query(&d->fetch);
-	LIST_EACH (&d->ready, k)
-		entry_free(CONTAINER_OF(k, struct entry, link));
+	drop_entries(d);
 	heap_remove(&d->scheduler->timers, &d->timer);
 	list_remove(&d->runnable);
 	map_remove(&d->scheduler->dests, &d->node);
@@ -117,8 +176,7 @@ dest_drop_ready(struct dest *d)
 	struct wall now = scheduler_now(d->scheduler);
 	if (d->ready_n > 0 && d->head.ms > now.ms)
 		d->head = now; /* their rows are due and in the spool */
-	LIST_EACH (&d->ready, k)
-		entry_free(CONTAINER_OF(k, struct entry, link));
+	drop_entries(d);
 }
 
 void
@@ -181,8 +239,7 @@ take_rows(struct dest *d, const struct fetch *f)
 		struct wall due = backoff_sane_due(&s->config->retry, f->row[i].due, now);
 		if (due.ms <= now.ms && is_known(d, &f->row[i], due))
 			continue;
-		if (due.ms > now.ms || d->ready_n >= READY_MAX ||
-		    s->entries.n >= ENTRIES_MAX) {
+		if (due.ms > now.ms || !dest_has_room(d)) {
 			d->head = due;
 			return;
 		}
@@ -278,7 +335,7 @@ dest_step(struct dest *d)
 		d->state = DEST_UP; /* nobody waits for the answer any more */
 		d->failures = 0;
 	}
-	bool low = d->ready_n < slots(d) + FETCH_ROWS / 4;
+	bool low = d->turn_n[0] < slots(d) + FETCH_ROWS / 4 && dest_has_room(d);
 	if (d->head.ms <= now.ms && low && d->fetch == NULL)
 		fetch(d);
 	set_timer(d, d->head.ms > now.ms ? d->head.ms : NO_HEAD);
@@ -297,15 +354,19 @@ dest_wake(struct dest *d)
 /* ---- health */
 
 void
-dest_failed(struct dest *d, const struct verdict *why)
+dest_failed(struct dest *d, const struct verdict *why, bool at_once)
 {
 	struct scheduler *s = d->scheduler;
 	bool was_probe = d->state == DEST_PROBING;
 	d->reason = *why;
-	if (!feedback_failure(&d->feedback, d->running + 1) && !was_probe)
+	bool down = feedback_failure(&d->feedback, d->running + 1);
+	if (!down && !was_probe && !at_once)
+		return;
+	if (d->state == DEST_DOWN) /* one of those that were under way: known already */
 		return;
 	d->failures++;
 	d->state = DEST_DOWN;
+	d->at_once = at_once;
 	d->retry_at = wall_after(scheduler_now(s),
 	    backoff_delay_ms(&s->config->retry, d->failures, world_random_u64(s->world)));
 	dest_drop_ready(d);
@@ -329,6 +390,7 @@ dest_worked(struct dest *d)
 	}
 	d->failures = 0;
 	d->state = DEST_UP;
+	d->at_once = false;
 	d->reason.code = 0;
 	feedback_success(&d->feedback, d->running + 1);
 }

@@ -14,6 +14,7 @@ struct idle {
 	struct client *client;
 	struct timer timer;
 	char *dest;
+	struct contact who;
 };
 
 static void
@@ -44,7 +45,8 @@ on_client(void *arg, enum client_event ev)
 }
 
 void
-idle_keep(struct courier *c, const char *dest, struct client **client)
+idle_keep(struct courier *c, const char *dest, const struct contact *who,
+    struct client **client)
 {
 	if (c->closing || c->config->client.idle_ms <= 0) {
 		client_quit(client);
@@ -57,6 +59,7 @@ idle_keep(struct courier *c, const char *dest, struct client **client)
 	i->client = *client;
 	*client = NULL;
 	i->dest = mem_strdup(dest);
+	i->who = *who;
 	client_set_owner(i->client, on_client, i);
 	timer_init(&i->timer, c->loop, on_expired, i);
 	timer_set(&i->timer, c->config->client.idle_ms);
@@ -65,11 +68,12 @@ idle_keep(struct courier *c, const char *dest, struct client **client)
 }
 
 struct client *
-idle_take(struct courier *c, const char *dest)
+idle_take(struct courier *c, const char *dest, size_t max_rank, struct contact *who)
 {
 	LIST_EACH (&c->idle, k) {
 		struct idle *i = CONTAINER_OF(k, struct idle, link);
-		if (strcmp(i->dest, dest) == 0) {
+		if (i->who.rank <= max_rank && strcmp(i->dest, dest) == 0) {
+			*who = i->who;
 			struct client *client = i->client;
 			i->client = NULL;
 			drop(i, false);

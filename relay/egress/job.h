@@ -10,6 +10,7 @@
 #include "base/inbox.h"
 #include "policy/verdict.h"
 #include "relay/egress/egress.h"
+#include "relay/egress/health.h"
 #include "spool/spool.h"
 
 #define JOB_HOST_TEXT 320
@@ -24,10 +25,14 @@ enum job_end {
 	JOB_CANCELLED,   /* the courier is closing */
 };
 
+/* Why no session could be had, if it is something that no other message would change. */
+enum job_trouble { TROUBLE_NONE, TROUBLE_TLS, TROUBLE_SIGN_IN };
+
 struct job_result {
 	uint16_t index;         /* of the recipient */
 	enum outcome_kind kind; /* DELIVERED, FAILED, WAIT, HELD, MOVED */
 	bool attempted;
+	bool earlier; /* said by earlier_host */
 	bool relayed; /* delivered, but the next hop has no DSN and success was to be told
 		       */
 	struct verdict verdict;
@@ -40,6 +45,7 @@ struct job {
 	struct inbox *back;
 	void (*ended)(struct job *); /* on the main loop */
 	void *owner;                 /* the scheduler's entry */
+	struct health *health;       /* borrowed from the scheduler */
 	uint64_t id;
 	char *dest;              /* key, owned */
 	struct message *message; /* a reference, or NULL: to be read from the spool */
@@ -49,11 +55,16 @@ struct job {
 	struct job_result *result; /* owned */
 	size_t results;
 	struct verdict verdict;   /* UNREACHABLE */
-	char host[JOB_HOST_TEXT]; /* who was spoken to last */
-	bool kept;                /* a connection to this destination stays open there */
-	bool maybe_delivered;     /* the link broke after the final dot */
-	bool session;             /* a session was established */
-	bool local;               /* no network involved: feedback does not count it */
+	enum job_trouble trouble; /* UNREACHABLE */
+	/* A host refused our sign-in, whatever came of the job: its words, and who. */
+	struct verdict sign_in; /* code 0: none */
+	char sign_in_host[JOB_HOST_TEXT];
+	char host[JOB_HOST_TEXT];         /* who was spoken to last */
+	char earlier_host[JOB_HOST_TEXT]; /* before IPv4 was tried in place of IPv6 */
+	bool kept;            /* a connection to this destination stays open there */
+	bool maybe_delivered; /* the link broke after the final dot */
+	bool session;         /* a session was established */
+	bool local;           /* no network involved: feedback does not count it */
 	int64_t took_ms;
 };
 

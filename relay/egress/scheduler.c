@@ -30,8 +30,9 @@ choose_courier(struct scheduler *s, struct dest *d)
 static void
 start_job(struct scheduler *s, struct dest *d)
 {
-	struct entry *e = CONTAINER_OF(list_pop(&d->ready), struct entry, link);
-	d->ready_n--;
+	struct entry *e = dest_next(d);
+	if (d->lane != NULL)
+		lane_take(d->lane);
 	d->running++;
 	s->running++;
 	e->state = ENTRY_RUNNING;
@@ -40,10 +41,31 @@ start_job(struct scheduler *s, struct dest *d)
 	s->load[e->courier]++;
 	struct job *j = job_new(e->key.id, d->key, e->message);
 	j->owner = e;
+	j->health = s->health;
 	j->now = e->began = scheduler_now(s);
 	message_unref(&e->message);
 	atomic_fetch_add_explicit(&s->counters->attempts, 1, memory_order_relaxed);
 	courier_post(s->courier[e->courier], j, loop_inbox(s->loop), on_job_ended);
+}
+
+/*
+ * Those that wait for their route's rate stand in its lane; one at a time comes back
+ * into the round, and calls the next when it has been served.
+ */
+static void
+next_in_lane(struct scheduler *s, struct lane *lane)
+{
+	struct link *k = lane ? list_pop(&lane->waiting) : NULL;
+	if (k != NULL)
+		list_push(&s->runnable, k);
+}
+
+static void
+on_lane(void *arg, struct lane *lane)
+{
+	struct scheduler *s = arg;
+	next_in_lane(s, lane);
+	scheduler_pump_soon(s);
 }
 
 static void
@@ -55,9 +77,16 @@ pump(void *arg)
 		if (k == NULL)
 			break;
 		struct dest *d = CONTAINER_OF(k, struct dest, runnable);
-		if (!dest_may_run(d) || scheduler_paused(s, d) != NULL)
+		if (!dest_may_run(d) || scheduler_paused(s, d) != NULL) {
+			next_in_lane(s, d->lane);
 			continue;
+		}
+		if (d->lane != NULL && lane_wait_ms(d->lane) > 0) {
+			list_push(&d->lane->waiting, &d->runnable);
+			continue;
+		}
 		start_job(s, d);
+		next_in_lane(s, d->lane);
 		if (dest_may_run(d))
 			list_push(&s->runnable, &d->runnable);
 		else if (d->head.ms != NO_HEAD && d->fetch == NULL)
@@ -115,8 +144,9 @@ accept_for_dest(struct scheduler *s, struct message *m, const struct recipient *
 	struct wall due = r->due.ms ? r->due : m->arrival;
 	bool memory = s->budget == NULL || !content_budget_over(s->budget);
 	bool backlog = d->head.ms <= now.ms || d->fetch != NULL;
-	if (due.ms <= now.ms && !backlog && memory && d->state == DEST_UP &&
-	    d->ready_n < READY_MAX && s->entries.n < ENTRIES_MAX && s->started) {
+	bool in_turn = !backlog || d->turn_n[dest_turn(d, m)] < FRESH_MAX;
+	if (due.ms <= now.ms && in_turn && memory && d->state == DEST_UP &&
+	    dest_has_room(d) && s->started) {
 		entry_ready(entry_new(d, m->id, m));
 		dest_step(d);
 	} else {
@@ -254,6 +284,9 @@ scheduler_new(const struct scheduler_options *o)
 	list_init(&s->changes);
 	list_init(&s->held);
 	later_init(&s->pump, s->loop, pump, s);
+	s->health = health_new(seed, s->log);
+	throttle_init(&s->throttle, s->loop, s->spool, on_lane, s);
+	alarms_init(&s->alarms, s->loop, s->log, s->spool);
 	timer_init(&s->tick, s->loop, on_tick, s);
 	return s;
 }
@@ -281,6 +314,9 @@ scheduler_free(struct scheduler **sp)
 	}
 	later_clear(&s->pump);
 	timer_clear(&s->tick);
+	alarms_clear(&s->alarms);
+	throttle_clear(&s->throttle);
+	health_free(&s->health);
 	heap_clear(&s->timers);
 	map_clear(&s->dests);
 	map_clear(&s->entries);
@@ -294,12 +330,16 @@ scheduler_reload(struct scheduler *s, const struct config *config)
 	const struct config *old = s->config;
 	s->config = config_ref(config);
 	config_unref(&old);
+	throttle_begin_reload(&s->throttle);
+	MAP_EACH (&s->dests, k)
+		dest_configure(CONTAINER_OF(k, struct dest, node));
+	throttle_end_reload(&s->throttle);
 	MAP_EACH (&s->dests, k) {
 		struct dest *d = CONTAINER_OF(k, struct dest, node);
-		d->feedback.limit = s->config->client.concurrency;
-		if (d->feedback.window > d->feedback.limit)
-			d->feedback.window = d->feedback.limit;
-		dest_step(d);
+		if (d->state == DEST_DOWN && d->at_once)
+			dest_probe_now(d); /* the mistake may have been corrected */
+		else
+			dest_step(d);
 	}
 }
 
@@ -327,6 +367,7 @@ scheduler_drain(struct scheduler *s, void (*on_idle)(void *arg), void *arg)
 	s->draining = true;
 	s->on_idle = on_idle;
 	s->on_idle_arg = arg;
+	throttle_settle(&s->throttle);
 	sweep_stop(s);
 	later_clear(&s->pump);
 	later_init(&s->pump, s->loop, on_drain_pump, s);

@@ -15,6 +15,18 @@
  *
  * A destination is UP, or DOWN until retry_at after a failure of all its hosts;
  * then one entry goes out as a probe (PROBING), and its fate decides for all.
+ *
+ * Whose turn it is.  Destinations that have something ready and a connection free
+ * go round, one job each.  Within a destination the entries stand in TURNS
+ * queues that are served in turn: one for what was read from the spool, by due
+ * time, the others for fresh mail in memory, by a hash of who handed it in (the
+ * account, else the client's address).  So the backlog of one client costs
+ * another one no more than a place in turn, unless they share a queue.  Fresh mail
+ * is taken into memory past a backlog that waits in the spool, up to FRESH_MAX
+ * of each queue: more is a backlog itself, and goes by due time.
+ *
+ * A destination whose route has a rate (throttle.h) stands in the route's lane
+ * instead while the rate lets nothing go.
  */
 #ifndef RELAY_EGRESS_SCHEDULER_H
 #define RELAY_EGRESS_SCHEDULER_H
@@ -25,12 +37,17 @@
 #include "relay/egress/backoff.h"
 #include "relay/egress/egress.h"
 #include "relay/egress/feedback.h"
+#include "relay/egress/health.h"
+#include "relay/egress/alarm.h"
 #include "relay/egress/job.h"
 #include "relay/egress/notice.h"
+#include "relay/egress/throttle.h"
 
 #define ENTRIES_MAX 20000 /* in memory, all destinations */
 #define READY_MAX 5000    /* in memory and ready, of one destination */
 #define FETCH_ROWS 300    /* schedule rows read at once beyond those in memory */
+#define TURNS 8           /* queues of one destination's ready entries */
+#define FRESH_MAX 100     /* of one of them, taken in past a backlog */
 #define COURIERS_MAX 64
 #define NO_HEAD INT64_MAX
 
@@ -40,14 +57,19 @@ enum entry_state { ENTRY_READY, ENTRY_RUNNING, ENTRY_REPORTING, ENTRY_STUCK };
 struct dest {
 	struct map_node node;   /* scheduler.dests, by key */
 	struct heap_node timer; /* scheduler.timers, by the wall time of its next step */
-	struct link runnable;   /* scheduler.runnable */
+	struct link runnable;   /* scheduler.runnable, or lane.waiting */
 	struct scheduler *scheduler;
 	char *key;
 	enum dest_state state;
 	struct feedback feedback;
-	struct list ready; /* entries, oldest due first */
+	struct list ready[TURNS];
+	uint16_t turn_n[TURNS]; /* entries in each */
+	uint8_t turn;           /* the queue that was served last */
+	struct lane *lane;      /* the rates of its route; NULL: none */
 	unsigned ready_n, running, entries;
-	unsigned failures;           /* in a row, of the whole destination */
+	unsigned failures; /* in a row, of the whole destination */
+	bool at_once; /* DOWN because TLS or our sign-in is refused: every message would
+		       * fail alike */
 	struct wall retry_at;        /* DOWN */
 	struct verdict reason;       /* of the last failure */
 	struct wall head;            /* earliest row not in memory; ms = NO_HEAD: none */
@@ -62,7 +84,8 @@ struct entry_key {
 
 struct entry {
 	struct map_node node; /* scheduler.entries, by key */
-	struct link link;     /* dest.ready */
+	struct link link;     /* dest.ready[turn] */
+	uint8_t turn;
 	struct entry_key key;
 	enum entry_state state;
 	struct message
@@ -91,6 +114,9 @@ struct scheduler {
 	const struct config *config;
 	const struct content_budget *budget;
 	struct egress_counters *counters;
+	struct health *health; /* owned; couriers use it through their jobs */
+	struct throttle throttle;
+	struct alarms alarms;
 
 	struct map dests, entries;
 	struct heap timers;
@@ -125,8 +151,8 @@ void dest_expect(struct dest *d, struct wall due); /* a row due then is in the s
 void dest_wake(struct dest *d);                    /* look again what is to be done */
 void dest_step(struct dest *d);          /* its timer has come, or dest_wake() */
 bool dest_may_run(const struct dest *d); /* a slot is free and something is ready */
-void
-dest_failed(struct dest *d, const struct verdict *why); /* a session could not be had */
+/* A session could not be had. at_once: it is no use to try with another message. */
+void dest_failed(struct dest *d, const struct verdict *why, bool at_once);
 void dest_worked(struct dest *d);
 void dest_probe_now(struct dest *d); /* an administrator asks */
 void
@@ -137,6 +163,11 @@ struct entry *entry_find(const struct scheduler *s, uint64_t id, struct dest *d)
 struct entry *
 entry_new(struct dest *d, uint64_t id, struct message *m); /* READY, not yet listed */
 void entry_ready(struct entry *e);
+struct entry *dest_next(struct dest *d);  /* whose turn it is, taken out; NULL: nobody */
+bool dest_has_room(const struct dest *d); /* for one more entry */
+/* The queue for fresh mail of this message's client. */
+uint8_t dest_turn(const struct dest *d, const struct message *m);
+void dest_configure(struct dest *d); /* its limits, from the configuration in force */
 void entry_free(struct entry *e);
 
 /* ---- scheduler.c */

@@ -102,6 +102,25 @@ explain_down(const struct dest *d, struct wall now, struct buf *out)
 	buf_add_str(out, ", and all its mail goes out when that works.");
 }
 
+/* Does the rate of its route keep it back? */
+static bool
+explain_rate(const struct dest *d, const struct entry *e, struct wall due,
+    struct wall now, struct buf *out)
+{
+	if (d == NULL || d->lane == NULL || (e == NULL && due.ms > now.ms))
+		return false;
+	struct buf why;
+	buf_init(&why, 1024);
+	bool kept = lane_explain(d->lane, &why);
+	if (kept) {
+		buf_add_str(out, "It waits its turn: ");
+		buf_add_span(out, buf_span(&why));
+		buf_add_str(out, ".");
+	}
+	buf_clear(&why);
+	return kept;
+}
+
 static void
 explain_pause(const struct pause *p, struct wall now, struct buf *out)
 {
@@ -161,6 +180,8 @@ scheduler_explain(const struct scheduler *s, const struct message *m,
 		explain_pause(p, now, out);
 	} else if (d != NULL && d->state == DEST_DOWN) {
 		explain_down(d, now, out);
+	} else if (explain_rate(d, e, due, now, out)) {
+		return;
 	} else if (e != NULL) {
 		explain_entry(d, e, out);
 	} else if (due.ms > now.ms) {

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * daemon_sockets - what is bound while we may still bind low ports, and served
+ * when everything else stands; between the two relayd becomes somebody else.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "relay/daemon_private.h"
+
+static enum err
+bind_listener(struct daemon *d, const struct listener_config *l,
+    const struct net_addr *at, struct buf *why)
+{
+	char text[NET_TEXT];
+	unsigned n = worker_count(d);
+	net_format(at, text);
+	for (unsigned i = 0; i < n; i++) {
+		int fd = net_listen(at, n > 1);
+		if (fd < 0) {
+			buf_addf(why, "listener \"%s\": cannot listen on %s: %s; %s",
+			    l->name, text, err_text((enum err)fd),
+			    fd == ERR_UNREACHABLE
+				? "this machine does not have that address"
+			    : fd == ERR_DENIED
+				? "ports under 1024 need root or CAP_NET_BIND_SERVICE"
+				: "is another mail server running there?");
+			return (enum err)fd;
+		}
+		d->bound = mem_resize(d->bound, d->bounds + 1, sizeof(*d->bound));
+		d->bound[d->bounds++] = (struct bound){fd, l->name, i};
+	}
+	LOG(d->log, EV_LISTENING, F_STR("listener", l->name), F_STR("at", text),
+	    F_STR("protocol", "smtp"));
+	return OK;
+}
+
+enum err
+bind_sockets(struct daemon *d, struct buf *why)
+{
+	const struct config *c = d->config;
+	enum err e = OK;
+	for (size_t i = 0; i < c->listeners && e == OK; i++)
+		for (size_t k = 0; k < c->listener[i].binds && e == OK; k++)
+			e = bind_listener(
+			    d, &c->listener[i], &c->listener[i].bind[k], why);
+	if (e != OK || c->control_path == NULL)
+		return e;
+	d->control_fd = control_socket(c->control_path, c->control_mode);
+	if (d->control_fd >= 0)
+		return OK;
+	e = (enum err)d->control_fd;
+	buf_addf(why, "control socket %s: %s%s", c->control_path, err_text(e),
+	    e == ERR_BUSY
+		? "; another relayd answers there, or the path is something else"
+		: "");
+	return e;
+}
+
+void
+serve_sockets(struct daemon *d)
+{
+	for (size_t i = 0; i < d->bounds; i++)
+		ingress_listen(d->worker[d->bound[i].worker].ingress, d->bound[i].fd,
+		    d->bound[i].name);
+	d->bounds = 0;
+	mem_free(&d->bound);
+	if (d->control_fd >= 0)
+		control_listen(d->control, d->control_fd);
+	d->control_fd = -1;
+}
+
+void
+close_sockets(struct daemon *d)
+{
+	for (size_t i = 0; i < d->bounds; i++)
+		(void)close(d->bound[i].fd);
+	mem_free(&d->bound);
+	if (d->control_fd >= 0)
+		(void)close(d->control_fd);
+}
+
+/* What root has made must belong to the user that relayd becomes. */
+static enum err
+hand_over(struct daemon *d, const struct passwd *pw, struct buf *why)
+{
+	const char *path = d->config->spool.path;
+	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+		buf_addf(why,
+		    "spool %s: cannot make the directory: %s; make its parent first: "
+		    "mkdir -p",
+		    path, strerror(errno));
+		return err_from_errno(errno);
+	}
+	struct stat st;
+	if (stat(path, &st) == 0 && st.st_uid == 0 &&
+	    chown(path, pw->pw_uid, pw->pw_gid) != 0) {
+		buf_addf(why, "spool %s: cannot give it to user \"%s\": %s", path,
+		    pw->pw_name, strerror(errno));
+		return err_from_errno(errno);
+	}
+	if (d->control_fd >= 0 &&
+	    chown(d->config->control_path, pw->pw_uid, pw->pw_gid) != 0) {
+		buf_addf(why, "control socket: cannot give it to user \"%s\": %s",
+		    pw->pw_name, strerror(errno));
+		return err_from_errno(errno);
+	}
+	return OK;
+}
+
+enum err
+drop_privileges(struct daemon *d, struct buf *why)
+{
+	if (d->config->user == NULL || geteuid() != 0)
+		return OK;
+	const struct passwd *pw = getpwnam(d->config->user);
+	if (pw == NULL) {
+		buf_addf(why,
+		    "user \"%s\" does not exist; make it with: adduser --system --group "
+		    "%s",
+		    d->config->user, d->config->user);
+		return ERR_CONFIG;
+	}
+	enum err e = hand_over(d, pw, why);
+	if (e != OK)
+		return e;
+	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
+	    setuid(pw->pw_uid) != 0 || (pw->pw_uid != 0 && setuid(0) == 0)) {
+		buf_addf(why, "could not become user \"%s\"", pw->pw_name);
+		return ERR_DENIED;
+	}
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	return OK;
+}
