@@ -61,7 +61,7 @@ give_up_mail(struct client *c, const struct verdict *why)
 {
 	struct mail *m = c->mail;
 	const struct verdict *v = c->whole.code != 0 ? &c->whole : why;
-	for (size_t i = 0; i < m->rcpts; i++) {
+	for (size_t i = c->settled; i < m->rcpts; i++) {
 		struct mail_rcpt *r = &m->rcpt[i];
 		if (r->verdict.code == 0 || verdict_ok(&r->verdict))
 			r->verdict = *v;
@@ -79,6 +79,7 @@ client_lost(struct client *c, const struct verdict *why, bool answered)
 	c->verdict = *why;
 	c->tell_lost = true;
 	io_free(&c->io);
+	auth_wipe(c);
 	if (c->mail != NULL)
 		give_up_mail(c, why);
 	later_set(&c->tell);
@@ -100,13 +101,25 @@ client_refused(struct client *c)
 	return client_lost(c, &v, true);
 }
 
+static struct verdict
+cannot_connect(const struct client *c, const char *how)
+{
+	bool proxy = c->wish.proxy[0] != '\0';
+	return verdict_make(451, "4.4.1", "connect to %s%s%s: %s", c->peer,
+	    proxy ? ": proxy " : "", c->wish.proxy, how);
+}
+
 /* The connection itself failed. */
 static void
 broken(struct client *c, const char *how)
 {
 	struct verdict v;
-	if (c->state == &CONNECT)
-		v = verdict_make(451, "4.4.1", "connect to %s: %s", c->peer, how);
+	if (c->state == &CLIENT_HANDSHAKE) {
+		tls_failed(c, how);
+		return;
+	}
+	if (c->state->stage == STAGE_CONNECT)
+		v = cannot_connect(c, how);
 	else
 		v = verdict_make(451, "4.4.2", "%s: %s while waiting for %s", c->peer,
 		    how, c->state->name);
@@ -126,6 +139,7 @@ static void
 on_reply(struct client *c)
 {
 	bool last = client_flying(c) <= 1; /* nothing more is awaited behind this one */
+	const struct client_state *was = c->state;
 	const struct client_state *next;
 	if (c->reply.code == 421)
 		next = client_refused(c);
@@ -135,14 +149,18 @@ on_reply(struct client *c)
 		next = c->state->on_reply(c);
 	reply_reset(&c->reply);
 	client_enter(c, next);
+	if (was == &CLIENT_DOT && next == &CLIENT_DOT)
+		last = false; /* LMTP: the next recipient's may have come with it */
 	if (last && c->io != NULL && io_input(c->io).n > 0)
 		client_garbled(c, "an answer before its command");
 }
 
 static void
-take_replies(struct client *c)
+take_input(struct client *c)
 {
 	struct span line;
+	if (c->io != NULL && c->state->stage == STAGE_CONNECT)
+		socks_input(c);
 	while (c->io != NULL && c->state->on_reply != NULL) {
 		enum io_line got = io_line(c->io, CLIENT_REPLY_MAX, &line);
 		if (got == IO_MORE)
@@ -170,21 +188,23 @@ on_io(void *arg, enum io_event ev)
 {
 	struct client *c = arg;
 	switch (ev) {
-	case IO_CONNECTED: client_enter(c, &CLIENT_GREETING); break;
-	case IO_INPUT: take_replies(c); break;
+	case IO_CONNECTED:
+		client_enter(
+		    c, c->wish.proxy[0] != '\0' ? socks_start(c) : client_connected(c));
+		break;
+	case IO_INPUT: take_input(c); break;
 	case IO_DRAINED:
 		if (c->state == &CLIENT_BODY)
 			client_enter(c, body_fill(c));
 		break;
 	case IO_EOF:
 	case IO_ERROR:
-		take_replies(c); /* last words */
+		take_input(c); /* last words */
 		if (c->io != NULL)
-			broken(c, ev == IO_EOF ? "connection closed"
-					       : err_text(io_error(c->io)));
+			broken(c, ev == IO_EOF ? "connection closed" : io_trouble(c->io));
 		break;
 	case IO_TIMEOUT: on_timeout(c); break;
-	case IO_TLS: break;
+	case IO_TLS: client_enter(c, tls_done(c)); break;
 	}
 }
 
@@ -218,19 +238,56 @@ format_peer(struct client *c, const char *host, const struct net_addr *to)
 	    (unsigned)to->port);
 }
 
-static void
-dial(struct client *c, const struct net_addr *to)
+/* Why there is not even a socket. */
+static struct verdict
+cannot_dial(const struct client *c, enum err e, const struct net_addr *from)
 {
-	int fd = world_dial(loop_world(c->loop), to, NULL);
+	char ip[NET_TEXT], how[NET_TEXT + 100];
+	if (from == NULL)
+		return cannot_connect(c, err_text(e));
+	net_format_ip(from, ip);
+	snprintf(how, sizeof(how), "%s from %s%s", err_text(e), ip,
+	    e == ERR_UNREACHABLE ? ", which may be no address of this machine" : "");
+	return cannot_connect(c, how);
+}
+
+static void
+dial(struct client *c, const struct net_addr *to, const struct net_addr *from)
+{
+	int fd = world_dial(loop_world(c->loop), to, from);
 	if (fd >= 0) {
 		c->io = io_new_dialled(c->loop, fd, on_io, c);
 		client_enter(c, &CONNECT);
 		return;
 	}
-	c->verdict = verdict_make(
-	    451, "4.4.1", "connect to %s: %s", c->peer, err_text((enum err)fd));
+	c->verdict = cannot_dial(c, (enum err)fd, from);
 	c->tell_lost = true;
 	later_set(&c->tell);
+}
+
+const struct client_state *
+client_connected(struct client *c)
+{
+	return c->wish.tls_implicit ? tls_handshake(c) : &CLIENT_GREETING;
+}
+
+static void
+take_wishes(struct wish *w, const struct client_options *o)
+{
+	w->to = o->to;
+	if (o->socks != NULL)
+		net_format(o->socks, w->proxy);
+	w->lmtp = o->lmtp;
+	w->tls = o->tls;
+	w->tls_implicit = o->tls_implicit;
+	w->tls_client = o->tls_client;
+	if (o->peer != NULL)
+		tls_peer_copy(&w->peer, o->peer);
+	if (o->user != NULL && o->secret != NULL) {
+		w->user = mem_strdup(o->user);
+		w->secret = mem_strdup(o->secret);
+	}
+	w->auth_in_clear = o->auth_in_clear;
 }
 
 struct client *
@@ -247,7 +304,8 @@ client_new(struct loop *l, const struct client_options *o, client_fn *fn, void *
 	c->state = &CONNECT;
 	later_init(&c->tell, l, on_tell, c);
 	format_peer(c, o->host, &o->to);
-	dial(c, &o->to);
+	take_wishes(&c->wish, o);
+	dial(c, o->socks != NULL ? o->socks : &o->to, o->from);
 	return c;
 }
 
@@ -268,6 +326,7 @@ client_send(struct client *c, struct mail *mail)
 	}
 	c->whole = (struct verdict){0};
 	c->replied = false;
+	c->settled = 0;
 	if (c->io == NULL) { /* it broke meanwhile; LOST is about to be told */
 		CHECK(c->tell_lost);
 		c->mail = mail;
@@ -303,8 +362,12 @@ client_free(struct client **cp)
 	later_clear(&c->tell);
 	if (c->io != NULL)
 		io_free(&c->io);
+	auth_wipe(c);
+	tls_peer_clear(&c->wish.peer);
 	buf_clear(&c->reply.text);
 	buf_clear(&c->out);
+	mem_free(&c->wish.user);
+	mem_free(&c->tls);
 	mem_free(&c->helo);
 	mem_free(cp);
 }
@@ -333,6 +396,18 @@ bool
 client_stale(const struct client *c)
 {
 	return c->stale;
+}
+
+const struct tls_info *
+client_tls(const struct client *c)
+{
+	return c->tls;
+}
+
+const char *
+client_mechanism(const struct client *c)
+{
+	return c->auth.done ? c->auth.mechanism : NULL;
 }
 
 unsigned

@@ -115,10 +115,21 @@ add_copied(struct client *c, struct span s)
 }
 
 static const struct client_state *
+piece_of_header(struct client *c)
+{
+	struct span piece = span_cut(c->body.header, 0, PIECE);
+	if (!add_copied(c, piece))
+		return bare(c);
+	c->body.header = span_cut(c->body.header, piece.n, c->body.header.n);
+	return &CLIENT_BODY;
+}
+
+static const struct client_state *
 piece_from_memory(struct client *c, struct content *content)
 {
 	struct body *b = &c->body;
 	struct span s = content_slice(content, b->at / CONTENT_SLICE);
+	s = span_cut(s, b->at % CONTENT_SLICE, s.n);
 	enum piece kind = b->raw ? PIECE_PLAIN : look(b, s);
 	if (kind == PIECE_BARE)
 		return bare(c);
@@ -171,10 +182,13 @@ body_fill(struct client *c)
 	struct content *content = c->mail->message->content;
 	const struct client_state *next = &CLIENT_BODY;
 	while (next == &CLIENT_BODY) {
-		if (c->body.at == content_size(content))
+		bool header = c->body.header.n > 0;
+		if (!header && c->body.at == content_size(content))
 			next = end_of_content(c);
 		else if (io_queued(c->io) + PIECE > IO_HIGH)
 			break;
+		else if (header)
+			next = piece_of_header(c);
 		else if (content_in_memory(content))
 			next = piece_from_memory(c, content);
 		else
@@ -192,9 +206,11 @@ body_start(struct client *c)
 {
 	const struct message *m = c->mail->message;
 	c->body = (struct body){.raw = c->bdat, .line_start = true};
+	c->body.header = transaction_header(c, &c->body.at);
 	if (c->bdat)
 		io_addf(c->io, "BDAT %" PRIu64 " LAST\r\n",
-		    m->prefix.n + content_size(m->content));
+		    m->prefix.n + c->body.header.n + content_size(m->content) -
+			c->body.at);
 	if (!add_copied(c, m->prefix))
 		return bare(c);
 	return body_fill(c);
@@ -213,7 +229,7 @@ body_moved(const struct client *c)
 static const struct client_state *
 on_body(struct client *c)
 {
-	if (reply_class(&c->reply) < 4)
+	if (reply_class(&c->reply) < 4 || c->wish.lmtp) /* there it would be for one */
 		return client_garbled(c, "an answer before the end of the message");
 	return client_refused(c);
 }
@@ -225,8 +241,12 @@ on_dot(struct client *c)
 		return on_body(c);
 	if (reply_class(&c->reply) == 3)
 		return client_garbled(c, "neither taken nor refused");
-	c->whole = reply_verdict(&c->reply);
+	struct verdict v = reply_verdict(&c->reply);
 	c->dirty = reply_class(&c->reply) != 2;
+	if (!c->wish.lmtp)
+		c->whole = v;
+	else if (transaction_settle(c, &v))
+		return &CLIENT_DOT; /* the next recipient's answer */
 	transaction_end(c);
 	return &CLIENT_IDLE;
 }

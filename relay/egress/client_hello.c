@@ -4,8 +4,11 @@
  * 4.1.1.1).
  *
  *	GREETING   220: EHLO;  4xx, 5xx: lost, in the server's words
- *	EHLO       250: its extensions;  5xx: HELO;  4xx: lost
+ *	EHLO       250: its extensions;  5xx: HELO (not for LMTP);  4xx: lost
  *	HELO       250: no extensions;  otherwise lost
+ *
+ * After TLS has begun, EHLO is said again, and nothing of the first answer counts
+ * (RFC 3207 4.2).
  */
 #include "base/scan.h"
 #include "relay/egress/client_private.h"
@@ -52,6 +55,10 @@ take_extension(struct client *c, struct span line)
 	struct span word;
 	if (!scan_word(&s, &word))
 		return;
+	if (span_ieq(word, SPAN("AUTH")))
+		auth_take_words(c, scan_rest(&s));
+	else if (span_istarts(word, SPAN("AUTH="))) /* as before RFC 2554 */
+		auth_take_words(c, span_cut(line, 5, line.n));
 	for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++) {
 		if (!span_ieq(word, extensions[i].keyword))
 			continue;
@@ -61,10 +68,19 @@ take_extension(struct client *c, struct span line)
 	}
 }
 
+static void
+forget(struct client *c)
+{
+	c->extensions = 0;
+	c->size_limit = 0;
+	auth_forget(c);
+}
+
 /* All lines but the first, which is the server's name. */
 static void
 take_extensions(struct client *c)
 {
+	forget(c);
 	struct scan s = scan_over(buf_span(&c->reply.text));
 	struct span line;
 	if (!scan_until(&s, '\n', &line))
@@ -80,8 +96,26 @@ ready(struct client *c)
 	later_set(&c->tell);
 	if (c->log != NULL)
 		LOG(c->log, EV_NEXT_HOP, F_STR("host", c->peer),
-		    F_STR("connection", "new"));
+		    F_STR("connection", "new"),
+		    F_STR("tls", c->tls != NULL ? c->tls->version : "no"));
 	return &CLIENT_IDLE;
+}
+
+const struct client_state *
+hello_send(struct client *c)
+{
+	io_addf(c->io, "%s %s\r\n", c->wish.lmtp ? "LHLO" : "EHLO", c->helo);
+	return &EHLO;
+}
+
+const struct client_state *
+hello_done(struct client *c)
+{
+	if (tls_is_due(c))
+		return tls_ask(c);
+	if (auth_is_due(c))
+		return auth_start(c);
+	return ready(c);
 }
 
 static const struct client_state *
@@ -91,26 +125,29 @@ on_greeting(struct client *c)
 		return client_refused(c);
 	if (c->reply.code != 220)
 		return client_garbled(c, "no 220");
-	io_addf(c->io, "EHLO %s\r\n", c->helo);
-	return &EHLO;
+	return hello_send(c);
 }
 
 static const struct client_state *
 on_ehlo(struct client *c)
 {
 	switch (reply_class(&c->reply)) {
-	case 2: take_extensions(c); return ready(c);
-	case 5: io_addf(c->io, "HELO %s\r\n", c->helo); return &HELO;
+	case 2: take_extensions(c); return hello_done(c);
 	case 4: return client_refused(c);
+	case 5: break;
 	default: return client_garbled(c, "neither taken nor refused");
 	}
+	if (c->wish.lmtp)
+		return client_refused(c);
+	io_addf(c->io, "HELO %s\r\n", c->helo);
+	return &HELO;
 }
 
 static const struct client_state *
 on_helo(struct client *c)
 {
 	switch (reply_class(&c->reply)) {
-	case 2: return ready(c);
+	case 2: forget(c); return hello_done(c);
 	case 4:
 	case 5: return client_refused(c);
 	default: return client_garbled(c, "neither taken nor refused");

@@ -117,20 +117,48 @@ address_fits(struct client *c, struct span address)
 	return add_address(c, &c->out, address) == OK;
 }
 
-static uint64_t
-wire_size(const struct message *m)
+static struct span
+sender_of(const struct mail *mail)
 {
-	return m->prefix.n + content_size(m->content);
+	const struct rewritten *r = mail->rewritten;
+	return r != NULL && r->sender.p != NULL ? r->sender : mail->message->sender;
+}
+
+static struct span
+address_of(const struct mail_rcpt *r)
+{
+	return r->address.p != NULL ? r->address : r->rcpt->address;
+}
+
+struct span
+transaction_header(const struct client *c, uint64_t *instead_of)
+{
+	const struct rewritten *r = c->mail->rewritten;
+	*instead_of = 0;
+	if (r == NULL || r->header.p == NULL)
+		return (struct span){0};
+	CHECK(r->header_size <= content_size(c->mail->message->content));
+	*instead_of = r->header_size;
+	return r->header;
+}
+
+static uint64_t
+wire_size(const struct client *c)
+{
+	const struct message *m = c->mail->message;
+	uint64_t instead_of;
+	struct span header = transaction_header(c, &instead_of);
+	return m->prefix.n + header.n + content_size(m->content) - instead_of;
 }
 
 static bool
 wants_utf8(const struct mail *mail)
 {
 	const struct message *m = mail->message;
-	if ((m->flags & MESSAGE_SMTPUTF8) != 0 || !local_is_ascii(m->sender))
+	if ((m->flags & MESSAGE_SMTPUTF8) != 0 || !local_is_ascii(sender_of(mail)))
 		return true;
 	for (size_t i = 0; i < mail->rcpts; i++)
-		if (!local_is_ascii(mail->rcpt[i].rcpt->address))
+		if (!local_is_ascii(address_of(&mail->rcpt[i])))
 			return true;
 	return false;
 }
@@ -149,8 +177,9 @@ refuse_message(struct client *c, struct verdict *why)
 	const struct message *m = c->mail->message;
 	bool binary = (m->flags & MESSAGE_BINARY) != 0;
 	bool eight = !binary && (m->flags & MESSAGE_8BIT) != 0;
-	bool utf8 = (m->flags & MESSAGE_SMTPUTF8) != 0 || !local_is_ascii(m->sender);
-	uint64_t size = wire_size(m);
+	struct span sender = sender_of(c->mail);
+	bool utf8 = (m->flags & MESSAGE_SMTPUTF8) != 0 || !local_is_ascii(sender);
+	uint64_t size = wire_size(c);
 
 	if (utf8 && !c->utf8)
 		*why = lacking(c, 550, "5.6.7", "SMTPUTF8");
@@ -164,7 +193,7 @@ refuse_message(struct client *c, struct verdict *why)
 		*why = verdict_make(552, "5.3.4",
 		    "%s takes %" PRIu64 " octets; the message has %" PRIu64, c->peer,
 		    c->size_limit, size);
-	else if (!address_fits(c, m->sender))
+	else if (!address_fits(c, sender))
 		*why = verdict_make(
 		    553, "5.1.7", "%s cannot be given the sender's address", c->peer);
 	else
@@ -179,7 +208,7 @@ refuse_recipients(struct client *c)
 	size_t left = 0;
 	for (size_t i = 0; i < c->mail->rcpts; i++) {
 		struct mail_rcpt *r = &c->mail->rcpt[i];
-		struct span address = r->rcpt->address;
+		struct span address = address_of(r);
 		if (address_fits(c, address))
 			left++;
 		else if (is_clean(address) && !c->utf8 && !local_is_ascii(address))
@@ -198,7 +227,7 @@ add_mail_parameters(struct client *c, struct buf *out)
 {
 	const struct message *m = c->mail->message;
 	if (client_has(c, EXT_SIZE))
-		buf_addf(out, " SIZE=%" PRIu64, wire_size(m));
+		buf_addf(out, " SIZE=%" PRIu64, wire_size(c));
 	if ((m->flags & MESSAGE_BINARY) != 0)
 		buf_add_str(out, " BODY=BINARYMIME");
 	else if ((m->flags & MESSAGE_8BIT) != 0)
@@ -256,18 +285,18 @@ static void
 add_mail(struct client *c, struct buf *out)
 {
 	buf_add_str(out, "MAIL FROM:<");
-	CHECK(add_address(c, out, c->mail->message->sender) == OK);
+	CHECK(add_address(c, out, sender_of(c->mail)) == OK);
 	buf_add_char(out, '>');
 	add_mail_parameters(c, out);
 }
 
 static void
-add_rcpt(struct client *c, struct buf *out, const struct recipient *r)
+add_rcpt(struct client *c, struct buf *out, const struct mail_rcpt *r)
 {
 	buf_add_str(out, "RCPT TO:<");
-	CHECK(add_address(c, out, r->address) == OK);
+	CHECK(add_address(c, out, address_of(r)) == OK);
 	buf_add_char(out, '>');
-	add_rcpt_parameters(c, out, r);
+	add_rcpt_parameters(c, out, r->rcpt);
 }
 
 /* ---- steps */
@@ -307,7 +336,7 @@ send_step(struct client *c, size_t step)
 	else if (step == STEP_MAIL)
 		add_mail(c, out);
 	else if (step < step_data(c))
-		add_rcpt(c, out, c->mail->rcpt[step - STEP_RCPT].rcpt);
+		add_rcpt(c, out, &c->mail->rcpt[step - STEP_RCPT]);
 	else
 		buf_add_str(out, "DATA");
 	buf_add_str(out, "\r\n");
@@ -449,6 +478,8 @@ on_data(struct client *c)
 	    (reply_class(&c->reply) == 3 && c->reply.code != 354))
 		return client_garbled(c, "no 354");
 	land(c);
+	if (c->reply.code == 354 && nobody && c->wish.lmtp) /* no answer to wait for */
+		return client_garbled(c, "354 for nobody");
 	if (c->reply.code == 354 && nobody) {
 		io_add_span(c->io, SPAN(".\r\n"));
 		return &LONE_DOT;
@@ -474,7 +505,7 @@ transaction_begin(struct client *c, struct mail *mail)
 	c->mail = mail;
 	c->flown = c->landed = 0;
 	c->octets = 0;
-	c->accepted = 0;
+	c->accepted = c->settled = 0;
 	c->bdat = client_has(c, EXT_CHUNKING) &&
 		  (mail->message->flags & (MESSAGE_BINARY | MESSAGE_NO_CRLF)) != 0;
 	c->utf8 = client_has(c, EXT_SMTPUTF8) && wants_utf8(mail);
@@ -486,18 +517,45 @@ transaction_begin(struct client *c, struct mail *mail)
 	client_enter(c, next(c));
 }
 
+static void
+take_final(const struct client *c, struct mail_rcpt *r, const struct verdict *v)
+{
+	r->verdict = *v;
+	r->relayed = verdict_ok(v) && !client_has(c, EXT_DSN) &&
+		     (r->rcpt->notify & NOTIFY_SUCCESS) != 0;
+}
+
+static size_t
+next_accepted(const struct client *c, size_t from)
+{
+	while (from < c->mail->rcpts && !verdict_ok(&c->mail->rcpt[from].verdict))
+		from++;
+	return from;
+}
+
+bool
+transaction_settle(struct client *c, const struct verdict *v)
+{
+	size_t i = next_accepted(c, c->settled);
+	CHECK(i < c->mail->rcpts);
+	take_final(c, &c->mail->rcpt[i], v);
+	c->settled = i + 1;
+	if (next_accepted(c, c->settled) < c->mail->rcpts)
+		return true;
+	c->settled = c->mail->rcpts;
+	return false;
+}
+
 void
 transaction_end(struct client *c)
 {
 	struct mail *m = c->mail;
-	for (size_t i = 0; i < m->rcpts; i++) {
+	for (size_t i = c->settled; i < m->rcpts; i++) {
 		struct mail_rcpt *r = &m->rcpt[i];
 		if (r->verdict.code != 0 && !verdict_ok(&r->verdict))
 			continue;
 		CHECK(c->whole.code != 0);
-		r->verdict = c->whole;
-		r->relayed = verdict_ok(&r->verdict) && !client_has(c, EXT_DSN) &&
-			     (r->rcpt->notify & NOTIFY_SUCCESS) != 0;
+		take_final(c, r, &c->whole);
 	}
 	c->mail = NULL;
 	c->messages++;

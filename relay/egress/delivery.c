@@ -94,10 +94,12 @@ result_refused(struct delivery *d)
 	size_t left = 0;
 	for (size_t i = 0; i < d->todos; i++) {
 		struct verdict *v = &d->todo[i].verdict;
-		if (v->code != 0)
+		if (v->code != 0) {
 			result(d, d->todo[i].rcpt, kind_of(v), v, true);
-		else
+			d->job->result[d->job->results - 1].earlier = true;
+		} else {
 			d->todo[left++] = d->todo[i];
+		}
 	}
 	d->todos = left;
 }

@@ -321,7 +321,12 @@ delivery_falls_back(const struct delivery *d, const struct verdict *v)
 void
 delivery_fall_back(struct delivery *d, const struct verdict *why)
 {
+	struct job *j = d->job;
 	remember_ipv4(d, why);
+	span_copy(
+	    span_str(client_peer(d->client)), j->earlier_host, sizeof(j->earlier_host));
+	for (size_t i = 0; i < j->results; i++)
+		j->result[i].earlier = true;
 	client_quit(&d->client);
 	d->only_ipv4 = true;
 	d->dialled = 0;

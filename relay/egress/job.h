@@ -32,6 +32,7 @@ struct job_result {
 	uint16_t index;         /* of the recipient */
 	enum outcome_kind kind; /* DELIVERED, FAILED, WAIT, HELD, MOVED */
 	bool attempted;
+	bool earlier; /* said by earlier_host */
 	bool relayed; /* delivered, but the next hop has no DSN and success was to be told
 		       */
 	struct verdict verdict;
@@ -58,11 +59,12 @@ struct job {
 	/* A host refused our sign-in, whatever came of the job: its words, and who. */
 	struct verdict sign_in; /* code 0: none */
 	char sign_in_host[JOB_HOST_TEXT];
-	char host[JOB_HOST_TEXT]; /* who was spoken to last */
-	bool kept;                /* a connection to this destination stays open there */
-	bool maybe_delivered;     /* the link broke after the final dot */
-	bool session;             /* a session was established */
-	bool local;               /* no network involved: feedback does not count it */
+	char host[JOB_HOST_TEXT];         /* who was spoken to last */
+	char earlier_host[JOB_HOST_TEXT]; /* before IPv4 was tried in place of IPv6 */
+	bool kept;            /* a connection to this destination stays open there */
+	bool maybe_delivered; /* the link broke after the final dot */
+	bool session;         /* a session was established */
+	bool local;           /* no network involved: feedback does not count it */
 	int64_t took_ms;
 };
 

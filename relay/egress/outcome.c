@@ -28,6 +28,7 @@ struct reporter {
 	struct change *change;
 	struct wall now;
 	uint64_t dice; /* one for all: recipients deferred together come back together */
+	const char *host; /* who said what is being reported */
 	struct buf line;
 	char id[SPOOL_ID_LEN + 1];
 };
@@ -43,12 +44,12 @@ log_outcome(struct reporter *p, enum log_event ev, const struct recipient *r,
 	struct span reply = verdict_line(v, &p->line);
 	if (next.ms != 0)
 		LOG(p->s->log, ev, F_STR("id", p->id), F_ADDR("to", r->address),
-		    F_ADDR("from", p->m->sender), F_STR("host", p->job->host),
+		    F_ADDR("from", p->m->sender), F_STR("host", p->host),
 		    F_SPAN("reply", reply), F_INT("attempts", r->attempts + 1),
 		    F_SPAN("next", buf_span(&when)));
 	else
 		LOG(p->s->log, ev, F_STR("id", p->id), F_ADDR("to", r->address),
-		    F_ADDR("from", p->m->sender), F_STR("host", p->job->host),
+		    F_ADDR("from", p->m->sender), F_STR("host", p->host),
 		    F_SPAN("reply", reply), F_INT("attempts", r->attempts + 1),
 		    F_INT("delay_ms", wall_since(p->now, p->m->arrival)));
 	buf_clear(&when);
@@ -115,6 +116,7 @@ report_result(struct reporter *p, const struct job_result *res)
 	char status[16];
 	struct outcome o = {
 	    .index = res->index, .kind = res->kind, .attempted = res->attempted};
+	p->host = res->earlier ? p->job->earlier_host : p->job->host;
 	verdict_status(&res->verdict, status);
 	switch (res->kind) {
 	case OUTCOME_DELIVERED: deliver(p, r, res); break;
@@ -130,7 +132,7 @@ report_result(struct reporter *p, const struct job_result *res)
 	}
 	o.reply = verdict_line(&res->verdict, &p->line);
 	if (res->verdict.peer) /* our own words are not put into somebody else's mouth */
-		o.host = span_str(p->job->host);
+		o.host = span_str(p->host);
 	report_add(p->change->report, &o);
 	if (o.kind == OUTCOME_WAIT && o.due.ms < p->change->earliest.ms)
 		p->change->earliest = o.due;

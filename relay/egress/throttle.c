@@ -10,6 +10,7 @@
 #define MARK_NAME 40
 #define ROUTE_IN_MARK 16 /* longer names are hashed */
 #define AGAIN_MS SECOND_MS
+#define SLACK_MS SECOND_MS  /* a write is good for messages that go so much later */
 #define SAFETY_MS SECOND_MS /* those who wait are never forgotten for longer */
 
 static int64_t
@@ -259,6 +260,7 @@ on_written(void *arg, enum err e)
 	struct lane *lane = arg;
 	struct instant now = loop_now(lane->throttle->loop);
 	lane->write = NULL;
+	lane->took_ms = instant_since(now, lane->wrote);
 	if (e == OK) {
 		memcpy(lane->written, lane->writing, sizeof(lane->written));
 		wake(lane);
@@ -292,6 +294,8 @@ write_ahead(struct lane *lane, int64_t us)
 		return;
 	lane->chunk = next_chunk(lane, now);
 	lane->wrote = now;
+	us +=
+	    (SLACK_MS + 2 * lane->took_ms) * 1000; /* it will be later when it is done */
 	for (size_t i = 0; i < lane->rates.n; i++) {
 		char name[MARK_NAME];
 		bool last = i + 1 == lane->rates.n; /* they are written in order */

@@ -47,6 +47,7 @@ struct lane {
 	struct rate_use written[RATE_MAX]; /* in the spool */
 	struct rate_use writing[RATE_MAX]; /* on the way there */
 	uint32_t chunk;                    /* messages that the last write was good for */
+	int64_t took_ms;                   /* the last write */
 	struct instant wrote;              /* when it was asked for */
 	struct instant not_before;         /* a write failed: the next one then */
 	bool loaded;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The pure parts of the scheduler: when to try again, how many at once, which host to
- * leave aside. */
+/* The pure parts of the scheduler: when to try again, how many at once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +10,6 @@
 #include "base/mem.h"
 #include "relay/egress/backoff.h"
 #include "relay/egress/feedback.h"
-#include "relay/egress/hosts.h"
 
 static const struct retry_config usual = {.interval_ms = 30 * MINUTE_MS,
     .first_ms = 5 * MINUTE_MS,
@@ -114,51 +112,6 @@ test_down(void **state)
 	}
 }
 
-static struct net_addr
-host(unsigned n)
-{
-	struct net_addr a = {.family = NET_IPV4, .port = 25};
-	a.ip[0] = 192;
-	a.ip[1] = (uint8_t)(n >> 16);
-	a.ip[2] = (uint8_t)(n >> 8);
-	a.ip[3] = (uint8_t)n;
-	return a;
-}
-
-static void
-test_hosts(void **state)
-{
-	static const uint64_t seed[2] = {1, 2};
-	struct hosts h;
-	struct instant now = {0};
-	struct net_addr a = host(1), b = host(2);
-	(void)state;
-	hosts_init(&h, seed);
-	assert_false(hosts_is_aside(&h, &a, now));
-	hosts_failed(&h, &a, now);
-	assert_true(hosts_is_aside(&h, &a, now));
-	assert_false(hosts_is_aside(&h, &b, now));
-	assert_true(hosts_is_aside(&h, &a, instant_after(now, HOSTS_ASIDE_MS - 1)));
-	assert_false(hosts_is_aside(&h, &a, instant_after(now, HOSTS_ASIDE_MS)));
-	hosts_failed(&h, &a, now); /* longer the second time, up to a bound */
-	assert_true(hosts_is_aside(&h, &a, instant_after(now, 2 * HOSTS_ASIDE_MS - 1)));
-	for (int i = 0; i < 50; i++)
-		hosts_failed(&h, &a, now);
-	assert_false(hosts_is_aside(&h, &a, instant_after(now, HOSTS_ASIDE_MAX_MS)));
-	hosts_worked(&h, &a);
-	assert_false(hosts_is_aside(&h, &a, now));
-	for (unsigned i = 0; i < HOSTS_MAX + 100; i++) {
-		struct net_addr many = host(i);
-		hosts_failed(&h, &many, now);
-	}
-	assert_int_equal(h.n, HOSTS_MAX); /* bounded: the longest unused went first */
-	a = host(0);
-	b = host(HOSTS_MAX + 99);
-	assert_false(hosts_is_aside(&h, &a, now));
-	assert_true(hosts_is_aside(&h, &b, now));
-	hosts_clear(&h);
-}
-
 int
 main(void)
 {
@@ -168,7 +121,6 @@ main(void)
 	    cmocka_unit_test(test_sane_due),
 	    cmocka_unit_test(test_window),
 	    cmocka_unit_test(test_down),
-	    cmocka_unit_test(test_hosts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
