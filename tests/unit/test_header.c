@@ -355,6 +355,34 @@ test_received_utf8(void **state)
 	buf_clear(&b);
 }
 
+/* A user of this machine has no address and no EHLO that would be worth a word. */
+static void
+test_received_local(void **state)
+{
+	(void)state;
+	struct buf b;
+	buf_init(&b, 4096);
+	struct received_facts f = {.helo = SPAN("h"),
+	    .client = SPAN("[127.0.0.1]"),
+	    .by = SPAN("relay.test"),
+	    .protocol = SPAN("local"),
+	    .id = SPAN("0000000000000"),
+	    .when = {1764000000000},
+	    .local = true,
+	    .user = SPAN("al(ice"),
+	    .uid = 1000};
+	(void)header_add_received(&b, &f);
+	assert_true(span_starts(buf_span(&b),
+	    SPAN("Received: from al?ice (uid 1000)\r\n\tby relay.test with local id "
+		 "0000000000000;\r\n")));
+	f.user = (struct span){0};
+	buf_reset(&b);
+	(void)header_add_received(&b, &f);
+	assert_true(
+	    span_starts(buf_span(&b), SPAN("Received: from unknown (uid 1000)\r\n")));
+	buf_clear(&b);
+}
+
 /* Every byte in every part: the lines stay ours, and short. */
 static void
 test_received_hostile(void **state)
@@ -366,7 +394,7 @@ test_received_hostile(void **state)
 		every[i] = (char)i;
 	struct span s = {every, sizeof(every)};
 	buf_init(&b, 8192);
-	struct received_facts f = {s, s, s, s, s, s, s, {0}};
+	struct received_facts f = {s, s, s, s, s, s, s, {0}, false, s, 0};
 	(void)header_add_received(&b, &f);
 	assert_false(b.overflow);
 	size_t line = 0, lines = 0;
@@ -418,6 +446,7 @@ main(void)
 	    cmocka_unit_test(test_bombs),
 	    cmocka_unit_test(test_received_field),
 	    cmocka_unit_test(test_received_utf8),
+	    cmocka_unit_test(test_received_local),
 	    cmocka_unit_test(test_received_hostile),
 	    cmocka_unit_test(test_other_fields),
 	};
