@@ -136,6 +136,16 @@ class Words(RealTest):
         self.asks({"cmd": "user-passwd", "name": "joe", "password": "x" * 1000},
                   "user", "passwd", "joe", "--password-stdin", stdin="x" * 1000)
 
+    def test_too_much(self):
+        many = []
+        for i in range(3000):
+            many += ["--address", f"a{i:020}@here.example"]
+        done = self.ctl("user", "set", "joe", *many)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"too much for one request", done.stderr)
+        self.asks({"cmd": "user-set", "name": "joe", "address": many[1:2000:2]},
+                  "user", "set", "joe", *many[:2000])
+
     def test_shown(self):
         self.answer = [{"name": "joe\x1b[2J", "address": ["a@b.example", ".c.example"],
                         "certificate": [], "disabled": False,
