@@ -79,6 +79,7 @@ client_lost(struct client *c, const struct verdict *why, bool answered)
 	c->verdict = *why;
 	c->tell_lost = true;
 	io_free(&c->io);
+	auth_wipe(c);
 	if (c->mail != NULL)
 		give_up_mail(c, why);
 	later_set(&c->tell);

@@ -76,7 +76,6 @@ auth_lost(struct client *c, unsigned code, const char *status, const char *why)
 	    code, status, "%s: sign-in as %s: %s", c->peer, c->wish.user, why);
 	if (c->state != &AUTH)
 		client_enter(c, &AUTH); /* this is the stage where it ends */
-	auth_wipe(c);
 	return client_lost(c, &v, true);
 }
 
@@ -109,7 +108,6 @@ refused(struct client *c)
 	v.subject = said.klass != 0 ? said.subject : 7;
 	v.detail = said.klass != 0 ? said.detail : 0;
 	buf_clear(&words);
-	auth_wipe(c);
 	return client_lost(c, &v, true);
 }
 
@@ -165,7 +163,6 @@ on_challenge(struct client *c)
 	    ++c->auth.challenges > AUTH_CHALLENGES_MAX ||
 	    base64_decode(span_trim(text), &challenge) != OK) {
 		buf_clear(&challenge);
-		auth_wipe(c);
 		return client_garbled(c, "not a challenge that may come");
 	}
 	const struct client_state *next = answer(c, buf_span(&challenge));
@@ -180,10 +177,8 @@ on_auth(struct client *c)
 		return on_challenge(c);
 	if (reply_class(&c->reply) >= 4)
 		return refused(c);
-	if (c->reply.code != 235) {
-		auth_wipe(c);
+	if (c->reply.code != 235)
 		return client_garbled(c, "neither 235 nor a challenge");
-	}
 	if (!sasl_client_proven(c->auth.sasl))
 		return auth_lost(c, 454, "4.7.0",
 		    "the server has not proven that it knows the secret");
