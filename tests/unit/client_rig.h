@@ -69,6 +69,8 @@ rig_dial(struct world *w, const struct net_addr *to, const struct net_addr *from
 		return r->dial_fails;
 	assert_int_equal(
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
+	if (r->peer >= 0)
+		close(r->peer);
 	r->peer = fd[1];
 	return fd[0];
 }
@@ -123,6 +125,7 @@ rig_teardown(void **state)
 	client_free(&r->client);
 	if (r->peer >= 0)
 		close(r->peer);
+	r->now_ms += MINUTE_MS; /* what io_finish() left behind */
 	rig_settle(r);
 	loop_free(&r->loop);
 	content_unref(&r->message.content);
