@@ -192,7 +192,8 @@ static struct rig *
 auth_rig(struct signin *puppet)
 {
 	*puppet = (struct signin){0};
-	struct rig *r = rig_make(LISTENERS, 0, 0, puppet);
+	struct rig *r =
+	    rig_make(&(struct rig_options){.extra = LISTENERS, .signin = puppet});
 	puppet->loop = r->loop;
 	return r;
 }
@@ -370,10 +371,10 @@ test_failures_are_errors(void **state)
 {
 	(void)state;
 	struct signin puppet = {0};
-	struct rig *r =
-	    rig_make("limits { errors = 2 }\nlistener \"auth\" { bind = "
+	struct rig *r = rig_make(&(struct rig_options){
+	    .extra = "limits { errors = 2 }\nlistener \"auth\" { bind = "
 		     "{\"127.0.0.1:1\"} auth = \"optional\" auth-in-clear = true }\n",
-		0, 0, &puppet);
+	    .signin = &puppet});
 	puppet.loop = r->loop;
 	struct client c = call_at(r, STRANGER, "auth");
 	say(&c, HI "AUTH X\r\nAUTH PLAIN\r\n*\r\nNOOP\r\n");
