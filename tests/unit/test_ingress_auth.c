@@ -551,6 +551,29 @@ test_cut(void **state)
 	auth_rig_free(&r, &puppet);
 }
 
+/* Who is asked when we stop is told at once; who waits for signin gets its answer first.
+ */
+static void
+test_drain(void **state)
+{
+	(void)state;
+	struct signin puppet;
+	struct rig *r = auth_rig(&puppet);
+	struct client asked = call_at(r, STRANGER, "auth"),
+		      waits = call_at(r, STRANGER, "auth");
+	say(&asked, HI "AUTH PLAIN\r\n");
+	say(&waits, HI "AUTH PLAIN " WRONG "\r\nNOOP\r\n");
+	ingress_drain(r->in, NULL, NULL);
+	hear(&asked);
+	expect(&asked, OK_HI "334 421/4.3.2 .", "asked");
+	pass(r, 2000);
+	hear(&waits);
+	expect(&waits, OK_HI "535/5.7.8 421/4.3.2 .", "waits");
+	hang_up(&asked);
+	hang_up(&waits);
+	auth_rig_free(&r, &puppet);
+}
+
 /* ---- local users */
 
 static void
@@ -686,6 +709,7 @@ main(void)
 	    cmocka_unit_test(test_long),
 	    cmocka_unit_test(test_alternating),
 	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_drain),
 	    cmocka_unit_test(test_local),
 	    cmocka_unit_test(test_local_listener),
 	    cmocka_unit_test(test_proxied),
