@@ -551,6 +551,24 @@ test_cut(void **state)
 	auth_rig_free(&r, &puppet);
 }
 
+/* A connection that breaks meanwhile takes the exchange with it. */
+static void
+test_reset(void **state)
+{
+	(void)state;
+	struct signin puppet;
+	struct rig *r = auth_rig(&puppet);
+	struct client c = call_at(r, STRANGER, "auth");
+	static const char sent[] = HI "AUTH HANG\r\n";
+	assert_int_equal(send(c.fd, sent, sizeof(sent) - 1, 0), sizeof(sent) - 1);
+	run(r);
+	assert_int_equal(puppet.begun, 1);
+	hang_up(&c); /* with answers unread: a reset */
+	assert_int_equal(puppet.cancelled, 1);
+	assert_int_equal(ingress_sessions(r->in), 0);
+	auth_rig_free(&r, &puppet);
+}
+
 /* Who is asked when we stop is told at once; who waits for signin gets its answer first.
  */
 static void
@@ -709,6 +727,7 @@ main(void)
 	    cmocka_unit_test(test_long),
 	    cmocka_unit_test(test_alternating),
 	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_reset),
 	    cmocka_unit_test(test_drain),
 	    cmocka_unit_test(test_local),
 	    cmocka_unit_test(test_local_listener),
