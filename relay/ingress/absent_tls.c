@@ -13,3 +13,4 @@ struct tls_client *tls_client_new(const char *ca_file, struct buf *why) { (void)
 void tls_client_free(struct tls_client **tc) { *tc = NULL; }
 enum err tls_look(const char *certificate_file, struct tls_look *out) { (void)certificate_file, (void)out; return ERR_NOT_FOUND; }
 enum err tls_self_signed(const char *hostname, const char *certificate_file, const char *key_file, struct wall now, struct buf *why) { (void)hostname, (void)certificate_file, (void)key_file, (void)now, (void)why; return ERR_NOT_FOUND; }
+enum err io_start_tls_client(struct io *io, struct tls_client *tc, const struct tls_peer *peer) { (void)io, (void)tc, (void)peer; return ERR_SYNTAX; }

@@ -471,10 +471,10 @@ session_free(struct session **sp)
 void
 session_drain(struct session *s)
 {
-	bool idle = s->state == &session_command && s->tx == NULL && !io_paused(s->io) &&
-		    io_input(s->io).n == 0;
-	if (idle)
-		session_close(s, "4.3.2", "shutting down");
-	else if (s->state == &session_handshake)
+	bool between =
+	    (s->state == &session_command && s->tx == NULL) || s->state == &session_auth;
+	if (s->state == &session_handshake)
 		session_break(s, "relayd stops");
+	else if (between && !io_paused(s->io) && io_input(s->io).n == 0)
+		session_close(s, "4.3.2", "shutting down");
 }

@@ -30,6 +30,7 @@
 #include "base/crc32c.h"
 #include "base/dot.h"
 #include "base/fault.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/scan.h"
@@ -118,6 +119,15 @@ struct rig {
 	unsigned empty;   /* on_empty came */
 };
 
+/* What a rig is made of; all zero is one that is like any other. */
+struct rig_options {
+	const char *extra; /* configuration */
+	uint64_t max_size; /* of the spool */
+	unsigned threads;
+	struct signin *signin;
+	bool tls; /* certificates are made */
+};
+
 RIG_FN void
 on_accepted(void *arg, struct message **m, size_t n)
 {
@@ -147,7 +157,7 @@ on_line(void *arg, enum log_level level, struct span line)
 }
 
 RIG_FN const struct config *
-read_config(const char *extra)
+read_config_in(const char *extra, const char *state_dir)
 {
 	struct buf text = {0}, errors = {0};
 	buf_addf(&text,
@@ -165,16 +175,24 @@ read_config(const char *extra)
 	    "route \"world\" { deliver = \"mx\" }\n%s",
 	    extra ? extra : "");
 	buf_add_char(&text, '\0');
-	const struct config *c = config_parse("test.conf", text.p, &errors);
+	struct config *c = config_parse("test.conf", text.p, &errors);
 	if (c == NULL)
+		fail_msg("%.*s", SPAN_ARG(buf_span(&errors)));
+	if (state_dir != NULL && !config_open(c, state_dir, &errors))
 		fail_msg("%.*s", SPAN_ARG(buf_span(&errors)));
 	buf_clear(&text);
 	buf_clear(&errors);
 	return c;
 }
 
+RIG_FN const struct config *
+read_config(const char *extra)
+{
+	return read_config_in(extra, NULL);
+}
+
 RIG_FN struct rig *
-rig_make(const char *extra, uint64_t max_size, unsigned threads, struct signin *signin)
+rig_make(const struct rig_options *ro)
 {
 	struct rig *r = NEW(struct rig);
 	r->clock = (struct clock_world){{&clock_ops}, 1000, 1};
@@ -183,13 +201,13 @@ rig_make(const char *extra, uint64_t max_size, unsigned threads, struct signin *
 	r->log = log_new(w, STDERR_FILENO);
 	log_hook(r->log, on_line, r);
 	log_set(r->log, LOG_DEBUG, LOG_TEXT);
-	r->pool = pool_new(threads, r->loop);
+	r->pool = pool_new(ro->threads, r->loop);
 	memcpy(r->dir, "/tmp/test-ingress-XXXXXX", sizeof("/tmp/test-ingress-XXXXXX"));
 	assert_non_null(mkdtemp(r->dir));
 	struct spool_options so = {
 	    .path = r->dir,
 	    .create = true,
-	    .max_size = max_size,
+	    .max_size = ro->max_size,
 	    .inline_max = 64 << 10,
 	    .world = w,
 	    .log = r->log,
@@ -206,7 +224,7 @@ rig_make(const char *extra, uint64_t max_size, unsigned threads, struct signin *
 	buf_clear(&why);
 	r->census = census_new(w);
 	r->budget.limit = 1 << 20;
-	r->config = read_config(extra);
+	r->config = read_config_in(ro->extra, ro->tls ? r->dir : NULL);
 	struct ingress_options o = {
 	    .loop = r->loop,
 	    .log = r->log,
@@ -215,7 +233,7 @@ rig_make(const char *extra, uint64_t max_size, unsigned threads, struct signin *
 	    .budget = &r->budget,
 	    .counters = &r->counters,
 	    .paused = &r->paused,
-	    .signin = signin,
+	    .signin = ro->signin,
 	    .config = r->config,
 	};
 	r->in = ingress_new(&o);
@@ -225,13 +243,14 @@ rig_make(const char *extra, uint64_t max_size, unsigned threads, struct signin *
 RIG_FN struct rig *
 rig_new_with(const char *extra, uint64_t max_size, unsigned threads)
 {
-	return rig_make(extra, max_size, threads, NULL);
+	return rig_make(&(struct rig_options){
+	    .extra = extra, .max_size = max_size, .threads = threads});
 }
 
 RIG_FN struct rig *
 rig_new(const char *extra)
 {
-	return rig_make(extra, 0, 0, NULL);
+	return rig_make(&(struct rig_options){.extra = extra});
 }
 
 RIG_FN void
@@ -429,6 +448,60 @@ RIG_FN bool
 has(struct span text, const char *what)
 {
 	return memmem(text.p, text.n, what, strlen(what)) != NULL;
+}
+
+/* ---- a client with TLS: ours; any certificate will do */
+
+struct tls_caller {
+	struct client client; /* its fd is the io's: hang_up_tls() */
+	struct io *io;
+	struct tls_client *tc;
+	bool tls; /* the handshake is done */
+};
+
+RIG_FN void
+on_tls_caller(void *arg, enum io_event ev)
+{
+	struct tls_caller *c = arg;
+	struct span in = io_input(c->io);
+	if (ev == IO_TLS)
+		c->tls = true;
+	if (ev == IO_EOF || ev == IO_ERROR)
+		c->client.closed = true;
+	buf_add_span(&c->client.heard, in);
+	io_consume(c->io, in.n);
+}
+
+/* Shake hands; what the client has heard until now it has read. */
+RIG_FN void
+begin_tls(struct tls_caller *c)
+{
+	struct tls_peer peer = {.name = HOST, .verify = TLS_VERIFY_NO};
+	struct buf why = {0};
+	struct rig *r = c->client.rig;
+	c->tc = tls_client_new(NULL, &why);
+	if (c->tc == NULL)
+		fail_msg("%.*s", SPAN_ARG(buf_span(&why)));
+	buf_clear(&why);
+	c->io = io_new(r->loop, c->client.fd, on_tls_caller, c);
+	assert_int_equal(io_start_tls_client(c->io, c->tc, &peer), OK);
+	run(r);
+}
+
+RIG_FN void
+say_tls(struct tls_caller *c, const char *text)
+{
+	io_add_span(c->io, span_str(text));
+	run(c->client.rig);
+}
+
+RIG_FN void
+hang_up_tls(struct tls_caller *c)
+{
+	io_free(&c->io);
+	tls_client_free(&c->tc);
+	run(c->client.rig);
+	buf_clear(&c->client.heard);
 }
 
 #endif

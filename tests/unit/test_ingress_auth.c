@@ -192,7 +192,8 @@ static struct rig *
 auth_rig(struct signin *puppet)
 {
 	*puppet = (struct signin){0};
-	struct rig *r = rig_make(LISTENERS, 0, 0, puppet);
+	struct rig *r =
+	    rig_make(&(struct rig_options){.extra = LISTENERS, .signin = puppet});
 	puppet->loop = r->loop;
 	return r;
 }
@@ -370,10 +371,10 @@ test_failures_are_errors(void **state)
 {
 	(void)state;
 	struct signin puppet = {0};
-	struct rig *r =
-	    rig_make("limits { errors = 2 }\nlistener \"auth\" { bind = "
+	struct rig *r = rig_make(&(struct rig_options){
+	    .extra = "limits { errors = 2 }\nlistener \"auth\" { bind = "
 		     "{\"127.0.0.1:1\"} auth = \"optional\" auth-in-clear = true }\n",
-		0, 0, &puppet);
+	    .signin = &puppet});
 	puppet.loop = r->loop;
 	struct client c = call_at(r, STRANGER, "auth");
 	say(&c, HI "AUTH X\r\nAUTH PLAIN\r\n*\r\nNOOP\r\n");
@@ -550,6 +551,47 @@ test_cut(void **state)
 	auth_rig_free(&r, &puppet);
 }
 
+/* A connection that breaks meanwhile takes the exchange with it. */
+static void
+test_reset(void **state)
+{
+	(void)state;
+	struct signin puppet;
+	struct rig *r = auth_rig(&puppet);
+	struct client c = call_at(r, STRANGER, "auth");
+	static const char sent[] = HI "AUTH HANG\r\n";
+	assert_int_equal(send(c.fd, sent, sizeof(sent) - 1, 0), sizeof(sent) - 1);
+	run(r);
+	assert_int_equal(puppet.begun, 1);
+	hang_up(&c); /* with answers unread: a reset */
+	assert_int_equal(puppet.cancelled, 1);
+	assert_int_equal(ingress_sessions(r->in), 0);
+	auth_rig_free(&r, &puppet);
+}
+
+/* Who is asked when we stop is told at once; who waits for signin gets its answer first.
+ */
+static void
+test_drain(void **state)
+{
+	(void)state;
+	struct signin puppet;
+	struct rig *r = auth_rig(&puppet);
+	struct client asked = call_at(r, STRANGER, "auth"),
+		      waits = call_at(r, STRANGER, "auth");
+	say(&asked, HI "AUTH PLAIN\r\n");
+	say(&waits, HI "AUTH PLAIN " WRONG "\r\nNOOP\r\n");
+	ingress_drain(r->in, NULL, NULL);
+	hear(&asked);
+	expect(&asked, OK_HI "334 421/4.3.2 .", "asked");
+	pass(r, 2000);
+	hear(&waits);
+	expect(&waits, OK_HI "535/5.7.8 421/4.3.2 .", "waits");
+	hang_up(&asked);
+	hang_up(&waits);
+	auth_rig_free(&r, &puppet);
+}
+
 /* ---- local users */
 
 static void
@@ -685,6 +727,8 @@ main(void)
 	    cmocka_unit_test(test_long),
 	    cmocka_unit_test(test_alternating),
 	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_reset),
+	    cmocka_unit_test(test_drain),
 	    cmocka_unit_test(test_local),
 	    cmocka_unit_test(test_local_listener),
 	    cmocka_unit_test(test_proxied),
