@@ -4,7 +4,7 @@
  * io_line.c, output is queued and written in io_out.c.
  *
  * All reading goes through take_bytes() here and all writing through
- * give_bytes() in io_out.c: that is where TLS will stand.
+ * give_bytes() in io_out.c: that is where TLS stands (io_tls.c).
  *
  * The callback is told in a loop until it takes nothing more; it is never told
  * while paused, and never from inside a call that it makes itself.
@@ -53,6 +53,7 @@ destroy(struct io *io)
 	watch_clear(&io->watch);
 	later_clear(&io->later);
 	timer_clear(&io->timer);
+	io_tls_free(io);
 	(void)close(io->watch.fd);
 	io_drop_queued(io);
 	mem_free(&io->in);
@@ -76,6 +77,8 @@ static ssize_t
 take_bytes(struct io *io, char *p, size_t n, enum err *e)
 {
 	ssize_t got;
+	if (io_tls_inside(io))
+		return io_tls_take(io, p, n, e);
 	do
 		got = recv(io->watch.fd, p, n, 0);
 	while (got < 0 && errno == EINTR);
@@ -112,6 +115,8 @@ offer(struct io *io)
 static void
 read_last(struct io *io)
 {
+	if (io->tls != NULL && !io_tls_inside(io))
+		return; /* octets of a handshake are nobody's words */
 	while (!io_has(io, IO_F_EOF) && io_make_room(io)) {
 		enum err e = OK;
 		ssize_t got = take_bytes(io, io->in + io->end, io->cap - io->end, &e);
@@ -144,11 +149,14 @@ read_some(struct io *io)
 		io->end += (size_t)got;
 		io->bytes_in += (size_t)got;
 		budget -= (size_t)got;
-		if ((size_t)got < room)
+		if ((size_t)got < room && !io_tls_pending(io))
 			break;
 	}
-	if (offer(io))
-		update_watch(io);
+	if (!offer(io))
+		return;
+	if (io_tls_pending(io))
+		later_set(&io->later); /* no poll() will tell of it */
+	update_watch(io);
 }
 
 /* ---- events */
@@ -163,6 +171,15 @@ tell_drained(struct io *io)
 	return tell(io, IO_DRAINED);
 }
 
+static bool
+may_read(const struct io *io)
+{
+	return !io_has(io, IO_F_CONNECTING | IO_F_EOF | IO_F_HIGH | IO_F_FINISH |
+			       IO_F_SHAKING | IO_F_DEAD | IO_F_ERROR) &&
+	       io_buffered(io) < IO_INPUT_MAX &&
+	       !(io_has(io, IO_F_PAUSED) && io_buffered(io) > 0);
+}
+
 static void
 update_watch(struct io *io)
 {
@@ -171,14 +188,17 @@ update_watch(struct io *io)
 		watch_set(&io->watch, 0);
 		return;
 	}
-	bool read = !io_has(io, IO_F_CONNECTING | IO_F_EOF | IO_F_HIGH | IO_F_FINISH) &&
-		    io_buffered(io) < IO_INPUT_MAX &&
-		    !(io_has(io, IO_F_PAUSED) && io_buffered(io) > 0);
+	if (io_has(io, IO_F_SHAKING)) {
+		bool writes = io_tls_wants_write(io) || io_has(io, IO_F_BLOCKED);
+		watch_set(&io->watch, writes ? WATCH_WRITE : WATCH_READ);
+		return;
+	}
+	bool read = may_read(io);
 	if (io_has(io, IO_F_FINISH) && !io_has(io, IO_F_EOF))
 		read = true; /* only to see the end */
 	if (read)
 		wanted |= WATCH_READ;
-	if (io_has(io, IO_F_CONNECTING | IO_F_BLOCKED))
+	if (io_has(io, IO_F_CONNECTING | IO_F_BLOCKED) || io_tls_wants_write(io))
 		wanted |= WATCH_WRITE;
 	watch_set(&io->watch, wanted);
 }
@@ -198,7 +218,20 @@ finish_if_done(struct io *io)
 	}
 	if (io->queued == 0 && !io_has(io, IO_F_SHUT)) {
 		io->flags |= IO_F_SHUT;
+		io_tls_close(io);
 		(void)shutdown(io->watch.fd, SHUT_WR);
+	}
+	update_watch(io);
+}
+
+/* What was queued in the clear is out: one step of the handshake. */
+static void
+shake(struct io *io)
+{
+	if (io_tls_shake(io)) {
+		later_set(&io->later); /* what has been queued meanwhile */
+		if (!tell(io, IO_TLS))
+			return;
 	}
 	update_watch(io);
 }
@@ -224,11 +257,18 @@ on_later(void *arg)
 	}
 	if (io_has(io, IO_F_CONNECTING | IO_F_DEAD))
 		return; /* IO_CONNECTED comes first, and nothing after IO_ERROR */
+	if (io_has(io, IO_F_SHAKING)) {
+		shake(io);
+		return;
+	}
 	if (io->queued > IO_HIGH)
 		io->flags |= IO_F_HIGH;
 	if (!tell_drained(io) || !offer(io))
 		return;
-	update_watch(io);
+	if (io_tls_pending(io) && may_read(io))
+		read_some(io);
+	else
+		update_watch(io);
 }
 
 static void
@@ -273,6 +313,13 @@ on_ready(void *arg, unsigned what)
 		if (what & WATCH_READ)
 			discard_input(io);
 		later_set(&io->later);
+		return;
+	}
+	if (io_has(io, IO_F_SHAKING)) {
+		if (io->queued > 0)
+			later_set(&io->later);
+		else
+			shake(io);
 		return;
 	}
 	if (what & WATCH_WRITE)

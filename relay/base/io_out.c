@@ -3,7 +3,7 @@
  * io_out - the output of a connection: a queue of pieces, each bytes of our
  * own or a part of a content, written with as few calls as possible.
  *
- * All writing goes through give_bytes(): that is where TLS will stand.
+ * All writing goes through give_bytes(): that is where TLS stands (io_tls.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -119,6 +119,8 @@ give_bytes(struct io *io, struct iovec *v, size_t n, enum err *e)
 {
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = n};
 	ssize_t sent;
+	if (io_tls_inside(io))
+		return io_tls_give(io, v, n, e);
 	do
 		sent = sendmsg(io->watch.fd, &m, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
@@ -225,12 +227,16 @@ write_once(struct io *io, char **file)
 	size_t want = 0;
 	if (*file == NULL && is_file(first_piece(io)))
 		*file = mem_alloc_raw(FILE_CHUNK);
-	size_t n = gather(io, v, *file, &e);
-	for (size_t i = 0; i < n; i++)
+	size_t n = gather(io, v, *file, &e), most = io_tls_clear(io);
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].iov_len > most - want) /* the rest goes out inside TLS */
+			v[i].iov_len = most - want;
 		want += v[i].iov_len;
+	}
 	ssize_t sent = e == OK ? give_bytes(io, v, n, &e) : -1;
 	if (sent >= 0) {
 		drop_sent(io, (size_t)sent);
+		io_tls_sent_clear(io, (size_t)sent);
 		return (size_t)sent == want;
 	}
 	if (e != ERR_AGAIN)
@@ -245,7 +251,7 @@ io_write_queued(struct io *io)
 	if (io_has(io, IO_F_CONNECTING | IO_F_DEAD | IO_F_ERROR))
 		return;
 	io->flags &= ~(unsigned)IO_F_BLOCKED;
-	while (io->queued > 0) {
+	while (io->queued > 0 && io_tls_clear(io) > 0) {
 		if (!write_once(io, &file)) {
 			io->flags |= IO_F_BLOCKED;
 			break;

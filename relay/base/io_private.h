@@ -23,6 +23,7 @@ enum io_flags {
 	IO_F_ERROR = 1024,   /* to be told at the end of the turn */
 	IO_F_SHUT = 2048,    /* our side is closed; the peer's end is awaited */
 	IO_F_BLOCKED = 4096, /* the kernel did not take all: wait to write */
+	IO_F_SHAKING = 8192, /* TLS was asked for and does not stand yet */
 };
 
 struct io {
@@ -43,7 +44,8 @@ struct io {
 	struct list out;
 	size_t queued;
 	uint64_t bytes_in, bytes_out;
-	bool *gone; /* set when io_free() runs inside a callback */
+	struct io_tls *tls; /* NULL: in the clear */
+	bool *gone;         /* set when io_free() runs inside a callback */
 };
 
 static inline bool
@@ -67,6 +69,23 @@ void io_fail(struct io *io, enum err e);
 bool io_make_room(struct io *io);
 void io_release_input(struct io *io); /* an idle connection has no buffer */
 void io_skip(struct io *io); /* throw away what belongs to a line that has been refused */
+
+/* ---- io_tls.c */
+
+struct iovec;
+
+void io_tls_free(struct io *io);
+bool io_tls_shake(struct io *io); /* true: the handshake is done just now */
+/* As recv() and sendmsg(): n > 0, 0 at the end, -1 with *e. */
+ssize_t io_tls_take(struct io *io, char *p, size_t n, enum err *e);
+ssize_t io_tls_give(struct io *io, const struct iovec *v, size_t n, enum err *e);
+size_t io_tls_clear(
+    const struct io *io); /* so much of the queue may be written now, in the clear */
+void io_tls_sent_clear(struct io *io, size_t n);
+bool io_tls_inside(const struct io *io);
+bool io_tls_pending(const struct io *io); /* OpenSSL holds input that no poll() shows */
+bool io_tls_wants_write(const struct io *io);
+void io_tls_close(struct io *io); /* close_notify, once */
 
 /* ---- io_out.c */
 

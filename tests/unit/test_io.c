@@ -51,7 +51,7 @@ static void
 on_io(void *arg, enum io_event ev)
 {
 	static const char *const name[] = {
-	    "connected", "input", "drained", "eof", "error", "timeout"};
+	    "connected", "input", "drained", "eof", "error", "timeout", "tls"};
 	struct fixture *f = arg;
 	struct span line;
 	if (ev != IO_INPUT)
@@ -609,6 +609,7 @@ make_event(struct fixture *f, enum io_event ev)
 		f->peer = -1;
 		io_add(f->io, "x", 1);
 		break;
+	case IO_TLS:
 	case IO_CONNECTED: break;
 	}
 }

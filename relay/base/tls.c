@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: ISC */
+/* tls - what is the same for both sides: errors in words, certificates in words. */
+#include "base/tls_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+const char *
+tls_reason(void)
+{
+	unsigned long code = ERR_peek_last_error();
+	ERR_clear_error();
+	const char *text = code != 0 ? ERR_reason_error_string(code) : NULL;
+	return text != NULL ? text : "unknown error";
+}
+
+void
+tls_common(SSL_CTX *ctx)
+{
+	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
+					SSL_MODE_ENABLE_PARTIAL_WRITE |
+					SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+					   SSL_OP_IGNORE_UNEXPECTED_EOF |
+					   SSL_OP_CIPHER_SERVER_PREFERENCE);
+	(void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+}
+
+/* ---- words */
+
+/* Printable ASCII of n octets, others as "?", cut to the room. */
+static void
+add_printable(char *out, size_t size, const unsigned char *p, size_t n)
+{
+	size_t at = strlen(out);
+	for (size_t i = 0; i < n && at + 1 < size; i++)
+		out[at++] = p[i] >= 0x20 && p[i] < 0x7f ? (char)p[i] : '?';
+	out[at] = '\0';
+}
+
+static void
+add_name(char out[TLS_NAME_TEXT], const ASN1_STRING *s)
+{
+	if (out[0] != '\0')
+		add_printable(out, TLS_NAME_TEXT, (const unsigned char *)", ", 2);
+	add_printable(
+	    out, TLS_NAME_TEXT, ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
+}
+
+/* The names of one kind in the subject's alternative names; max of them. */
+static void
+alternative_names(X509 *cert, int kind, int max, char out[TLS_NAME_TEXT])
+{
+	out[0] = '\0';
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && max > 0; i++) {
+		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+		if (n->type == kind && max-- > 0)
+			add_name(out, n->d.ia5);
+	}
+	GENERAL_NAMES_free(names);
+	ERR_clear_error();
+}
+
+void
+tls_names(X509 *cert, char out[TLS_NAME_TEXT])
+{
+	alternative_names(cert, GEN_DNS, 1000, out);
+}
+
+void
+tls_email(X509 *cert, char out[TLS_NAME_TEXT])
+{
+	alternative_names(cert, GEN_EMAIL, 1, out);
+}
+
+void
+tls_subject(X509 *cert, char out[TLS_NAME_TEXT])
+{
+	X509_NAME *name = X509_get_subject_name(cert);
+	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+	out[0] = '\0';
+	if (at >= 0)
+		add_name(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+}
+
+void
+tls_fingerprint(const X509 *cert, char out[TLS_FINGERPRINT + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char md[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+	out[0] = '\0';
+	if (X509_digest(cert, EVP_sha256(), md, &n) != 1 || n != TLS_FINGERPRINT / 2)
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		out[i * 2] = digits[md[i] >> 4];
+		out[i * 2 + 1] = digits[md[i] & 15];
+	}
+	out[n * 2] = '\0';
+}
+
+static struct wall
+wall_of(const ASN1_TIME *t)
+{
+	struct tm tm;
+	if (ASN1_TIME_to_tm(t, &tm) != 1)
+		return (struct wall){0};
+	return (struct wall){(int64_t)timegm(&tm) * SECOND_MS};
+}
+
+static void
+add_date(char *out, size_t size, const char *words, const ASN1_TIME *t)
+{
+	struct buf day;
+	buf_init(&day, 64);
+	wall_add_iso(&day, wall_of(t));
+	(void)snprintf(out, size, "%s %.*s", words, 10, day.p);
+	buf_clear(&day);
+}
+
+void
+tls_trouble(long code, X509 *cert, char out[TLS_TROUBLE_TEXT])
+{
+	char names[TLS_NAME_TEXT];
+	switch (code) {
+	case X509_V_OK: out[0] = '\0'; return;
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		add_date(out, TLS_TROUBLE_TEXT, "the certificate expired on",
+		    X509_get0_notAfter(cert));
+		return;
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		add_date(out, TLS_TROUBLE_TEXT, "the certificate is not valid before",
+		    X509_get0_notBefore(cert));
+		return;
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		tls_names(cert, names);
+		(void)snprintf(out, TLS_TROUBLE_TEXT,
+		    "the certificate is for other names (%.100s)",
+		    names[0] ? names : "none at all");
+		return;
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+		(void)snprintf(out, TLS_TROUBLE_TEXT, "the certificate is self-signed");
+		return;
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+		(void)snprintf(out, TLS_TROUBLE_TEXT,
+		    "the certificate is signed by an unknown authority");
+		return;
+	default:
+		(void)snprintf(out, TLS_TROUBLE_TEXT,
+		    "the certificate is not right: %.100s",
+		    X509_verify_cert_error_string(code));
+	}
+}
+
+void
+tls_describe(const struct tls_info *i, struct buf *out)
+{
+	buf_addf(out, "%s with cipher %s (%u bits)", i->version, i->cipher, i->bits);
+}
+
+/* ---- files */
+
+X509 *
+tls_read_certificate(const char *file)
+{
+	ERR_clear_error();
+	FILE *f = fopen(file, "re");
+	if (f == NULL)
+		return NULL;
+	X509 *cert = PEM_read_X509_AUX(f, NULL, NULL, NULL);
+	(void)fclose(f);
+	errno = 0;
+	return cert;
+}
+
+enum err
+tls_look(const char *certificate_file, struct tls_look *out)
+{
+	*out = (struct tls_look){0};
+	X509 *cert = tls_read_certificate(certificate_file);
+	if (cert == NULL) {
+		ERR_clear_error();
+		return errno != 0 ? err_from_errno(errno) : ERR_SYNTAX;
+	}
+	tls_names(cert, out->names);
+	tls_fingerprint(cert, out->fingerprint);
+	out->from = wall_of(X509_get0_notBefore(cert));
+	out->until = wall_of(X509_get0_notAfter(cert));
+	out->self_signed =
+	    X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(cert)) == 0;
+	X509_free(cert);
+	return OK;
+}
