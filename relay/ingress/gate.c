@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* gate - the administrator's word at connect, and the limits. */
+/* gate - the administrator's word at connect, and the limits; block lists: dnsbl.c. */
 #include "relay/ingress/gate.h"
 
 #include "relay/ingress/meters.h"
@@ -122,33 +122,4 @@ gate_connect(struct ingress *in, const struct net_addr *peer,
 		return v;
 	struct meter_subject who = {.client = peer, .listener = name};
 	return count(in, in->config, METER_CONNECTION, &who, rule);
-}
-
-/* ---- block lists: nobody is asked */
-
-void
-gate_begin(struct session *s)
-{
-	(void)s;
-}
-
-void
-gate_end(struct session *s)
-{
-	(void)s;
-}
-
-bool
-gate_wait(struct session *s, void (*again)(struct session *s))
-{
-	(void)s, (void)again;
-	return false;
-}
-
-struct span
-gate_listed(const struct session *s, bool *defer)
-{
-	(void)s;
-	*defer = false;
-	return (struct span){0};
 }

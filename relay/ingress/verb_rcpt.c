@@ -7,12 +7,25 @@
 #include "relay/ingress/gate.h"
 #include "relay/ingress/verbs.h"
 
+/* The block lists have answered. */
+static void
+again(struct session *s)
+{
+	union command c;
+	if (s->tx != NULL && check_rcpt(s, gate_kept(s), &c))
+		proceed_rcpt(s, &c);
+}
+
 bool
 check_rcpt(struct session *s, struct span args, union command *c)
 {
 	struct verdict why;
-	if (command_rcpt(args, s->tx->smtputf8, &c->rcpt, &why))
-		return true;
+	if (command_rcpt(args, s->tx->smtputf8, &c->rcpt, &why)) {
+		if (!gate_wait(s, again))
+			return true;
+		gate_keep(s, args);
+		return false;
+	}
 	s->tx->rcpts_refused++;
 	session_log_refused(s, "rcpt", &why, "syntax", s->tx->message->sender, args);
 	session_refuse(s, &why);
