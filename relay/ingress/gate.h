@@ -7,9 +7,9 @@
  *	                  has told another address
  *	gate_begin()      the client's address is final: block lists are asked, if any
  *	                  apply; the session goes on meanwhile
- *	gate_wait()       MAIL (verb_mail.c) and RCPT (verb_rcpt.c) need the answers:
- *true, and the session waits (session_wait); it goes on by itself gate_end()        the
- *session is over
+ *	gate_wait()       RCPT (verb_rcpt.c) needs the answers: true, and the session
+ *	                  waits (session_wait); it goes on by itself
+ *	gate_end()        the session is over
  */
 #ifndef RELAY_INGRESS_GATE_H
 #define RELAY_INGRESS_GATE_H
@@ -30,6 +30,10 @@ void gate_end(struct session *s);
 /* The answers are not all there yet: the session has been told to wait; run the verb
  * again when it goes on (again(s) is called then instead of the next input). */
 bool gate_wait(struct session *s, void (*again)(struct session *s));
+
+/* The arguments of the verb that waits, for again(). */
+void gate_keep(struct session *s, struct span args);
+struct span gate_kept(const struct session *s);
 
 /* What the lists said; empty: nothing against this client. */
 struct span gate_listed(const struct session *s, bool *defer);
