@@ -64,7 +64,8 @@ void access_recipient(
     const struct access_facts *f, struct span recipient, struct access_answer *out);
 
 /*
- * The same decision told step by step, in the order in which it is made
+ * The same decisions told step by step, in the order in which they are made, first
+ * those of MAIL, then those of RCPT, up to the one that decides
  * (policy-test): told(arg, "networks: 192.0.2.7 is not in the list of listener \"smtp\"",
  * decided), decided: this step was the one.
  */

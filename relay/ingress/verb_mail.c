@@ -2,8 +2,9 @@
 /*
  * verb_mail - MAIL FROM: may a transaction begin?  In this order: is mail taken
  * now, does this session still have its turn, is the size one that we take, is
- * there room for it, and what does policy say of the sender.
+ * there room for it, what does policy say of the sender, and is it within the limits.
  */
+#include "relay/ingress/gate.h"
 #include "relay/ingress/verbs.h"
 
 bool
@@ -26,10 +27,10 @@ is_paused(const struct session *s)
 }
 
 static struct verdict
-judge(const struct session *s, const struct mail_command *c, const char **rule)
+judge(struct session *s, const struct mail_command *c, const char **rule)
 {
-	const struct smtp_server_config *limit = &s->config->server;
-	if (limit->message_size != 0 && c->size > limit->message_size) {
+	uint64_t most = session_message_size(s);
+	if (most != 0 && c->size > most) {
 		*rule = "message-size";
 		return verdict_make(552, "5.3.4", "Message too large");
 	}
@@ -38,7 +39,8 @@ judge(const struct session *s, const struct mail_command *c, const char **rule)
 		return verdict_make(452, "4.3.1", "No room for mail now");
 	}
 	struct access_facts f = session_facts(s, c->sender.text);
-	return access_sender(&f, rule);
+	struct verdict v = access_sender(&f, rule);
+	return verdict_ok(&v) ? gate_message(s, c->sender.text, rule) : v;
 }
 
 static void

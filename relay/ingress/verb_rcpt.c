@@ -4,6 +4,7 @@
  * place for it.  The same mailbox twice is taken and gets one copy.
  */
 #include "base/mem.h"
+#include "relay/ingress/gate.h"
 #include "relay/ingress/verbs.h"
 
 bool
@@ -36,7 +37,7 @@ static bool
 is_full(const struct session *s)
 {
 	size_t n = s->tx->message->rcpts;
-	return n >= s->config->server.recipients || n >= MESSAGE_RCPT_MAX;
+	return n >= session_recipients_max(s) || n >= MESSAGE_RCPT_MAX;
 }
 
 /* <Postmaster> alone is for everybody (RFC 5321 4.5.1), if the administrator has named
@@ -68,7 +69,8 @@ judge(const struct session *s, const struct address *a, const struct rcpt_comman
 	access_recipient(&f, a->text, &answer);
 	const struct route *route = answer.route;
 	*rule = answer.rule;
-	if (!verdict_ok(&answer.verdict) && is_open_postmaster(s, c))
+	/* an administrator's own rule stands above it */
+	if (!verdict_ok(&answer.verdict) && answer.by == NULL && is_open_postmaster(s, c))
 		route = postmaster_route(s, a);
 	if (!verdict_ok(&answer.verdict) && route == NULL)
 		return answer.verdict;
@@ -81,7 +83,8 @@ judge(const struct session *s, const struct address *a, const struct rcpt_comman
 	    .dest = buf_span(dest),
 	    .notify = c->notify,
 	    .orcpt = c->orcpt,
-	    .state = route->deliver == ROUTE_HOLD ? RECIPIENT_HELD : RECIPIENT_WAITING,
+	    .state = answer.hold || route->deliver == ROUTE_HOLD ? RECIPIENT_HELD
+								 : RECIPIENT_WAITING,
 	};
 	return verdict_make(250, "2.1.5", "Ok");
 }
@@ -102,6 +105,11 @@ take(struct session *s, const struct address *a, const struct rcpt_command *c)
 	if (verdict_ok(&v) && is_full(s)) {
 		rule = "recipients";
 		v = verdict_make(452, "4.5.3", "Too many recipients");
+	}
+	if (verdict_ok(&v)) {
+		struct verdict counted = gate_recipient(s, t->message->sender, &rule);
+		if (!verdict_ok(&counted))
+			v = counted;
 	}
 	if (!verdict_ok(&v)) {
 		refuse(s, &v, rule, a->text);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <arpa/inet.h>
@@ -13,6 +14,7 @@
 
 #include "base/mem.h"
 #include "policy/access.h"
+#include "policy/address.h"
 
 struct fixture {
 	struct policy policy;
@@ -176,7 +178,7 @@ test_texts(void **state)
 	    {"203.0.113.7", "b@far.example",
 		"550 5.7.1 relaying denied: 203.0.113.7 is not in this relay's networks "
 		"and no one "
-		"signed in"},
+		"signed in; sign in, or ask the postmaster to add your network"},
 	};
 	for (size_t i = 0; i < COUNT_OF(want); i++) {
 		struct buf b;
@@ -239,6 +241,202 @@ test_sender(void **state)
 	}
 }
 
+/* ---- rules, block lists, accounts */
+
+static struct access_facts
+facts_from(const struct fixture *f, const char *from, struct net_addr *client)
+{
+	assert_int_equal(net_parse_ip(span_str(from), client), OK);
+	return (struct access_facts){
+	    .policy = &f->policy, .client = client, .sender = SPAN("s@s.example")};
+}
+
+/* The same facts told: the last step is the one that decided, and it alone. */
+struct told {
+	unsigned steps, decisions;
+	char last[100];
+};
+
+static void
+on_told(void *arg, const char *step, bool decided)
+{
+	struct told *t = arg;
+	t->steps++;
+	t->decisions += decided;
+	assert_true(strlen(step) > 10);
+	span_copy(span_cut(span_str(step), 0, span_find(span_str(step), ':')), t->last,
+	    sizeof(t->last));
+	assert_int_equal(t->decisions, decided ? 1 : 0);
+}
+
+static const struct rule_case {
+	enum rule_action action;
+	const char *client, *recipient, *listed;
+	bool defer;
+	unsigned code;
+	const char *rule;
+	bool hold;
+	const char *step;
+} rule_cases[] = {
+    {RULE_REJECT, "192.0.2.7", "b@far.example", "", 0, 550, "rule-reject", 0, "rules"},
+    {RULE_DEFER, "192.0.2.7", "b@far.example", "", 0, 450, "rule-defer", 0, "rules"},
+    {RULE_HOLD, "192.0.2.7", "b@far.example", "", 0, 250, "own-client", 1, "own-client"},
+    {RULE_ACCEPT, "192.0.2.7", "b@far.example", "", 0, 250, "own-client", 0,
+	"own-client"},
+    /* accepting gives no right to relay, and holding neither */
+    {RULE_ACCEPT, "203.0.113.7", "b@far.example", "", 0, 550, "relaying-denied", 0,
+	"relaying-denied"},
+    {RULE_HOLD, "203.0.113.7", "b@far.example", "", 0, 550, "relaying-denied", 0,
+	"relaying-denied"},
+    {RULE_ACCEPT, "203.0.113.7", "b@bad.example", "", 0, 550, "route-reject", 0,
+	"route-reject"},
+    /* block lists: strangers only, unless a rule accepts */
+    {RULE_HOLD, "203.0.113.7", "b@office.example", "bl", 0, 550, "listed", 0,
+	"block-list"},
+    {RULE_HOLD, "203.0.113.7", "b@office.example", "bl", 1, 450, "listed-defer", 0,
+	"block-list"},
+    {RULE_ACCEPT, "203.0.113.7", "b@office.example", "bl", 0, 250, "inbound-route", 0,
+	"inbound-route"},
+    {RULE_HOLD, "192.0.2.7", "b@far.example", "bl", 0, 250, "own-client", 1,
+	"own-client"},
+    {RULE_REJECT, "203.0.113.7", "b@office.example", "bl", 1, 550, "rule-reject", 0,
+	"rules"},
+    {RULE_REJECT, "203.0.113.7", "b@a..example", "bl", 1, 501, "recipient-domain", 0,
+	"recipient-domain"},
+};
+
+static void
+test_rules(void **state)
+{
+	struct fixture *f = *state;
+	struct rule rule = {.name = (char[]){"mine"}};
+	f->policy.rules = (struct rule_table){&rule, 1};
+	for (size_t i = 0; i < COUNT_OF(rule_cases); i++) {
+		const struct rule_case *c = &rule_cases[i];
+		struct net_addr client;
+		struct access_facts facts = facts_from(f, c->client, &client);
+		struct access_answer a;
+		struct told told = {0};
+		rule.action = c->action;
+		facts.listed = span_str(c->listed);
+		facts.listed_defer = c->defer;
+		access_recipient(&facts, span_str(c->recipient), &a);
+		access_explain(&facts, span_str(c->recipient), on_told, &told);
+		if (a.verdict.code != c->code || strcmp(a.rule, c->rule) != 0 ||
+		    a.hold != c->hold || strcmp(told.last, c->step) != 0)
+			fail_msg("%zu: %u by %s, hold %d, told %s", i, a.verdict.code,
+			    a.rule, a.hold, told.last);
+		assert_int_equal(told.decisions, 1);
+		bool by = strcmp(c->rule, "rule-reject") == 0 ||
+			  strcmp(c->rule, "rule-defer") == 0 || c->hold;
+		assert_ptr_equal(a.by, by ? &rule : NULL);
+	}
+	f->policy.rules = (struct rule_table){0};
+}
+
+static void
+test_account_senders(void **state)
+{
+	struct net_addr client;
+	struct access_facts facts = facts_from(*state, "203.0.113.7", &client);
+	struct route_pattern bound;
+	struct buf why;
+	const char *rule;
+	buf_init(&why, 1024);
+	assert_int_equal(route_pattern_parse(SPAN("me@s.example"), &bound, &why), OK);
+	facts.account = SPAN("me");
+	assert_int_equal(access_sender(&facts, &rule).code, 250); /* bound to nothing */
+	facts.account_sender = &bound;
+	facts.account_senders = 1;
+	struct verdict v = access_sender(&facts, &rule);
+	assert_int_equal(v.code, 553);
+	assert_string_equal(v.text, "account me may not send as s@s.example");
+	assert_string_equal(rule, "sender-account");
+	struct told told = {0};
+	access_explain(&facts, SPAN("b@far.example"), on_told, &told);
+	assert_string_equal(told.last, "sender-account");
+	facts.sender = SPAN("me@S.example");
+	assert_int_equal(access_sender(&facts, &rule).code, 250);
+	facts.sender = SPAN("");
+	assert_int_equal(access_sender(&facts, &rule).code, 250);
+	facts.sender = SPAN("s@s.example");
+	facts.account = SPAN(""); /* nobody has signed in: nobody is bound */
+	assert_int_equal(access_sender(&facts, &rule).code, 250);
+	mem_free(&bound.text);
+	buf_clear(&why);
+}
+
+/* ---- relay tricks */
+
+static const char *const tricks[] = {"b@far.example", "b%far.example@office.example",
+    "b%far.example@relay.example", "far.example!b@office.example",
+    "far.example!b@relay.example", "office.example!far.example!b@x.example",
+    "\"b@far.example\"@office.example", "\"b@far.example\"@relay.example",
+    "\"b@far.example\"@[192.0.2.1]", "b%far.example@[192.0.2.1]", "b@[192.0.2.1]",
+    "b@[127.0.0.1]", "b@[IPv6:::1]", "b@[IPv6:::ffff:127.0.0.1]", "b@[IPv6:2001:db8::1]",
+    "b@sub.office.example", "b@office.example.far.example", "b@xoffice.example",
+    "b@office.example.", "b@office.example..", "b@.office.example", "b@office..example",
+    "b@OFFICE.EXAMPLE.far.example", "b@office.example@far.example",
+    "b@far.example@office.example", "\"b\"@far.example", "\"\\b\"@far.example",
+    "\"\"@far.example", "b@office-example", "b@office.example,c@far.example",
+    "b@office.example c@far.example", "b@office.example;c@far.example",
+    "b@office.example>,<c@far.example", "b%office.example@far.example",
+    "office.example!b@far.example", "\"b@office.example\"@far.example",
+    "b+office.example@far.example", "b=office.example@far.example",
+    "b#office.example@far.example", "b@office.example%far.example",
+    "b@far.example%office.example", "b@far.example!office.example", "b@[office.example]",
+    "b@[far.example]", "@office.example:b@far.example", "@far.example:b@office.example",
+    "@far.example,@office.example:b@c.example",
+    "@office.example,@far.example:b@c.example", "@[192.0.2.1]:b@far.example",
+    ":b@far.example", "b", "b%far.example", "b!far.example", "far.example!b", "", "@",
+    "b@", "@far.example", "\"b@far.example\"", "b@xn--far-.example",
+    "b@office\xe3\x80\x82"
+    "example.far.example",
+    "b@\xef\xbc\xaf" "ffice.far.example",
+    "b@far\xe3\x80\x82"
+    "example",
+    "b\xc3\xbc@far.example", "postmaster", "postmaster@far.example",
+    "Postmaster%far.example", "|cat@far.example", "/etc/passwd@far.example",
+    "relay@localhost", "b@127.0.0.1", "b@192.0.2.1", "b%c%d@far.example",
+    "a!b!c@far.example", "\"b%far.example@office\"@c.example"};
+
+/* A trick never leads a stranger's mail out; what is taken goes to the inbound route and
+ * its domain. */
+static void
+test_tricks(void **state)
+{
+	static const char *const senders[] = {"", "b@office.example",
+	    "b%far.example@office.example", "\"b@office.example\"@c.example"};
+	struct fixture *f = *state;
+	size_t relayed = 0, inward = 0;
+	assert_true(COUNT_OF(tricks) >= 60);
+	for (size_t i = 0; i < COUNT_OF(tricks) * COUNT_OF(senders); i++) {
+		char path[300];
+		struct address to;
+		struct net_addr client;
+		struct access_answer a;
+		(void)snprintf(path, sizeof(path), "<%s>", tricks[i / COUNT_OF(senders)]);
+		struct scan at = scan_over(span_str(path));
+		if (address_path(&at, ADDRESS_FORWARD, true, &to) != OK ||
+		    !scan_done(&at))
+			continue;
+		struct access_facts facts = facts_from(f, "203.0.113.7", &client);
+		facts.sender = span_str(senders[i % COUNT_OF(senders)]);
+		facts.helo = SPAN("office.example");
+		access_recipient(&facts, to.text, &a);
+		if (verdict_ok(&a.verdict)) {
+			inward++;
+			assert_string_equal(a.route->name, "office");
+			assert_true(span_ieq(to.domain, SPAN("office.example")));
+		}
+		facts.account = SPAN("me");
+		access_recipient(&facts, to.text, &a);
+		relayed += verdict_ok(&a.verdict) && a.route->deliver == ROUTE_MX;
+	}
+	assert_true(inward >= 4);   /* the control: some are for the office, ... */
+	assert_true(relayed >= 40); /* ... and who signs in may send out */
+}
+
 int
 main(void)
 {
@@ -247,6 +445,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_mapped, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sender, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_account_senders, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_tricks, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
