@@ -76,13 +76,13 @@ void ingress_listen(struct ingress *in, int fd, const char *name);
 
 /*
  * Serve a listening Unix socket (takes it): relay-sendmail's.  Its clients are
- * local users; they relay as "uid NAME" and need no password.
+ * local users; they relay as "local:NAME" and need no password.
  */
 void ingress_listen_local(struct ingress *in, int fd);
 void ingress_serve_local(struct ingress *in, int fd, unsigned uid);
 
 /* Serve an established connection (takes it): what a listener does, and the door for
- * tests. */
+ * tests.  From one of the listener's proxies a PROXY header comes first. */
 void ingress_serve(
     struct ingress *in, int fd, const struct net_addr *peer, const char *listener);
 

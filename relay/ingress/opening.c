@@ -106,15 +106,14 @@ opening_handshake(struct session *s)
 		session_end(s, "input before the TLS handshake");
 }
 
-static bool
-may_relay(const struct session *s, const struct tls_info *i)
+bool
+opening_certificate(
+    const struct config *c, const struct listener_config *l, const struct tls_info *i)
 {
-	const struct tls_config *c = &s->config->tls;
-	if (!i->certificate || s->listener == NULL ||
-	    s->listener->certificate == CERTIFICATE_NO)
+	if (!i->certificate || l == NULL || l->certificate == CERTIFICATE_NO)
 		return false;
-	return (c->client_ca != NULL && i->verified) ||
-	       name_list_has(&c->client_fingerprints, span_str(i->fingerprint));
+	return (c->tls.client_ca != NULL && i->verified) ||
+	       name_list_has(&c->tls.client_fingerprints, span_str(i->fingerprint));
 }
 
 static void
@@ -134,7 +133,9 @@ void
 opening_tls(struct session *s)
 {
 	const struct tls_info *i = io_tls(s->io);
-	s->certificate = may_relay(s, i);
+	/* after XCLIENT it is the proxy's, not the client's */
+	s->certificate =
+	    !s->xclient_told && opening_certificate(s->config, s->listener, i);
 	log_tls(s, i);
 	session_forget(s);
 	if (!s->greeted)

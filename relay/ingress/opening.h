@@ -19,6 +19,11 @@ void opening_greet(struct session *s);
 void opening_handshake(struct session *s);
 
 void opening_tls(struct session *s); /* it is done */
+
+/* Whether this client's certificate may relay: signed by the authority of clients, or
+ * one of those that the configuration names; and only where one is asked for. */
+bool opening_certificate(
+    const struct config *c, const struct listener_config *l, const struct tls_info *i);
 void opening_failed(struct session *s, const char *why);
 
 #endif

@@ -103,13 +103,14 @@ tls_text(const struct session *s)
 }
 
 static void
-log_failed(const struct session *s, const char *name, const char *why)
+log_failed(
+    const struct session *s, struct span mechanism, const char *name, const char *why)
 {
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
 	LOG(s->in->o.log, EV_SIGN_IN_FAILED, F_STR("client", client), F_STR("name", name),
-	    F_STR("mechanism", s->auth->mechanism), F_STR("why", why),
-	    F_STR("tls", tls_text(s)), F_STR("listener", s->listener_name));
+	    F_SPAN("mechanism", mechanism), F_STR("why", why), F_STR("tls", tls_text(s)),
+	    F_STR("listener", s->listener_name));
 }
 
 static void
@@ -136,7 +137,7 @@ auth_end(struct session *s, const char *why)
 {
 	if (s->auth == NULL)
 		return;
-	log_failed(s, "", why);
+	log_failed(s, span_str(s->auth->mechanism), "", why);
 	auth_free(s);
 	session_enter(s, &session_command);
 }
@@ -162,7 +163,8 @@ succeed(struct session *s, struct account_card *card)
 static void
 fail(struct session *s, const struct signin_answer *a)
 {
-	log_failed(s, a->name, a->why != NULL ? a->why : a->verdict.text);
+	log_failed(s, span_str(s->auth->mechanism), a->name,
+	    a->why != NULL ? a->why : a->verdict.text);
 	auth_free(s);
 	session_enter(s, &session_command);
 	session_refuse(s, &a->verdict);
@@ -301,6 +303,8 @@ check_auth(struct session *s, struct span args, union command *c)
 		return false;
 	}
 	if (!is_clear_ok(s)) {
+		log_failed(
+		    s, span_cut(args, 0, span_find(args, ' ')), "", "not without TLS");
 		session_error(s, 538, "5.7.11", "Signing in needs TLS here");
 		return false;
 	}

@@ -354,7 +354,8 @@ RIG_FN struct client
 call_at(struct rig *r, const char *from, const char *listener)
 {
 	int fd[2];
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd), 0);
 	struct net_addr peer;
 	assert_int_equal(net_parse_ip(span_str(from), &peer), OK);
 	peer.port = 40000;

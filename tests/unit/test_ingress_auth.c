@@ -303,6 +303,7 @@ test_dialogues(void **state)
 		run(r);
 		assert_int_equal(ingress_sessions(r->in), 0);
 	}
+	assert_int_equal(count(buf_span(&r->lines), "why=\"not without TLS\""), 2);
 	auth_rig_free(&r, &puppet);
 }
 

@@ -15,6 +15,7 @@
 #include "relay/ingress/command.h"
 #include "relay/ingress/crlf.h"
 #include "relay/ingress/ingress.h"
+#include "relay/ingress/opening.h"
 #include "relay/ingress/transaction.h"
 
 /* ---- the verb */
@@ -439,6 +440,38 @@ test_recipients(void **state)
 	assert_null(t);
 }
 
+/* ---- clients' certificates */
+
+static void
+test_certificate(void **state)
+{
+	(void)state;
+	static char ca[] = "/etc/ca.pem", known[] = "ab12", other[] = "cd34";
+	char *names[] = {known, other};
+	struct config *c = NEW(struct config);
+	struct listener_config l = {.certificate = CERTIFICATE_ASK};
+	struct tls_info shown = {.certificate = true, .fingerprint = "AB12"};
+	struct tls_info signed_ = {
+	    .certificate = true, .verified = true, .fingerprint = "ee"};
+	struct tls_info none = {.verified = true};
+	assert_false(opening_certificate(c, &l, &shown));   /* nobody is named */
+	assert_false(opening_certificate(c, &l, &signed_)); /* by whom? */
+	c->tls.client_ca = ca;
+	assert_false(opening_certificate(c, &l, &shown));
+	assert_true(opening_certificate(c, &l, &signed_));
+	assert_false(opening_certificate(c, &l, &none));
+	c->tls.client_fingerprints = (struct name_list){names, 2};
+	assert_true(opening_certificate(c, &l, &shown));
+	c->tls.client_ca = NULL;
+	assert_true(opening_certificate(c, &l, &shown));
+	assert_false(opening_certificate(c, &l, &signed_));
+	assert_false(opening_certificate(c, &l, &none));
+	l.certificate = CERTIFICATE_NO;
+	assert_false(opening_certificate(c, &l, &shown));
+	assert_false(opening_certificate(c, NULL, &shown));
+	mem_free(&c);
+}
+
 int
 main(void)
 {
@@ -451,6 +484,7 @@ main(void)
 	    cmocka_unit_test(test_crlf),
 	    cmocka_unit_test(test_census),
 	    cmocka_unit_test(test_recipients),
+	    cmocka_unit_test(test_certificate),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

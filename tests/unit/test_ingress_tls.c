@@ -176,7 +176,8 @@ test_proxied(void **state)
 	(void)state;
 	struct rig *r = tls_rig();
 	int fd[2];
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd), 0);
 	struct tls_caller c = {.client = {.rig = r, .fd = fd[1]}};
 	static const char header[] = "PROXY TCP4 192.0.2.77 192.0.2.1 40000 465\r\n";
 	assert_int_equal(send(fd[1], header, sizeof(header) - 1, 0), sizeof(header) - 1);
