@@ -72,7 +72,6 @@ compose_text(
 	buf_add_str(b, "\r\n\r\nrefuses the sign-in of route \"");
 	add_clean(b, route);
 	buf_add_str(b, "\". It said:\r\n\r\n    ");
-	buf_addf(b, "%u ", (unsigned)why->code);
 	add_clean(b, span_cut(span_str(why->text), 0, 700));
 	buf_add_str(b, "\r\n\r\nThe mail of this route waits and nothing is lost: it is "
 		       "tried again now and then.\r\n"

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/tls.h"
 
-/* The authorities are read anew, and with them goes every session to be resumed. */
 static void
 open_tls(struct courier *c)
 {
@@ -18,6 +17,65 @@ open_tls(struct courier *c)
 	buf_clear(&why);
 }
 
+/*
+ * ---- the TLS of an earlier configuration
+ *
+ * It must outlive its connections: those of deliveries, and those that say QUIT.
+ */
+
+#define OLD_TLS_MS HOUR_MS /* longer than any connection of a probe */
+
+struct old_tls {
+	struct link link;
+	struct courier *courier;
+	struct tls_client *tls;
+	struct timer timer;
+};
+
+static void
+old_tls_free(struct old_tls *o)
+{
+	timer_clear(&o->timer);
+	list_remove(&o->link);
+	tls_client_free(&o->tls);
+	mem_free(&o);
+}
+
+static void
+on_old_tls(void *arg)
+{
+	struct old_tls *o = arg;
+	if (delivery_uses(o->courier, o->tls))
+		timer_set(&o->timer, OLD_TLS_MS);
+	else
+		old_tls_free(o);
+}
+
+static void
+retire_tls(struct courier *c)
+{
+	if (c->tls == NULL)
+		return;
+	struct old_tls *o = NEW(struct old_tls);
+	o->courier = c;
+	o->tls = c->tls;
+	c->tls = NULL;
+	list_push(&c->old_tls, &o->link);
+	timer_init(&o->timer, c->loop, on_old_tls, o);
+	timer_set(&o->timer, OLD_TLS_MS + c->config->client.quit_ms);
+}
+
+/* Other authorities, or one of the files has changed. */
+static bool
+tls_differs(const struct config *a, const struct config *b)
+{
+	struct span x = span_str(a->tls.ca ? a->tls.ca : "");
+	struct span y = span_str(b->tls.ca ? b->tls.ca : "");
+	return a->files_stamp != b->files_stamp || !span_eq(x, y);
+}
+
+/* ---- life */
+
 struct courier *
 courier_new(const struct courier_options *o)
 {
@@ -29,6 +87,7 @@ courier_new(const struct courier_options *o)
 	c->config = config_ref(o->config);
 	list_init(&c->deliveries);
 	list_init(&c->idle);
+	list_init(&c->old_tls);
 	open_tls(c);
 	return c;
 }
@@ -42,6 +101,8 @@ courier_free(struct courier **cp)
 	c->closing = true;
 	delivery_cancel_all(c);
 	idle_close_all(c, false);
+	LIST_EACH (&c->old_tls, k)
+		old_tls_free(CONTAINER_OF(k, struct old_tls, link));
 	tls_client_free(&c->tls);
 	config_unref(&c->config);
 	mem_free(cp);
@@ -51,11 +112,14 @@ void
 courier_reload(struct courier *c, const struct config *config)
 {
 	const struct config *old = c->config;
+	bool anew = tls_differs(old, config) || c->tls == NULL;
+	if (anew)
+		retire_tls(c);
 	c->config = config_ref(config);
 	config_unref(&old);
 	idle_close_all(c, true);
-	tls_client_free(&c->tls); /* connections keep what they need of it */
-	open_tls(c);
+	if (anew)
+		open_tls(c);
 }
 
 void

@@ -25,6 +25,7 @@ struct courier {
 	struct list idle; /* struct idle, the most recently used first */
 	unsigned idle_count;
 	struct tls_client *tls; /* by config->tls.ca; NULL: there is none to be had */
+	struct list old_tls; /* those of earlier configurations that are still in use */
 	bool closing;
 };
 
@@ -60,5 +61,7 @@ struct delivery;
 void delivery_start(struct courier *c, struct job *j);
 /* Give up: the job goes back as JOB_CANCELLED. */
 void delivery_cancel_all(struct courier *c);
+/* Is one under way that makes its connections by this TLS? */
+bool delivery_uses(const struct courier *c, const struct tls_client *tls);
 
 #endif

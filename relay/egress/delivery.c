@@ -61,6 +61,15 @@ delivery_cancel_all(struct courier *c)
 	}
 }
 
+bool
+delivery_uses(const struct courier *c, const struct tls_client *tls)
+{
+	LIST_EACH (&c->deliveries, k)
+		if (CONTAINER_OF(k, struct delivery, link)->tls == tls)
+			return true;
+	return false;
+}
+
 /* ---- results */
 
 static enum outcome_kind
@@ -398,6 +407,7 @@ delivery_start(struct courier *c, struct job *j)
 	d->courier = c;
 	d->job = j;
 	d->config = config_ref(c->config);
+	d->tls = c->tls;
 	d->began = loop_now(c->loop);
 	list_push(&c->deliveries, &d->link);
 	if (c->closing) {

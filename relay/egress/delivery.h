@@ -33,6 +33,7 @@ struct delivery {
 	struct job *job;
 	const struct config *config; /* the snapshot in force when the job began */
 	const struct route *route;   /* in config */
+	struct tls_client *tls;      /* the courier's when the job began */
 	struct spool_query *query;
 	struct mx_request *mx;
 	/* connect */

@@ -366,7 +366,7 @@ dest_failed(struct dest *d, const struct verdict *why, bool at_once)
 		return;
 	d->failures++;
 	d->state = DEST_DOWN;
-	d->at_once = at_once;
+	d->at_once = d->at_once || at_once;
 	d->retry_at = wall_after(scheduler_now(s),
 	    backoff_delay_ms(&s->config->retry, d->failures, world_random_u64(s->world)));
 	dest_drop_ready(d);

@@ -409,6 +409,18 @@ fill_in(const struct stage *s, const char *text)
 	return buf_take(&out);
 }
 
+/* secret-file = "secret" is beside the configuration. */
+static void
+write_secret(const struct stage *s)
+{
+	char path[4096];
+	const char *end = strrchr(s->config_file, '/');
+	(void)snprintf(path, sizeof(path), "%.*s/secret", (int)(end - s->config_file),
+	    s->config_file);
+	FILE *f = fopen(path, "w");
+	CHECK(f != NULL && fputs("secret\n", f) >= 0 && fclose(f) == 0);
+}
+
 void
 stage_write_config(struct stage *s, const char *text)
 {
@@ -416,6 +428,18 @@ stage_write_config(struct stage *s, const char *text)
 	FILE *f = fopen(s->config_file, "w");
 	CHECK(f != NULL && fputs(whole, f) >= 0 && fclose(f) == 0);
 	mem_free(&whole);
+	write_secret(s);
+}
+
+/* Routes that sign in do so with "secret". */
+static void
+give_secrets(const struct config *c)
+{
+	for (size_t i = 0; i < c->policy.routes.n; i++) {
+		struct route *r = &c->policy.routes.route[i];
+		if (r->secret_file != NULL && r->secret == NULL)
+			r->secret = mem_strdup("secret");
+	}
 }
 
 void
@@ -427,6 +451,7 @@ stage_start(struct stage *s)
 	if (c == NULL)
 		stage_fail(
 		    s, line_now(s), "the configuration: %.*s", SPAN_ARG(buf_span(&why)));
+	give_secrets(c);
 	struct daemon_options o = {
 	    .config = c,
 	    .config_file = s->config_file,

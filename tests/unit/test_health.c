@@ -137,7 +137,7 @@ count(struct buf *lines, const char *word)
 	unsigned n = 0;
 	struct span s = buf_span(lines), w = span_str(word);
 	for (size_t i = 0; i + w.n <= s.n; i++)
-		n += span_eq(span_cut(s, i, i + w.n), w);
+		n += span_eq(span_cut(s, i, w.n), w);
 	return n;
 }
 

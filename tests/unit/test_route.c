@@ -107,8 +107,10 @@ add_route(struct route_table *t, const char *name, enum route_deliver deliver,
 {
 	t->route = mem_resize(t->route, t->n + 1, sizeof(*t->route));
 	struct route *r = &t->route[t->n++];
-	*r = (struct route){
-	    .name = mem_strdup(name), .deliver = deliver, .line = (unsigned)t->n};
+	*r = (struct route){.name = mem_strdup(name),
+	    .deliver = deliver,
+	    .line = (unsigned)t->n,
+	    .tls = ROUTE_TLS_OPPORTUNISTIC};
 	if (to != NULL)
 		add_pattern(&r->to.pattern, &r->to.n, to);
 	if (from != NULL)
@@ -210,12 +212,100 @@ test_keys_and_sentences(void **state)
 	buf_clear(&b);
 }
 
+/* A route that speaks in a way of its own shares no connection with others. */
+static void
+test_plain(void **state)
+{
+	struct route_hop proxy = {.host = NULL};
+	char *finger = NULL;
+	const struct route plain = {.tls = ROUTE_TLS_OPPORTUNISTIC, .port = 25};
+	struct route other[] = {plain, plain, plain, plain, plain, plain, plain, plain,
+	    plain, plain, plain, plain, plain};
+	size_t n = 0;
+	char text[] = "x";
+	(void)state;
+	assert_true(route_is_plain(&plain));
+	other[n++].tls = ROUTE_TLS_NONE;
+	other[n++].tls = ROUTE_TLS_VERIFY;
+	other[n++].tls_name = text;
+	other[n++].tls_ca = text;
+	other[n].fingerprints.name = &finger;
+	other[n++].fingerprints.n = 1;
+	other[n++].user = text;
+	other[n++].helo = text;
+	other[n++].sources = 1;
+	other[n++].family = ROUTE_FAMILY_IPV6_FIRST;
+	other[n].socks = &proxy;
+	other[n++].socks_n = 1;
+	other[n++].rates.n = 1;
+	other[n++].concurrency = 3;
+	other[n++].port = 2525;
+	assert_int_equal(n, COUNT_OF(other));
+	for (size_t i = 0; i < n; i++)
+		if (route_is_plain(&other[i]))
+			fail_msg("case %zu", i);
+	struct buf key;
+	buf_init(&key, 400);
+	other[0].name = text;
+	assert_int_equal(route_key(&other[0], SPAN("a@Sub.example"), &key), OK);
+	assert_true(span_eq(buf_span(&key), SPAN("mx/x:sub.example")));
+	struct route_key_parts parts = route_key_split(buf_span(&key));
+	assert_true(span_eq(parts.kind, SPAN("mx")));
+	assert_true(span_eq(parts.route, SPAN("x")));
+	assert_true(span_eq(parts.domain, SPAN("sub.example")));
+	buf_clear(&key);
+}
+
+/* Whatever is out of the ordinary is said. */
+static void
+test_describe_way(void **state)
+{
+	struct route_hop proxy = {.host = (char[]){"proxy.example"}, .port = 1080};
+	struct rewrite rule = {.local = NULL};
+	struct route r = {.name = (char[]){"provider"},
+	    .line = 7,
+	    .deliver = ROUTE_LMTP,
+	    .tls = ROUTE_TLS_VERIFY,
+	    .tls_name = (char[]){"smtp.example"},
+	    .user = (char[]){"me"},
+	    .family = ROUTE_FAMILY_IPV4,
+	    .socks = &proxy,
+	    .socks_n = 1,
+	    .concurrency = 1,
+	    .always_bcc = (char[]){"log@example.org"}};
+	struct buf b;
+	(void)state;
+	r.hop[0] =
+	    (struct route_hop){.host = (char[]){"in.example"}, .port = 465, .tls = true};
+	r.hops = 1;
+	assert_int_equal(net_parse_ip(SPAN("192.0.2.9"), &r.source[0]), OK);
+	r.sources = 1;
+	assert_int_equal(rate_parse(SPAN("10/1s"), &r.rates.rate[0]), OK);
+	assert_int_equal(rate_parse(SPAN("2000/1d"), &r.rates.rate[1]), OK);
+	r.rates.n = 2;
+	r.rewriting.sender = (struct rewrite_list){&rule, 1};
+	buf_init(&b, 2048);
+	route_describe(&r, SPAN("a@b.example"), &b);
+	if (!span_eq(buf_span(&b),
+		SPAN("route \"provider\" (line 7): by LMTP to smtps://in.example:465; "
+		     "only "
+		     "with TLS and a certificate for smtp.example; signed in as me; from "
+		     "192.0.2.9; only over IPv4; through the SOCKS proxy "
+		     "proxy.example:1080; at most 10/1s and 2000/1d messages; at most 1 "
+		     "connection to a destination; addresses are rewritten; a copy goes "
+		     "to log@example.org")))
+		fail_msg("%.*s", SPAN_ARG(buf_span(&b)));
+	buf_clear(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_patterns),
 	    cmocka_unit_test(test_wrong_patterns),
+	    cmocka_unit_test(test_plain),
+	    cmocka_unit_test(test_describe_way),
 	    cmocka_unit_test_setup_teardown(test_find, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_keys_and_sentences, setup, teardown),
 	};
