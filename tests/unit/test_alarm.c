@@ -150,7 +150,7 @@ test_hostile_words(void **state)
 	assert_null(strstr(bytes, "\nX-Evil"));
 	assert_null(strstr(bytes, "\nBcc"));
 	assert_null(strchr(bytes, '\x1b'));
-	assert_null(strchr(bytes, '\xff'));
+	assert_null(strchr(bytes, 0xff));
 	for (size_t i = 0; i < n; i++)
 		if (bytes[i] == '\n')
 			assert_true(i > 0 && bytes[i - 1] == '\r');
