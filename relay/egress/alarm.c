@@ -183,12 +183,10 @@ look_done(void *arg)
 	uint64_t now = (uint64_t)world_wall(loop_world(a->loop)).ms;
 	l->incident->query = NULL;
 	if (l->last + ALARM_MAIL_MS <= now || l->last > now) {
-		struct spool_request *q;
-		q = spool_mark_start(
-		    a->spool, l->mark, now, loop_inbox(a->loop), NULL, NULL);
-		q = spool_accept_start(
-		    a->spool, l->mail, loop_inbox(a->loop), NULL, NULL);
-		(void)q; /* the log has said it, whatever becomes of the mail */
+		struct inbox *us = loop_inbox(a->loop);
+		(void)spool_mark_start(a->spool, l->mark, now, us, NULL, NULL);
+		/* The log has said it, whatever becomes of the mail. */
+		(void)spool_accept_start(a->spool, l->mail, us, NULL, NULL);
 	}
 	look_drop(l);
 }

@@ -81,7 +81,8 @@ struct client_options {
 	 */
 	enum route_tls tls;
 	bool tls_implicit;             /* the handshake comes before the greeting */
-	struct tls_client *tls_client; /* borrowed; NULL: no TLS can be had */
+	struct tls_client *tls_client; /* borrowed, outlives the client and its QUIT;
+					  NULL: no TLS can be had */
 	const struct tls_peer *peer;   /* policy of the handshake; copied, strings too */
 	/* Sign in (RFC 4954) before READY; NULL: do not.  The best mechanism that the
 	 * server has of SCRAM-SHA-256-PLUS, SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN,
@@ -97,7 +98,9 @@ struct client_options {
 struct mail_rcpt {
 	const struct recipient *rcpt; /* borrowed for the transaction */
 	struct span address; /* goes out instead of rcpt->address; p == NULL: that one */
-	struct verdict verdict; /* out: the final one for this recipient */
+	/* out: the final one for this recipient. By LMTP each has his own answer; where
+	 * the connection breaks between them, those without one have why it was lost. */
+	struct verdict verdict;
 	bool relayed; /* out: taken, but the next hop has no DSN (RFC 3461 5.2.2) */
 };
 
@@ -140,7 +143,7 @@ bool client_maybe_delivered(const struct client *c);
  * anew elsewhere. */
 bool client_stale(const struct client *c);
 
-/* NULL: in the clear. */
+/* NULL: in the clear. Known after CLIENT_LOST, too. */
 const struct tls_info *client_tls(const struct client *c);
 /* The mechanism that was used to sign in, or NULL. */
 const char *client_mechanism(const struct client *c);

@@ -98,7 +98,7 @@ tls_handshake(struct client *c)
 		return not_had(c, "speaks TLS only, but TLS is not available here");
 	enum err e = io_start_tls_client(c->io, tc, &c->wish.peer);
 	if (e == ERR_SYNTAX)
-		return client_garbled(c, "input behind the answer to STARTTLS");
+		return client_garbled(c, "input ahead of the TLS handshake");
 	if (e != OK)
 		return tls_failed(c, err_text(e));
 	return &CLIENT_HANDSHAKE;

@@ -23,7 +23,7 @@ open_tls(struct courier *c)
  * It must outlive its connections: those of deliveries, and those that say QUIT.
  */
 
-#define OLD_TLS_MS MINUTE_MS
+#define OLD_TLS_MS HOUR_MS /* longer than any connection of a probe */
 
 struct old_tls {
 	struct link link;

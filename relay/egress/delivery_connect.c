@@ -60,7 +60,7 @@ for_route(const struct delivery *d, struct span name, struct name *n)
 static bool
 is_aside(const struct delivery *d, struct span name)
 {
-	struct name n;
+	struct name n = {.text = ""};
 	return health_is_aside(health(d), name, now(d)) ||
 	       health_is_aside(health(d), for_route(d, name, &n), now(d));
 }
@@ -68,7 +68,7 @@ is_aside(const struct delivery *d, struct span name)
 static void
 claim(const struct delivery *d, struct span name)
 {
-	struct name n;
+	struct name n = {.text = ""};
 	health_claim(health(d), name, now(d));
 	health_claim(health(d), for_route(d, name, &n), now(d));
 }
@@ -76,7 +76,7 @@ claim(const struct delivery *d, struct span name)
 static void
 worked(const struct delivery *d, struct span name)
 {
-	struct name n;
+	struct name n = {.text = ""};
 	health_worked(health(d), name);
 	health_worked(health(d), for_route(d, name, &n));
 }
@@ -84,7 +84,7 @@ worked(const struct delivery *d, struct span name)
 static void
 failed(const struct delivery *d, struct span name, const char *why)
 {
-	struct name n;
+	struct name n = {.text = ""};
 	if (d->kind == TROUBLE_NONE)
 		health_failed(health(d), name, now(d), why);
 	else
@@ -103,7 +103,7 @@ by_ipv4_only(const struct delivery *d, const struct next_hop *h)
 static size_t
 choose(const struct delivery *d, bool with_aside)
 {
-	struct name n;
+	struct name n = {.text = ""};
 	for (size_t i = 0; i < d->list.n; i++) {
 		const struct next_hop *h = &d->list.hop[i];
 		if (d->spent[i] || !by_ipv4_only(d, h))
@@ -119,7 +119,7 @@ choose(const struct delivery *d, bool with_aside)
 static size_t
 max_rank(const struct delivery *d)
 {
-	struct name n;
+	struct name n = {.text = ""};
 	if (!route_names_hops(d->route))
 		return 0;
 	for (size_t i = 0; i < d->route->hops; i++)
@@ -138,7 +138,7 @@ static void
 dial_now(struct delivery *d)
 {
 	struct hop_target target;
-	struct name n;
+	struct name n = {.text = ""};
 	const struct route_hop *via =
 	    route_names_hops(d->route) ? &d->route->hop[d->now.rank] : NULL;
 	client_options_for(&target, d->config, d->route, d->now.host, &d->now.addr, via,
@@ -206,7 +206,7 @@ connect_last(struct delivery *d)
 void
 delivery_connected(struct delivery *d)
 {
-	struct name n;
+	struct name n = {.text = ""};
 	d->job->session = true;
 	worked(d, address_name(&d->now.addr, &n));
 	if (route_names_hops(d->route))
@@ -218,7 +218,7 @@ static void
 via_failed(struct delivery *d)
 {
 	const struct route_hop *via = &d->route->hop[d->now.rank];
-	struct name n;
+	struct name n = {.text = ""};
 	for (size_t i = 0; i < d->list.n; i++)
 		if (d->list.hop[i].via == via && !d->spent[i])
 			return;
@@ -269,7 +269,7 @@ goes_clear(const struct delivery *d, enum client_stage stage)
 static void
 go_clear(struct delivery *d, const struct verdict *why)
 {
-	struct name n;
+	struct name n = {.text = ""};
 	struct span name = address_name(&d->now.addr, &n);
 	if (health_learn(health(d), HEALTH_CLEAR, name, now(d)))
 		LOG(d->courier->log, EV_NEXT_HOP_CLEAR, F_SPAN("host", name),
@@ -281,7 +281,7 @@ go_clear(struct delivery *d, const struct verdict *why)
 void
 delivery_disconnected(struct delivery *d, const struct verdict *why)
 {
-	struct name n;
+	struct name n = {.text = ""};
 	enum client_stage stage = client_stage(d->client);
 	enum job_trouble kind = trouble_at(d, stage);
 	client_free(&d->client);
@@ -413,7 +413,7 @@ no_answer(struct delivery *d, const struct mx_answer *a)
 	else
 		d->trouble = verdict_make(451, "4.4.3", "%s", a->why);
 	if (via != NULL) {
-		struct name n;
+		struct name n = {.text = ""};
 		health_failed(health(d), via_name(via, &n), now(d), a->why);
 	}
 	delivery_connect(d);
@@ -458,7 +458,7 @@ static void
 look_up_via(struct delivery *d)
 {
 	const struct route *r = d->route;
-	struct name n;
+	struct name n = {.text = ""};
 	while (d->via < r->hops) {
 		const struct route_hop *h = &r->hop[d->via];
 		bool later = !d->second_round && is_aside(d, via_name(h, &n));

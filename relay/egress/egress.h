@@ -11,6 +11,10 @@
  *	spool --on_accepted--> scheduler --job--> courier --> next hop
  *	spool <----report----- scheduler <--job-- courier
  *
+ * What a route says of the way out is obeyed in these rooms: hops.h (whom to dial,
+ * and how), throttle.h (its rates), health.h (which of its hosts do not work),
+ * alarm.h (who must be told that a sign-in is refused), rewritten.h (addresses).
+ *
  *	for each io thread: couriers[i] = courier_new(&courier_options);
  *	s = scheduler_new(&scheduler_options);
  *	scheduler_start(s);                     reads what waits in the spool

@@ -20,14 +20,21 @@ struct probe {
 	void (*done)(void *arg, const char *why);
 	void *arg;
 	struct later begin;
-	struct hop_list list; /* still to try: list.hop[tried..n) */
-	size_t tried, via;    /* via: the next of route->hop to look up */
+	struct timer patience; /* with one host */
+	struct hop_list list;  /* still to try: list.hop[tried..n) */
+	size_t tried, via;     /* via: the next of route->hop to look up */
 	unsigned told_of;
 	struct mx_request *mx;
 	struct client *client;
 	bool in_clear; /* the same host once more, because TLS has failed */
 	struct instant since;
 };
+
+/*
+ * Somebody sits and waits.  It is also less than the time that TLS of an earlier
+ * configuration is kept for (courier.c), and no host is begun with after a reload.
+ */
+#define PATIENCE_MS (45 * SECOND_MS)
 
 static void next_host(struct probe *p);
 
@@ -36,6 +43,7 @@ probe_free(struct probe **pp)
 {
 	struct probe *p = *pp;
 	later_clear(&p->begin);
+	timer_clear(&p->patience);
 	resolver_cancel(&p->mx);
 	client_free(&p->client);
 	hop_list_clear(&p->list);
@@ -170,10 +178,25 @@ static void
 on_client(void *arg, enum client_event ev)
 {
 	struct probe *p = arg;
+	timer_clear(&p->patience);
 	if (ev == CLIENT_READY)
 		found_ready(p);
 	else
 		found_lost(p);
+	next_host(p);
+}
+
+static void
+on_patience(void *arg)
+{
+	struct probe *p = arg;
+	struct buf text = {0};
+	buf_addf(&text, "still waiting after %d seconds; a delivery waits longer",
+	    (int)(PATIENCE_MS / SECOND_MS));
+	tell(
+	    p, client_peer(p->client), false, stage_name(client_stage(p->client)), &text);
+	client_free(&p->client);
+	p->in_clear = false;
 	next_host(p);
 }
 
@@ -187,6 +210,7 @@ dial(struct probe *p)
 	if (p->in_clear)
 		t.options.tls = ROUTE_TLS_NONE;
 	p->since = loop_now(p->courier->loop);
+	timer_set(&p->patience, PATIENCE_MS);
 	p->client = client_new(p->courier->loop, &t.options, on_client, p);
 }
 
@@ -243,6 +267,8 @@ next_host(struct probe *p)
 		end(p, p->tried < p->list.n
 			   ? "there are more hosts; so many are enough for a probe"
 			   : NULL);
+	else if (p->courier->config != p->config)
+		end(p, "the configuration has been read anew meanwhile");
 	else if (p->tried < p->list.n)
 		dial(p);
 	else
@@ -280,5 +306,6 @@ probe_start(struct courier *c, struct span route, struct span domain,
 	p->arg = arg;
 	later_init(&p->begin, c->loop, on_begin, p);
 	later_set(&p->begin);
+	timer_init(&p->patience, c->loop, on_patience, p);
 	return p;
 }

@@ -18,9 +18,11 @@ static void
 put(struct sasl_client *sc, struct span line, struct buf *answer)
 {
 	struct buf challenge = {0};
-	if (line.n > 0 && line.p[0] == '~' && answer->n > 9) {
-		buf_add_str(&challenge, "r=");
-		buf_add_span(&challenge, span_cut(buf_span(answer), 9 + 3, answer->n));
+	if (line.n > 0 && line.p[0] == '~') {
+		struct span nonce = buf_span(answer);
+		while (nonce.n > 0 && !span_starts(nonce, SPAN("r=")))
+			nonce = span_cut(nonce, 1, nonce.n);
+		buf_add_span(&challenge, nonce);
 		line = span_cut(line, 1, line.n);
 	}
 	buf_add_span(&challenge, line);

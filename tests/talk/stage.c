@@ -435,7 +435,7 @@ stage_write_config(struct stage *s, const char *text)
 static void
 give_secrets(const struct config *c)
 {
-	for (size_t i = 0; i < c->policy.routes.n; i++) {
+	for (size_t i = 0; c != NULL && i < c->policy.routes.n; i++) {
 		struct route *r = &c->policy.routes.route[i];
 		if (r->secret_file != NULL && r->secret == NULL)
 			r->secret = mem_strdup("secret");

@@ -207,6 +207,35 @@ test_at_most_so_many(void **state)
 	assert_int_equal(lines, PROBE_HOSTS_MAX);
 }
 
+/* An administrator does not wait five minutes for a greeting. */
+static void
+test_silent(void **state)
+{
+	struct case_of *c = *state;
+	probe(c, "safe", "");
+	rig_pass(c->rig, 44 * SECOND_MS);
+	assert_int_equal(c->done, 0);
+	rig_pass(c->rig, 2 * SECOND_MS);
+	ends(c, "",
+	    "192.0.2.7[192.0.2.7]:25|no|greeting|still waiting after 45 seconds; a "
+	    "delivery waits longer\n");
+}
+
+static void
+test_reload_meanwhile(void **state)
+{
+	struct case_of *c = *state;
+	const struct config *before = c->courier.config;
+	struct buf errors = {0};
+	probe(c, "two", "");
+	c->courier.config = config_parse("test.conf", CONFIG, &errors);
+	config_unref(&before);
+	rig_says(c->rig, "554 no\r\n");
+	ends(c, "the configuration has been read anew meanwhile",
+	    "192.0.2.7[192.0.2.7]:2526|no|greeting|554 no\n");
+	buf_clear(&errors);
+}
+
 /* At each step: nothing comes any more, and nothing is left. */
 static void
 test_cancelled(void **state)
@@ -304,6 +333,8 @@ main(void)
 	    TEST(test_mx),
 	    TEST(test_tls_is_required),
 	    TEST(test_at_most_so_many),
+	    TEST(test_silent),
+	    TEST(test_reload_meanwhile),
 	    cmocka_unit_test(test_cancelled),
 	    TEST(test_family),
 	    TEST(test_options),
