@@ -199,8 +199,9 @@ close_sandbox(struct daemon *d)
 	write->never = read->never = accounts;
 	writable(write, d->config);
 	readable(read, d);
+	const char *list[] = {d->config->spool.path, NULL};
 	enum err e = sandbox_relayd(
-	    (const char *const *)write->path, (const char *const *)read->path);
+	    (const char *const *)write->path, (const char *const *)read->path, list);
 	if (e != OK)
 		LOG(d->log, EV_LIMIT, F_STR("what", "no landlock in this kernel"),
 		    F_STR("now", "file permissions alone keep relayd from other files"));

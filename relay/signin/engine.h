@@ -26,4 +26,11 @@ struct signin_engine *
 signin_engine_new(const struct signin_engine_options *o, struct buf *why);
 void signin_engine_free(struct signin_engine **e);
 
+/*
+ * Serve one channel (SOCK_SEQPACKET, taken) on the engine's loop, until its other
+ * side closes it: then closed(arg) is told, once.
+ */
+void signin_engine_serve(
+    struct signin_engine *e, int fd, void (*closed)(void *arg), void *arg);
+
 #endif
