@@ -198,7 +198,8 @@ update_watch(struct io *io)
 		read = true; /* only to see the end */
 	if (read)
 		wanted |= WATCH_READ;
-	if (io_has(io, IO_F_CONNECTING | IO_F_BLOCKED) || io_tls_wants_write(io))
+	bool blocked = io_has(io, IO_F_BLOCKED) && !io_tls_waits_for_input(io);
+	if (io_has(io, IO_F_CONNECTING) || blocked || io_tls_wants_write(io))
 		wanted |= WATCH_WRITE;
 	watch_set(&io->watch, wanted);
 }
@@ -322,7 +323,7 @@ on_ready(void *arg, unsigned what)
 			shake(io);
 		return;
 	}
-	if (what & WATCH_WRITE)
+	if ((what & WATCH_WRITE) || io_tls_waits_for_input(io))
 		later_set(&io->later);
 	if (what & WATCH_READ)
 		read_some(io);

@@ -85,6 +85,7 @@ void io_tls_sent_clear(struct io *io, size_t n);
 bool io_tls_inside(const struct io *io);
 bool io_tls_pending(const struct io *io); /* OpenSSL holds input that no poll() shows */
 bool io_tls_wants_write(const struct io *io);
+bool io_tls_waits_for_input(const struct io *io);
 void io_tls_close(struct io *io); /* close_notify, once */
 
 /* ---- io_out.c */

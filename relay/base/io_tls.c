@@ -28,10 +28,11 @@ struct io_tls {
 	SSL *ssl;
 	struct tls_server *server; /* a reference; NULL: we are the client */
 	struct tls_info info;
-	size_t clear;     /* octets of the queue that belong before the handshake */
-	bool inside;      /* the handshake is done */
-	bool wants_write; /* OpenSSL must write before it can go on */
-	bool closed;      /* close_notify is sent */
+	size_t clear;         /* octets of the queue that belong before the handshake */
+	bool inside;          /* the handshake is done */
+	bool wants_write;     /* OpenSSL must write before it can read on */
+	bool waits_for_input; /* or read before it can write on */
+	bool closed;          /* close_notify is sent */
 	char trouble[TLS_TROUBLE_TEXT + 8];
 };
 
@@ -88,6 +89,10 @@ io_tls_free(struct io *io)
 	struct io_tls *t = io->tls;
 	if (t == NULL)
 		return;
+	/* A connection that ends without close_notify does not make its session a bad
+	 * one. */
+	if (t->inside && t->trouble[0] == '\0')
+		SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	if (t->ssl != NULL)
 		SSL_free(t->ssl);
 	tls_server_unref(&t->server);
@@ -110,7 +115,6 @@ outcome(struct io_tls *t, int result)
 {
 	int saved = errno;
 	int code = SSL_get_error(t->ssl, result);
-	t->wants_write = code == SSL_ERROR_WANT_WRITE;
 	if (code == SSL_ERROR_WANT_READ || code == SSL_ERROR_WANT_WRITE)
 		return ERR_AGAIN;
 	if (code == SSL_ERROR_ZERO_RETURN)
@@ -176,6 +180,7 @@ io_tls_shake(struct io *io)
 	ERR_clear_error();
 	errno = 0;
 	int result = SSL_do_handshake(t->ssl);
+	t->wants_write = SSL_want_write(t->ssl);
 	if (result == 1) {
 		shaken(io);
 		return t->inside;
@@ -198,6 +203,7 @@ io_tls_take(struct io *io, char *p, size_t n, enum err *e)
 	ERR_clear_error();
 	errno = 0;
 	int result = SSL_read_ex(t->ssl, p, n, &got);
+	t->wants_write = result != 1 && SSL_want_write(t->ssl);
 	if (result == 1)
 		return (ssize_t)got;
 	*e = outcome(t, result);
@@ -236,6 +242,7 @@ io_tls_give(struct io *io, const struct iovec *v, size_t n, enum err *e)
 		ERR_clear_error();
 		errno = 0;
 		int result = SSL_write_ex(t->ssl, record, have, &done);
+		t->waits_for_input = result != 1 && SSL_want_read(t->ssl);
 		if (result == 1) {
 			sent += done;
 			continue;
@@ -269,13 +276,19 @@ io_tls_inside(const struct io *io)
 bool
 io_tls_pending(const struct io *io)
 {
-	return io_tls_inside(io) && SSL_has_pending(io->tls->ssl) == 1;
+	return io_tls_inside(io) && SSL_pending(io->tls->ssl) > 0;
 }
 
 bool
 io_tls_wants_write(const struct io *io)
 {
 	return io->tls != NULL && io->tls->wants_write;
+}
+
+bool
+io_tls_waits_for_input(const struct io *io)
+{
+	return io->tls != NULL && io->tls->waits_for_input;
 }
 
 void

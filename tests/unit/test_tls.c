@@ -187,6 +187,7 @@ test_much_both_ways(void **state)
 	assert_int_equal(io_start_tls_client(f->client.io, f->tc, &right), OK);
 	settle(f);
 	io_add(f->server.io, bytes, MUCH);
+	settle(f);
 	io_add(f->client.io, bytes, MUCH);
 	settle(f);
 	assert_int_equal(f->server.got.n, MUCH);
