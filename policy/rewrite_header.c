@@ -6,10 +6,13 @@
  */
 #include "base/mem.h"
 #include "base/scan.h"
+#include "policy/header.h"
 #include "policy/rewrite.h"
 #include "policy/rewrite_read.h"
 
 #define LINE_MAX_OCTETS 998 /* without CRLF */
+/* The colon comes before; header_scan looks no further, and both must see one section. */
+#define FIELD_NAME_MAX sizeof(((struct header_scan *)NULL)->line)
 
 /* ---- fields of a section */
 
@@ -39,7 +42,7 @@ unfolded(struct span s)
 static bool
 take_field(struct scan *s, struct field *f)
 {
-	struct scan at = *s;
+	struct scan at = scan_over(span_cut(scan_rest(s), 0, FIELD_NAME_MAX));
 	if (!scan_run(&at, is_ftext, &f->name))
 		return false;
 	scan_skip_blanks(&at); /* obsolete syntax: blanks before the colon */
@@ -48,9 +51,11 @@ take_field(struct scan *s, struct field *f)
 	f->whole = unfolded(scan_rest(s));
 	s->p += f->whole.n;
 	f->value = (struct span){at.p, (size_t)(s->p - at.p)};
-	for (int i = 0; i < 2 && f->value.n > 0; i++)
-		if (f->value.p[f->value.n - 1] == (i == 0 ? '\n' : '\r'))
+	if (f->value.n > 0 && f->value.p[f->value.n - 1] == '\n') {
+		f->value.n--;
+		if (f->value.n > 0 && f->value.p[f->value.n - 1] == '\r')
 			f->value.n--;
+	}
 	return true;
 }
 
@@ -132,9 +137,9 @@ fold_for(struct work *w, const struct address_place *a)
 {
 	bool blank;
 	find_line(w, a->start);
-	size_t end = w->too_long || w->line_end < a->to ? a->to : w->line_end;
-	size_t rest = end > a->to ? end - a->to : 0;
-	size_t goes = a->from - a->start + w->address.n + a->comments.n + rest;
+	size_t goes = a->from - a->start + w->address.n;
+	if (!w->too_long)
+		goes += a->comments.n + (w->line_end > a->to ? w->line_end - a->to : 0);
 	copy_to(w, a->start);
 	if (column(w->out, &blank) + goes > LINE_MAX_OCTETS && !blank)
 		buf_add_str(w->out, "\r\n ");
@@ -180,11 +185,16 @@ rewrite_field(const struct rewriting *r, const struct field *f, struct buf *out)
 static void
 add_reply_to(const struct field *from, struct buf *out)
 {
-	size_t line = span_find(from->value, '\n');
+	struct span line = span_cut(from->value, 0, span_find(from->value, '\n'));
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	bool is_long = line.n + SPAN("Reply-To:").n > LINE_MAX_OCTETS;
+	if (out->n > 0 && out->p[out->n - 1] != '\n')
+		buf_add_str(out, "\r\n"); /* the section ended in the field */
 	buf_add_str(out, "Reply-To:");
-	if (line + sizeof("Reply-To:") > LINE_MAX_OCTETS + 2 &&
-	    span_trim(span_cut(from->value, 0, line)).n > 1)
-		buf_add_str(out, from->value.p[0] == ' ' ? "\r\n" : "\r\n ");
+	if (is_long && span_trim(line).n > 0)
+		buf_add_str(
+		    out, line.p[0] == ' ' || line.p[0] == '\t' ? "\r\n" : "\r\n ");
 	buf_add_span(out, from->value);
 	buf_add_str(out, "\r\n");
 }
