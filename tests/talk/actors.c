@@ -96,8 +96,7 @@ fail_item(const struct actor *a, struct span came)
 static bool
 shaking(const struct actor *a)
 {
-	return a->secure == NULL ? a->at < a->part->items && item_now(a)->kind == ITEM_TLS
-				 : secure_shake(a->secure) == SECURE_SHAKING;
+	return a->at < a->part->items && item_now(a)->kind == ITEM_TLS;
 }
 
 /* One piece; -1 with EAGAIN: nothing now. */
