@@ -60,7 +60,7 @@ exchange_free(struct exchange *x)
 }
 
 static void
-send(struct channel *c, struct buf *record)
+post(struct channel *c, struct buf *record)
 {
 	wire_send(c->wire, buf_span(record));
 	explicit_bzero(record->p, record->n);
@@ -81,7 +81,7 @@ on_due(void *arg)
 	record_add(&b, span_str(x->verdict.text));
 	record_add(&b, span_str(x->name));
 	record_add(&b, span_str(x->why));
-	send(x->channel, &b);
+	post(x->channel, &b);
 	exchange_free(x);
 }
 
@@ -123,7 +123,7 @@ exchange_challenge(struct exchange *x, struct span data)
 	buf_init(&b, SIGNIN_DATA_MAX + 64);
 	record_begin(&b, WIRE_CHALLENGE, x->number);
 	record_add(&b, data.p != NULL ? data : SPAN(""));
-	send(x->channel, &b);
+	post(x->channel, &b);
 	x->step++;
 }
 
@@ -140,7 +140,7 @@ tell_done(struct exchange *x, const char *name, const char *label,
 	for (size_t i = 0; senders != NULL && i < senders->n; i++)
 		record_add(&b, span_str(senders->name[i]));
 	record_add(&b, last);
-	send(x->channel, &b);
+	post(x->channel, &b);
 	exchange_free(x);
 }
 
@@ -424,7 +424,7 @@ tell_object(void *arg, struct span object, bool end)
 	buf_init(&b, WIRE_RECORD_MAX);
 	record_begin(&b, end ? WIRE_END : WIRE_OBJECT, t->number);
 	record_add(&b, object);
-	send(t->channel, &b);
+	post(t->channel, &b);
 }
 
 static bool

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "relay/signin/engine.h"
 #include "relay/signin/wire.h"
@@ -59,7 +60,7 @@ forget(struct signin_exchange *x)
 }
 
 static void
-send(struct signin *s, struct buf *b)
+post(struct signin *s, struct buf *b)
 {
 	if (s->wire != NULL)
 		wire_send(s->wire, buf_span(b));
@@ -73,7 +74,7 @@ send_cancel(struct signin *s, uint32_t number)
 	struct buf b;
 	buf_init(&b, 64);
 	record_begin(&b, WIRE_CANCEL, number);
-	send(s, &b);
+	post(s, &b);
 }
 
 static void
@@ -140,7 +141,7 @@ signin_begin(struct signin *s, struct span mechanism, const struct signin_facts 
 	record_add(&b, span_cut(mechanism, 0, 64));
 	add_facts(&b, f);
 	record_add(&b, span_cut(initial, 0, SIGNIN_DATA_MAX));
-	send(s, &b);
+	post(s, &b);
 	return x;
 }
 
@@ -152,7 +153,7 @@ signin_respond(struct signin_exchange *x, struct span response)
 	record_begin(&b, WIRE_RESPOND, x->number);
 	record_add(&b, span_cut(response, 0, SIGNIN_DATA_MAX));
 	timer_set(&x->deadline, SIGNIN_WAIT_MS);
-	send(x->signin, &b);
+	post(x->signin, &b);
 }
 
 void
@@ -213,7 +214,7 @@ signin_admin(struct signin *s, struct span request,
 	buf_init(&b, WIRE_RECORD_MAX);
 	record_begin(&b, WIRE_ADMIN, q->number);
 	record_add(&b, fits ? request : SPAN(""));
-	send(s, &b);
+	post(s, &b);
 }
 
 void
@@ -226,7 +227,7 @@ signin_settings(struct signin *s, const struct signin_settings *settings)
 	record_add_u64(&b, settings->attempts);
 	record_add_u64(&b, (uint64_t)settings->lockout_ms);
 	record_add_u64(&b, (uint64_t)settings->cache_ms);
-	send(s, &b);
+	post(s, &b);
 }
 
 /* ---- what comes back */
