@@ -961,12 +961,15 @@ on_key(void *arg, const char *section, const char *key, const char *type,
 	char want[100];
 	if (strcmp(p->section, section) != 0) {
 		snprintf(p->section, sizeof(p->section), "%s", section);
-		snprintf(want, sizeof(want), "\n.Ss %s", section);
+		snprintf(want, sizeof(want), "\n.Ss %s%s", section,
+		    *section != '\0' ? " " : "");
 		p->at = strstr(p->text, want);
 		if (p->at == NULL)
 			fail_msg("tools/relayd.conf.5 has no .Ss %s", section);
 	}
-	const char *end = strstr(p->at + 1, "\n.S");
+	const char *end = strstr(p->at + 1, "\n.Ss"), *last = strstr(p->at + 1, "\n.Sh");
+	if (end == NULL || (last != NULL && last < end))
+		end = last;
 	snprintf(want, sizeof(want), "\n.It Cm %s No = Ar ", key);
 	const char *found = strstr(p->at, want);
 	if (found == NULL || (end != NULL && found > end))
