@@ -441,6 +441,8 @@ test_ends(void **state)
 	settle(f);
 	assert_true(f->client.eof && !f->client.error);
 	assert_true(span_eq(buf_span(&f->client.got), SPAN("221 bye\r\n")));
+	io_free(&f->client.io); /* now the finished one lets go, too */
+	settle(f);
 }
 
 static void
