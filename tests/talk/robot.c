@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "tests/talk/secure.h"
+#include "tests/lib/secure.h"
 
 struct robot {
 	struct link link;
