@@ -72,6 +72,12 @@ secure_new(int fd, const struct secure_wish *w)
 	return s;
 }
 
+int
+secure_fd(const struct secure *s)
+{
+	return s->fd;
+}
+
 void
 secure_free(struct secure **sp, bool notify)
 {

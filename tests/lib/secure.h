@@ -27,6 +27,8 @@ struct secure;
 /* On a descriptor that does not block; it stays the caller's. */
 struct secure *secure_new(int fd, const struct secure_wish *w);
 
+int secure_fd(const struct secure *s);
+
 /* notify: with close_notify. */
 void secure_free(struct secure **s, bool notify);
 

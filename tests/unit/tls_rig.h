@@ -24,12 +24,14 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "tests/lib/certs.h"
+#include "tests/lib/fake_world.h"
 
 struct side {
 	struct loop *loop;
 	struct io *io;
 	struct buf got;
-	bool tls, eof, error;
+	bool tls, eof, error, timeout;
+	bool free_on_tls;
 	char trouble[200];
 };
 
@@ -37,6 +39,7 @@ struct fixture {
 	struct loop *loop;
 	struct side server, client;
 	struct tls_client *tc;
+	struct fake_world world;
 	struct certs *certs;
 	struct tls_server *ts;
 };
@@ -50,7 +53,12 @@ on_io(void *arg, enum io_event ev)
 		buf_add_span(&s->got, io_input(s->io));
 		io_consume(s->io, io_input(s->io).n);
 		break;
-	case IO_TLS: s->tls = true; break;
+	case IO_TLS:
+		s->tls = true;
+		if (s->free_on_tls)
+			io_free(&s->io);
+		break;
+	case IO_TIMEOUT: s->timeout = true; break;
 	case IO_EOF: s->eof = true; break;
 	case IO_ERROR:
 		s->error = true;
@@ -119,7 +127,9 @@ setup(void **state)
 	struct fixture *f = NEW(struct fixture);
 	struct buf why;
 	buf_init(&why, 0);
-	f->loop = loop_new(world_real());
+	fake_world_init(&f->world);
+	(void)signal(SIGPIPE, SIG_IGN);
+	f->loop = loop_new(&f->world.world);
 	f->certs = certs_new();
 	struct tls_files file = {
 	    certs_path(f->certs, CERT_GOOD), certs_key(f->certs, CERT_GOOD)};
