@@ -146,6 +146,8 @@ teardown(void **state)
 {
 	struct fixture *f = *state;
 	end_sides(f);
+	fake_world_pass(&f->world, 120 * SECOND_MS); /* whoever lingers gives up */
+	settle(f);
 	tls_client_free(&f->tc);
 	tls_server_unref(&f->ts);
 	certs_free(&f->certs);
