@@ -128,9 +128,8 @@ read_last(struct io *io)
 }
 
 static void
-read_some(struct io *io)
+read_some(struct io *io, size_t budget)
 {
-	size_t budget = READ_BUDGET;
 	while (budget > 0 && io_make_room(io)) {
 		size_t room = io->cap - io->end;
 		if (room > budget)
@@ -149,12 +148,12 @@ read_some(struct io *io)
 		io->end += (size_t)got;
 		io->bytes_in += (size_t)got;
 		budget -= (size_t)got;
-		if ((size_t)got < room && !io_tls_pending(io))
+		if ((size_t)got < room && io_tls_pending(io) == 0)
 			break;
 	}
 	if (!offer(io))
 		return;
-	if (io_tls_pending(io))
+	if (io_tls_pending(io) > 0)
 		later_set(&io->later); /* no poll() will tell of it */
 	update_watch(io);
 }
@@ -212,15 +211,20 @@ update_watch(struct io *io)
 static void
 finish_if_done(struct io *io)
 {
-	if (io_has(io, IO_F_ERROR | IO_F_DEAD) ||
+	/* nobody will hear what was to be said inside a TLS that does not stand */
+	bool unheard = io_has(io, IO_F_SHAKING) && io_tls_clear(io) == 0;
+	if (unheard || io_has(io, IO_F_ERROR | IO_F_DEAD) ||
 	    (io->queued == 0 && io_has(io, IO_F_EOF))) {
 		destroy(io);
 		return;
 	}
 	if (io->queued == 0 && !io_has(io, IO_F_SHUT)) {
-		io->flags |= IO_F_SHUT;
-		io_tls_close(io);
-		(void)shutdown(io->watch.fd, SHUT_WR);
+		if (io_tls_close(io)) {
+			io->flags |= IO_F_SHUT;
+			(void)shutdown(io->watch.fd, SHUT_WR);
+		} else {
+			io->flags |= IO_F_BLOCKED; /* no room for close_notify yet */
+		}
 	}
 	update_watch(io);
 }
@@ -266,8 +270,9 @@ on_later(void *arg)
 		io->flags |= IO_F_HIGH;
 	if (!tell_drained(io) || !offer(io))
 		return;
-	if (io_tls_pending(io) && may_read(io))
-		read_some(io);
+	/* not more than OpenSSL holds: what the kernel has is the next turn's */
+	if (io_tls_pending(io) > 0 && may_read(io))
+		read_some(io, io_tls_pending(io));
 	else
 		update_watch(io);
 }
@@ -325,8 +330,8 @@ on_ready(void *arg, unsigned what)
 	}
 	if ((what & WATCH_WRITE) || io_tls_waits_for_input(io))
 		later_set(&io->later);
-	if (what & WATCH_READ)
-		read_some(io);
+	if ((what & WATCH_READ) || io_tls_wants_write(io))
+		read_some(io, READ_BUDGET);
 }
 
 /* The timer may have been set for an earlier deadline than there is now. */

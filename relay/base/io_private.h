@@ -83,10 +83,10 @@ size_t io_tls_clear(
     const struct io *io); /* so much of the queue may be written now, in the clear */
 void io_tls_sent_clear(struct io *io, size_t n);
 bool io_tls_inside(const struct io *io);
-bool io_tls_pending(const struct io *io); /* OpenSSL holds input that no poll() shows */
+size_t io_tls_pending(const struct io *io); /* octets in OpenSSL that no poll() shows */
 bool io_tls_wants_write(const struct io *io);
 bool io_tls_waits_for_input(const struct io *io);
-void io_tls_close(struct io *io); /* close_notify, once */
+bool io_tls_close(struct io *io); /* close_notify, once; false: no room for it yet */
 
 /* ---- io_out.c */
 

@@ -286,10 +286,11 @@ io_tls_inside(const struct io *io)
 	return io->tls != NULL && io->tls->inside;
 }
 
-bool
+size_t
 io_tls_pending(const struct io *io)
 {
-	return io_tls_inside(io) && SSL_pending(io->tls->ssl) > 0;
+	int n = io_tls_inside(io) ? SSL_pending(io->tls->ssl) : 0;
+	return n > 0 ? (size_t)n : 0;
 }
 
 bool
@@ -304,16 +305,17 @@ io_tls_waits_for_input(const struct io *io)
 	return io->tls != NULL && io->tls->waits_for_input;
 }
 
-void
+bool
 io_tls_close(struct io *io)
 {
 	struct io_tls *t = io->tls;
 	if (t == NULL || !t->inside || t->closed)
-		return;
-	t->closed = true;
+		return true;
 	ERR_clear_error();
-	(void)SSL_shutdown(t->ssl);
+	int result = SSL_shutdown(t->ssl);
+	t->closed = result >= 0 || SSL_get_error(t->ssl, result) != SSL_ERROR_WANT_WRITE;
 	ERR_clear_error();
+	return t->closed;
 }
 
 /* ---- what is known */

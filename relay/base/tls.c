@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/net.h"
 
 const char *
 tls_reason(void)
@@ -34,65 +35,102 @@ tls_common(SSL_CTX *ctx)
 	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 					   SSL_OP_IGNORE_UNEXPECTED_EOF |
 					   SSL_OP_CIPHER_SERVER_PREFERENCE);
+	/* a call returns after each record, so that no peer keeps us inside one */
+	(void)SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	(void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 }
 
 /* ---- words */
 
-/* Printable ASCII of n octets, others as "?", cut to the room. */
+/* Printable ASCII, other octets as "?"; behind a comma if it is not the first. */
 static void
-add_printable(char *out, size_t size, const unsigned char *p, size_t n)
+add_name(struct buf *out, const unsigned char *p, int n)
 {
-	size_t at = strlen(out);
-	for (size_t i = 0; i < n && at + 1 < size; i++)
-		out[at++] = p[i] >= 0x20 && p[i] < 0x7f ? (char)p[i] : '?';
-	out[at] = '\0';
+	if (out->n > 0)
+		buf_add_str(out, ", ");
+	for (int i = 0; i < n; i++)
+		buf_add_char(out, p[i] >= 0x20 && p[i] < 0x7f ? (char)p[i] : '?');
 }
 
 static void
-add_name(char out[TLS_NAME_TEXT], const ASN1_STRING *s)
+add_string(struct buf *out, const ASN1_STRING *s)
 {
-	if (out[0] != '\0')
-		add_printable(out, TLS_NAME_TEXT, (const unsigned char *)", ", 2);
-	add_printable(
-	    out, TLS_NAME_TEXT, ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
+	add_name(out, ASN1_STRING_get0_data(s), ASN1_STRING_length(s));
 }
 
-/* The names of one kind in the subject's alternative names; max of them. */
 static void
-alternative_names(X509 *cert, int kind, int max, char out[TLS_NAME_TEXT])
+add_address(struct buf *out, const ASN1_STRING *s)
 {
-	out[0] = '\0';
+	struct net_addr a = {.family = ASN1_STRING_length(s) == 4 ? NET_IPV4 : NET_IPV6};
+	char text[NET_TEXT];
+	if (ASN1_STRING_length(s) != 4 && ASN1_STRING_length(s) != 16)
+		return;
+	memcpy(a.ip, ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
+	net_format_ip(&a, text);
+	add_name(out, (const unsigned char *)text, (int)strlen(text));
+}
+
+/* The names of one kind in the subject's alternative names; at most max of them. */
+static void
+alternative_names(X509 *cert, int kind, int max, struct buf *out)
+{
 	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
 	for (int i = 0; i < sk_GENERAL_NAME_num(names) && max > 0; i++) {
 		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
-		if (n->type == kind && max-- > 0)
-			add_name(out, n->d.ia5);
+		if (n->type != kind)
+			continue;
+		max--;
+		if (kind == GEN_IPADD)
+			add_address(out, n->d.ip);
+		else
+			add_string(out, n->d.ia5);
 	}
 	GENERAL_NAMES_free(names);
 	ERR_clear_error();
 }
 
 void
-tls_names(X509 *cert, char out[TLS_NAME_TEXT])
+tls_add_names(X509 *cert, struct buf *out)
 {
 	alternative_names(cert, GEN_DNS, 1000, out);
+	alternative_names(cert, GEN_IPADD, 1000, out);
+}
+
+static void
+take_text(struct buf *b, char out[TLS_NAME_TEXT])
+{
+	span_copy(buf_span(b), out, TLS_NAME_TEXT);
+	buf_clear(b);
+}
+
+void
+tls_names(X509 *cert, char out[TLS_NAME_TEXT])
+{
+	struct buf b;
+	buf_init(&b, 0);
+	tls_add_names(cert, &b);
+	take_text(&b, out);
 }
 
 void
 tls_email(X509 *cert, char out[TLS_NAME_TEXT])
 {
-	alternative_names(cert, GEN_EMAIL, 1, out);
+	struct buf b;
+	buf_init(&b, 0);
+	alternative_names(cert, GEN_EMAIL, 1, &b);
+	take_text(&b, out);
 }
 
 void
 tls_subject(X509 *cert, char out[TLS_NAME_TEXT])
 {
+	struct buf b;
 	X509_NAME *name = X509_get_subject_name(cert);
 	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-	out[0] = '\0';
+	buf_init(&b, 0);
 	if (at >= 0)
-		add_name(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+		add_string(&b, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+	take_text(&b, out);
 }
 
 void
@@ -156,6 +194,11 @@ tls_trouble(long code, X509 *cert, char out[TLS_TROUBLE_TEXT])
 	switch (code) {
 	case X509_V_OK: out[0] = '\0'; return;
 	case X509_V_ERR_CERT_HAS_EXPIRED:
+		if (X509_cmp_current_time(X509_get0_notAfter(cert)) > 0) {
+			(void)snprintf(out, TLS_TROUBLE_TEXT,
+			    "a certificate that signs the certificate has expired");
+			return;
+		}
 		add_date(out, TLS_TROUBLE_TEXT, "the certificate expired on",
 		    X509_get0_notAfter(cert));
 		return;

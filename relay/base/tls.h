@@ -23,6 +23,8 @@
  * are released.  The end of a connection without close_notify is an ordinary end
  * (our protocols know by themselves whether they are complete).
  *
+ * OpenSSL writes with write(2): a program that uses TLS ignores SIGPIPE.
+ *
  * A struct tls_server is immutable and shared between threads; a struct
  * tls_client belongs to one thread.
  */
@@ -104,20 +106,22 @@ uint64_t tls_files_stamp(const struct tls_files *file, size_t files);
 /* ---- clients */
 
 enum tls_verify {
-	TLS_VERIFY_NO,   /* any certificate will do; `verified` still tells what it was
-			    worth */
-	TLS_VERIFY_NAME, /* signed by a known authority, and for this name (SAN only, RFC
-			    6125) */
+	TLS_VERIFY_NO, /* any certificate will do; `verified` still tells what it was
+			  worth */
+	/* signed by a known authority, and for this name (SAN only, RFC 6125); without
+	 * a name it fails */
+	TLS_VERIFY_NAME,
 	TLS_VERIFY_FINGERPRINT, /* one of these certificates; names and dates do not
 				   matter */
 };
 
 struct tls_peer {
-	const char
-	    *name; /* SNI, unless it is an address; and what TLS_VERIFY_NAME looks for */
+	/* SNI, unless it is an address; and what TLS_VERIFY_NAME looks for */
+	const char *name;
 	enum tls_verify verify;
-	const char
-	    *ca_file; /* authorities for this peer; NULL: those of the tls_client */
+	/* authorities for this peer, read again when the file has changed; NULL: those
+	 * of the tls_client */
+	const char *ca_file;
 	const char *const *fingerprint; /* lower-case hexadecimal SHA-256, TLS_FINGERPRINT
 					   digits each */
 	size_t fingerprints;

@@ -30,8 +30,9 @@
 #define SESSIONS_EACH 2    /* of each: tickets of TLS 1.3 are good for once */
 
 struct authority {
-	struct link link;
+	struct link link; /* the longest unused first */
 	char *file;
+	uint64_t stamp;
 	SSL_CTX *ctx;
 };
 
@@ -55,6 +56,7 @@ struct policy {
 	struct tls_client *client;
 	char *key; /* NULL: nothing is kept */
 	enum tls_verify verify;
+	bool named; /* there is a name that the certificate is compared with */
 	char **fingerprint;
 	size_t fingerprints;
 };
@@ -219,23 +221,39 @@ tls_client_free(struct tls_client **tcp)
 	mem_free(tcp);
 }
 
-static SSL_CTX *
-context_for(struct tls_client *tc, const char *ca_file, char trouble[TLS_TROUBLE_TEXT])
+static uint64_t
+ca_stamp(const char *ca_file)
 {
-	if (ca_file == NULL)
-		return tc->ctx;
+	struct tls_files f = {.certificate = ca_file};
+	return ca_file != NULL ? tls_files_stamp(&f, 1) : 0;
+}
+
+/* NULL: that file is not read yet, or is not the same any more. */
+static struct authority *
+find_authority(struct tls_client *tc, const char *ca_file, uint64_t stamp)
+{
 	LIST_EACH (&tc->authorities, k) {
 		struct authority *a = CONTAINER_OF(k, struct authority, link);
-		if (strcmp(a->file, ca_file) == 0)
-			return a->ctx;
+		if (strcmp(a->file, ca_file) != 0)
+			continue;
+		list_remove(k);
+		list_push(&tc->authorities, k);
+		if (a->stamp == stamp || stamp == 0) /* gone for the moment: as it was */
+			return a;
+		drop_authority(tc, a);
+		return NULL;
 	}
+	return NULL;
+}
+
+static SSL_CTX *
+add_authority(struct tls_client *tc, const char *ca_file, uint64_t stamp,
+    char trouble[TLS_TROUBLE_TEXT])
+{
 	struct buf why;
 	buf_init(&why, 1024);
 	SSL_CTX *ctx = make_context(ca_file, &why);
-	if (ctx == NULL)
-		(void)snprintf(trouble, TLS_TROUBLE_TEXT, "%.*s",
-		    (int)(why.n < TLS_TROUBLE_TEXT ? why.n : TLS_TROUBLE_TEXT - 1),
-		    why.p);
+	span_copy(buf_span(&why), trouble, TLS_TROUBLE_TEXT);
 	buf_clear(&why);
 	if (ctx == NULL)
 		return NULL;
@@ -243,11 +261,20 @@ context_for(struct tls_client *tc, const char *ca_file, char trouble[TLS_TROUBLE
 		drop_authority(tc,
 		    CONTAINER_OF(list_first(&tc->authorities), struct authority, link));
 	struct authority *a = NEW(struct authority);
-	a->file = mem_strdup(ca_file);
-	a->ctx = ctx;
+	*a = (struct authority){.file = mem_strdup(ca_file), .stamp = stamp, .ctx = ctx};
 	list_push(&tc->authorities, &a->link);
 	tc->authorities_n++;
 	return ctx;
+}
+
+static SSL_CTX *
+context_for(struct tls_client *tc, const char *ca_file, char trouble[TLS_TROUBLE_TEXT])
+{
+	if (ca_file == NULL)
+		return tc->ctx;
+	uint64_t stamp = ca_stamp(ca_file);
+	struct authority *a = find_authority(tc, ca_file, stamp);
+	return a != NULL ? a->ctx : add_authority(tc, ca_file, stamp, trouble);
 }
 
 /* ---- connections */
@@ -260,17 +287,20 @@ policy_key(const struct tls_peer *peer)
 		return NULL;
 	struct buf key;
 	buf_init(&key, 0);
-	buf_addf(&key, "%s\n%s\n%d\n%s", peer->session, peer->name ? peer->name : "",
-	    (int)peer->verify, peer->ca_file ? peer->ca_file : "");
+	buf_addf(&key, "%s\n%s\n%d\n%s\n%llx", peer->session,
+	    peer->name ? peer->name : "", (int)peer->verify,
+	    peer->ca_file ? peer->ca_file : "",
+	    (unsigned long long)ca_stamp(peer->ca_file));
 	for (size_t i = 0; i < peer->fingerprints; i++)
 		buf_addf(&key, "\n%s", peer->fingerprint[i]);
 	return buf_take(&key);
 }
 
 static void
-set_policy(struct tls_client *tc, SSL *ssl, const struct tls_peer *peer)
+set_policy(struct tls_client *tc, SSL *ssl, const struct tls_peer *peer, bool named)
 {
 	struct policy *p = NEW(struct policy);
+	p->named = named;
 	p->client = tc;
 	p->key = policy_key(peer);
 	p->verify = peer->verify;
@@ -283,20 +313,28 @@ set_policy(struct tls_client *tc, SSL *ssl, const struct tls_peer *peer)
 		resume(tc, ssl, p->key);
 }
 
-static void
-set_name(SSL *ssl, const char *name)
+/*
+ * What the certificate is compared with, and what is asked for.  False: that is no
+ * name.  (OpenSSL would take one with a dot in front for "all below", and compares
+ * nothing if it is given nothing.)
+ */
+static bool
+set_name(SSL *ssl, const char *text)
 {
 	struct net_addr ip;
-	if (name == NULL)
-		return;
-	if (net_parse_ip(span_str(name), &ip) == OK) {
-		(void)X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name);
-		return;
-	}
+	struct span s = span_str(text);
+	if (net_parse_ip(s, &ip) == OK)
+		return X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl), ip.ip,
+			   ip.family == NET_IPV4 ? 4 : 16) == 1;
+	if (s.n > 0 && s.p[s.n - 1] == '.')
+		s.n--; /* the root is not written in certificates */
+	if (s.n == 0 || s.n >= TLS_NAME_TEXT || s.p[0] == '.')
+		return false;
+	char name[TLS_NAME_TEXT];
+	span_copy(s, name, sizeof(name));
 	SSL_set_hostflags(ssl,
 	    X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	(void)SSL_set1_host(ssl, name);
-	(void)SSL_set_tlsext_host_name(ssl, name);
+	return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
 SSL *
@@ -310,9 +348,16 @@ tls_client_ssl(
 	CHECK(ssl != NULL);
 	SSL_set_connect_state(ssl);
 	SSL_set_security_level(ssl, peer->verify == TLS_VERIFY_NO ? 1 : 2);
-	set_name(ssl, peer->name);
-	set_policy(tc, ssl, peer);
-	return ssl;
+	bool named = set_name(ssl, peer->name);
+	ERR_clear_error();
+	if (named || peer->verify != TLS_VERIFY_NAME) {
+		set_policy(tc, ssl, peer, named);
+		return ssl;
+	}
+	(void)snprintf(
+	    trouble, TLS_TROUBLE_TEXT, "there is no name to look for in the certificate");
+	SSL_free(ssl);
+	return NULL;
 }
 
 static bool
@@ -340,8 +385,11 @@ tls_client_judge(SSL *ssl, struct tls_info *info)
 			    "the certificate has another fingerprint (%s)",
 			    info->fingerprint);
 	} else {
-		info->verified = code == X509_V_OK;
+		info->verified = code == X509_V_OK && p->named;
 		tls_trouble(code, cert, info->trouble);
+		if (code == X509_V_OK && !p->named)
+			span_copy(SPAN("there is no name to look for in the certificate"),
+			    info->trouble, sizeof(info->trouble));
 	}
 	return info->verified || p->verify == TLS_VERIFY_NO;
 }

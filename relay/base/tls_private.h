@@ -20,7 +20,8 @@
 /* OpenSSL's reason for its last error, and the queue is empty afterwards. Never NULL. */
 const char *tls_reason(void);
 
-/* The names of a certificate, joined by ", ", printable and cut. */
+/* All names and addresses of a certificate, joined by ", ", printable; and cut. */
+void tls_add_names(X509 *cert, struct buf *out);
 void tls_names(X509 *cert, char out[TLS_NAME_TEXT]);
 void tls_fingerprint(const X509 *cert, char out[TLS_FINGERPRINT + 1]);
 void tls_subject(X509 *cert, char out[TLS_NAME_TEXT]);

@@ -18,7 +18,7 @@
 
 struct names {
 	SSL_CTX *ctx;
-	char text[TLS_NAME_TEXT]; /* "a.example, *.b.example" in lower case */
+	char *text; /* "a.example, *.b.example" in lower case */
 };
 
 struct tls_server {
@@ -104,6 +104,8 @@ set_profile(SSL_CTX *ctx, enum tls_profile profile)
 {
 	tls_common(ctx);
 	(void)SSL_CTX_set_num_tickets(ctx, 1);
+	/* clients keep their own sessions, as tickets */
+	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	(void)SSL_CTX_set_dh_auto(ctx, 1);
 	if (profile == TLS_PROFILE_MODERN) {
 		SSL_CTX_set_security_level(ctx, 2);
@@ -176,11 +178,27 @@ load_pair(SSL_CTX *ctx, const struct tls_files *f, struct buf *why)
 	return why->n == 0;
 }
 
+/* In lower case; a certificate of the old kind has its name as common name. */
+static char *
+names_of(X509 *cert)
+{
+	char common[TLS_NAME_TEXT];
+	struct buf b;
+	buf_init(&b, 0);
+	tls_add_names(cert, &b);
+	if (b.n == 0) {
+		tls_subject(cert, common);
+		buf_add_str(&b, common);
+	}
+	for (size_t i = 0; i < b.n; i++)
+		b.p[i] = ascii_lower(b.p[i]);
+	return buf_take(&b);
+}
+
 static bool
 add_files(struct tls_server *ts, const struct tls_server_options *o,
     const struct tls_files *f, struct buf *why)
 {
-	char names[TLS_NAME_TEXT];
 	X509 *cert = tls_read_certificate(f->certificate);
 	if (cert == NULL) {
 		buf_addf(why, "certificate %s: %s", f->certificate,
@@ -188,22 +206,20 @@ add_files(struct tls_server *ts, const struct tls_server_options *o,
 		ERR_clear_error();
 		return false;
 	}
-	tls_names(cert, names);
-	if (names[0] == '\0')
-		tls_subject(cert, names);
+	char *names = names_of(cert);
 	X509_free(cert);
-	for (char *p = names; *p != '\0'; p++)
-		*p = ascii_lower(*p);
-	for (size_t i = 0; i < ts->sets; i++)
-		if (strcmp(ts->set[i].text, names) == 0)
-			return load_pair(ts->set[i].ctx, f, why);
-	struct names *s = &ts->set[ts->sets];
-	s->ctx = make_context(ts, o, why);
-	if (s->ctx == NULL)
-		return false;
-	memcpy(s->text, names, sizeof(s->text));
-	ts->sets++;
-	return load_pair(s->ctx, f, why);
+	size_t i = 0;
+	while (i < ts->sets && strcmp(ts->set[i].text, names) != 0)
+		i++;
+	struct names *s = &ts->set[i];
+	if (i < ts->sets) {
+		mem_free(&names);
+	} else {
+		s->text = names;
+		s->ctx = make_context(ts, o, why);
+		ts->sets++;
+	}
+	return s->ctx != NULL && load_pair(s->ctx, f, why);
 }
 
 struct tls_server *
@@ -238,8 +254,10 @@ tls_server_unref(struct tls_server **tsp)
 	if (ts == NULL ||
 	    atomic_fetch_sub_explicit(&ts->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (size_t i = 0; i < ts->sets; i++)
+	for (size_t i = 0; i < ts->sets; i++) {
 		SSL_CTX_free(ts->set[i].ctx);
+		mem_free(&ts->set[i].text);
+	}
 	mem_free(&ts);
 }
 

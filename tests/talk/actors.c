@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/scan.h"
-#include "tests/talk/secure.h"
+#include "tests/lib/secure.h"
 
 /* `< QUIT` lets the time go by that the daemon keeps an unused connection for. */
 #define QUIT_PATIENCE_MS (6 * SECOND_MS)

@@ -11,14 +11,14 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "tests/talk/secure.h"
+#include "tests/lib/secure.h"
 
 struct robot {
 	struct link link;
 	struct stage *stage;
 	int fd;
 	struct secure *secure;
-	char address[NET_TEXT];
+	char name[256]; /* whom it stands in for */
 	bool data;
 	struct buf in;
 	struct ledger_body body;
@@ -36,7 +36,7 @@ answer(struct robot *r, const char *text)
 static void
 start_tls(struct robot *r)
 {
-	char *names = script_cert_names(r->stage->script, r->address);
+	char *names = script_cert_names(r->stage->script, r->name);
 	struct secure_wish w = {.server = true};
 	w.certificate = certs_for(stage_certs(r->stage), CERT_GOOD, names, &w.key);
 	answer(r, "220 go\r\n");
@@ -45,12 +45,15 @@ start_tls(struct robot *r)
 }
 
 void
-robot_new(struct stage *s, int fd, const char *address)
+robot_new(struct stage *s, int fd, const struct net_addr *at)
 {
 	struct robot *r = NEW(struct robot);
 	r->stage = s;
 	r->fd = fd;
-	span_copy(span_str(address), r->address, sizeof(r->address));
+	const char *name = script_server_at(s->script, at);
+	net_format_ip(at, r->name);
+	if (name != NULL)
+		span_copy(span_str(name), r->name, sizeof(r->name));
 	buf_init(&r->in, 0);
 	list_push(&s->robots, &r->link);
 	answer(r, "220 robot\r\n");

@@ -6,7 +6,7 @@
 #include "tests/talk/stage.h"
 
 /* At this address; takes the descriptor; joins s->robots. */
-void robot_new(struct stage *s, int fd, const char *address);
+void robot_new(struct stage *s, int fd, const struct net_addr *at);
 bool robots_step(struct stage *s); /* was anything done? */
 void robots_free(struct stage *s);
 

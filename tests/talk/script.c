@@ -772,3 +772,15 @@ script_cert_names(const struct script *s, const char *name)
 		    &out, "%s%s:%s", out.n > 0 ? "," : "", address ? "IP" : "DNS", name);
 	return buf_take(&out);
 }
+
+const char *
+script_server_at(const struct script *s, const struct net_addr *a)
+{
+	for (size_t i = 0; i < s->steps; i++)
+		for (size_t k = 0; k < s->step[i].parts; k++) {
+			const struct part *p = &s->step[i].part[k];
+			if (p->kind == PART_SERVER && script_names(s, p->name, a))
+				return p->name;
+		}
+	return NULL;
+}

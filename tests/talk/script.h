@@ -116,6 +116,9 @@ bool script_names(const struct script *s, const char *name, const struct net_add
  */
 char *script_cert_names(const struct script *s, const char *name);
 
+/* The NAME of some server block for this address; NULL if there is none. */
+const char *script_server_at(const struct script *s, const struct net_addr *a);
+
 /* The next word of an item's text, {NULL,0} at the end. */
 struct span script_word(struct span *text);
 

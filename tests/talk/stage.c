@@ -191,7 +191,7 @@ stage_dial(struct world *w, const struct net_addr *to, const struct net_addr *fr
 	net_format(to, text);
 	if (s->recovering) {
 		make_pair(fd);
-		robot_new(s, fd[1], text);
+		robot_new(s, fd[1], to);
 		return fd[0];
 	}
 	const bool *silent = closed_to(s, to);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * secure - the TLS of an actor, by OpenSSL itself and not by the code under
+ * secure - the TLS of the other side, by OpenSSL itself and not by the code under
  * test.  It takes any certificate and any version, never waits, and shows the
  * certificate that it is told to.
  */
-#ifndef TESTS_TALK_SECURE_H
-#define TESTS_TALK_SECURE_H
+#ifndef TESTS_LIB_SECURE_H
+#define TESTS_LIB_SECURE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +27,8 @@ struct secure;
 /* On a descriptor that does not block; it stays the caller's. */
 struct secure *secure_new(int fd, const struct secure_wish *w);
 
+int secure_fd(const struct secure *s);
+
 /* notify: with close_notify. */
 void secure_free(struct secure **s, bool notify);
 
@@ -39,6 +41,9 @@ ssize_t secure_send(struct secure *s, const void *p, size_t n);
 
 /* close_notify; what is sent from now on goes out in the clear. */
 void secure_off(struct secure *s);
+
+/* tls-unique of a handshake that resumed nothing; its length. */
+size_t secure_unique(struct secure *s, void *out, size_t size);
 
 /* Lines: "TLSv1.3 with cipher ... (256 bits)", "sni NAME", "certificate NAME", "resumed".
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* secure - a context for each connection: nothing is kept from one to the next. */
-#include "tests/talk/secure.h"
+#include "tests/lib/secure.h"
 
 #include <sys/socket.h>
 
@@ -72,6 +72,12 @@ secure_new(int fd, const struct secure_wish *w)
 	return s;
 }
 
+int
+secure_fd(const struct secure *s)
+{
+	return s->fd;
+}
+
 void
 secure_free(struct secure **sp, bool notify)
 {
@@ -139,6 +145,13 @@ secure_off(struct secure *s)
 	(void)SSL_shutdown(s->ssl);
 	ERR_clear_error();
 	s->off = true;
+}
+
+size_t
+secure_unique(struct secure *s, void *out, size_t size)
+{
+	return s->server ? SSL_get_peer_finished(s->ssl, out, size)
+			 : SSL_get_finished(s->ssl, out, size);
 }
 
 void
