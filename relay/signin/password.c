@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC */
+/* password - by libxcrypt and libcrypto. */
+#include "relay/signin/password.h"
+
+#include <crypt.h>
+#include <gsasl.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define GENERATED_LETTERS 24
+#define GROUP 4
+
+bool
+password_ok(struct span password)
+{
+	return password.n > 0 && password.n <= PASSWORD_MAX &&
+	       memchr(password.p, '\0', password.n) == NULL;
+}
+
+/* crypt(3) with room of its own, which held a password; false if it failed. */
+static bool
+run_crypt(struct span password, const char *setting, char out[HASH_TEXT])
+{
+	char text[PASSWORD_MAX + 1];
+	struct crypt_data *room = NEW(struct crypt_data);
+	span_copy(password, text, sizeof(text));
+	const char *made = crypt_rn(text, setting, room, sizeof(*room));
+	bool ok = made != NULL && strlen(made) < HASH_TEXT;
+	if (ok)
+		memcpy(out, made, strlen(made) + 1);
+	explicit_bzero(text, sizeof(text));
+	explicit_bzero(room, sizeof(*room));
+	mem_free(&room);
+	return ok;
+}
+
+enum err
+password_hash(struct span password, char out[HASH_TEXT])
+{
+	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	if (!password_ok(password))
+		return ERR_SYNTAX;
+	if (crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof(setting)) == NULL)
+		return ERR_IO;
+	return run_crypt(password, setting, out) ? OK : ERR_IO;
+}
+
+bool
+password_fits(struct span password, const char *hash)
+{
+	char made[HASH_TEXT] = "";
+	bool fits = password_ok(password) && run_crypt(password, hash, made) &&
+		    same_secret(span_str(made), span_str(hash));
+	explicit_bzero(made, sizeof(made));
+	return fits;
+}
+
+const char *
+password_hash_kind(const char *hash)
+{
+	static const struct {
+		const char *prefix, *kind;
+	} kinds[] = {{"$y$", "yescrypt"}, {"$gy$", "gost-yescrypt"}, {"$7$", "scrypt"},
+	    {"$2b$", "bcrypt"}, {"$2y$", "bcrypt"}, {"$2a$", "bcrypt"},
+	    {"$6$", "sha512crypt"}, {"$5$", "sha256crypt"}};
+	size_t n = strlen(hash);
+	if (n >= HASH_TEXT || n < 20)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (hash[i] <= ' ' || hash[i] > '~' || strchr(":*!", hash[i]) != NULL)
+			return NULL;
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		if (strncmp(hash, kinds[i].prefix, strlen(kinds[i].prefix)) == 0)
+			return crypt_checksalt(hash) == CRYPT_SALT_INVALID
+				   ? NULL
+				   : kinds[i].kind;
+	return NULL;
+}
+
+/* ---- SCRAM */
+
+static void
+scram_pair(enum digest d, struct span password, const struct scram_keys *k,
+    uint8_t *stored, uint8_t *server)
+{
+	uint8_t salted[SHA256_SIZE], client[SHA256_SIZE];
+	size_t n = digest_size(d);
+	struct span salt = {(const char *)k->salt, sizeof(k->salt)};
+	pbkdf2_of(d, password, salt, k->iterations, salted);
+	struct span key = {(const char *)salted, n};
+	hmac_of(d, key, SPAN("Client Key"), client);
+	digest_of(d, (struct span){(const char *)client, n}, stored);
+	hmac_of(d, key, SPAN("Server Key"), server);
+	explicit_bzero(salted, sizeof(salted));
+	explicit_bzero(client, sizeof(client));
+}
+
+void
+password_scram(struct world *w, struct span password, struct scram_keys *out)
+{
+	char text[PASSWORD_MAX + 1], *prepared = NULL;
+	int trouble = 0;
+	span_copy(password, text, sizeof(text));
+	/* The client prepares it, too (RFC 5802 2.2); what cannot be prepared stays. */
+	if (gsasl_saslprep(text, GSASL_ALLOW_UNASSIGNED, &prepared, &trouble) != GSASL_OK)
+		prepared = NULL;
+	struct span key = prepared != NULL ? span_str(prepared) : password;
+	*out = (struct scram_keys){.known = true, .iterations = SCRAM_ITERATIONS};
+	world_random(w, out->salt, sizeof(out->salt));
+	scram_pair(DIGEST_SHA256, key, out, out->stored256, out->server256);
+	scram_pair(DIGEST_SHA1, key, out, out->stored1, out->server1);
+	if (prepared != NULL)
+		explicit_bzero(prepared, strlen(prepared));
+	gsasl_free(prepared);
+	explicit_bzero(text, sizeof(text));
+}
+
+void
+password_generate(struct world *w, struct buf *out)
+{
+	for (int i = 0; i < GENERATED_LETTERS; i++) {
+		if (i > 0 && i % GROUP == 0)
+			buf_add_char(out, '-');
+		buf_add_char(out, (char)('a' + (char)world_random_below(w, 26)));
+	}
+}
