@@ -68,8 +68,8 @@ struct tls_server;
 /* NULL with `why`: one sentence that names the file and what to do (missing, not
  * readable, key does not fit, expired certificates are only a warning of tls_look()). */
 struct tls_server *tls_server_new(const struct tls_server_options *o, struct buf *why);
-struct tls_server *tls_server_ref(struct tls_server *ts);
-void tls_server_unref(struct tls_server **ts); /* NULL inside is fine */
+struct tls_server *tls_server_ref(struct tls_server *ts); /* NULL gives NULL */
+void tls_server_unref(struct tls_server **ts);            /* NULL inside is fine */
 
 /*
  * What a file says of itself, for `relayd -t`, logs and warnings: names joined by

@@ -225,7 +225,8 @@ tls_server_new(const struct tls_server_options *o, struct buf *why)
 struct tls_server *
 tls_server_ref(struct tls_server *ts)
 {
-	atomic_fetch_add_explicit(&ts->refs, 1, memory_order_relaxed);
+	if (ts != NULL)
+		atomic_fetch_add_explicit(&ts->refs, 1, memory_order_relaxed);
 	return ts;
 }
 
