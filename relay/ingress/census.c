@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "relay/ingress/ingress.h"
+#include "relay/ingress/nat_watch.h"
 
 #define KEY_MAX 9 /* family and the part of the address that counts */
 
@@ -24,6 +25,7 @@ struct census {
 	pthread_mutex_t lock;
 	struct map clients;
 	unsigned total;
+	struct nat_watch watch;
 };
 
 struct census *
@@ -33,6 +35,7 @@ census_new(struct world *w)
 	uint64_t seed[2];
 	world_random(w, seed, sizeof(seed));
 	map_init(&c->clients, seed);
+	world_random(w, c->watch.seed, sizeof(c->watch.seed));
 	CHECK(pthread_mutex_init(&c->lock, NULL) == 0);
 	return c;
 }
@@ -123,4 +126,14 @@ census_total(struct census *c)
 	unsigned n = c->total;
 	pthread_mutex_unlock(&c->lock);
 	return n;
+}
+
+bool
+census_hello(struct census *c, const struct net_addr *client, bool suspect,
+    struct span name, struct instant now)
+{
+	pthread_mutex_lock(&c->lock);
+	bool say = nat_watch_hello(&c->watch, client, suspect, name, now);
+	pthread_mutex_unlock(&c->lock);
+	return say;
 }

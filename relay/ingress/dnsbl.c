@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "relay/ingress/gate.h"
+#include "relay/ingress/nat_watch.h"
 
 #define DEADLINE_MS (5 * SECOND_MS)
 #define FLAGS \
@@ -152,21 +153,6 @@ add_name(struct buf *b, const struct net_addr *a, const char *zone)
 }
 
 static bool
-is_private(const struct net_addr *a)
-{
-	static const char *const inner[] = {"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10",
-	    "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "::/127",
-	    "fc00::/7", "fe80::/10"};
-	for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
-		struct net_cidr net;
-		if (net_parse_cidr(span_str(inner[i]), &net) == OK &&
-		    net_cidr_has(&net, a))
-			return true;
-	}
-	return false;
-}
-
-static bool
 is_own(const struct session *s)
 {
 	struct access_facts f = session_facts(s, (struct span){0});
@@ -179,7 +165,7 @@ gate_begin(struct session *s)
 	const struct config *c = s->config;
 	gate_end(s);
 	if (c->dnsbls == 0 || s->in->o.resolver == NULL || s->peer.family == NET_NONE ||
-	    is_private(&s->peer) || is_own(s))
+	    net_is_special(&s->peer) || nat_watch_is_private(&s->peer) || is_own(s))
 		return;
 	struct gate *g = s->gate = NEW(struct gate);
 	g->session = s;
