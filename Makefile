@@ -201,8 +201,10 @@ install: programs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(B)/relayd $(B)/relayctl $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(B)/relay-sendmail $(DESTDIR)$(PREFIX)/bin/
-	install -d $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(foreach n,1 5 8,$(DESTDIR)$(PREFIX)/share/man/man$(n))
+	install -m 644 tools/relay-sendmail.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 tools/relayd.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 tools/relayd.8 tools/relayctl.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 
 clean:
 	rm -rf build

@@ -103,19 +103,63 @@ rewriting_clear(struct rewriting *r)
 
 /* ---- one address */
 
+/* As route_pattern_matches(), but the domain is made canonical once for all rules. */
+static bool
+fits(const struct route_pattern *p, struct span local, struct span domain)
+{
+	struct address mine = {.local = p->local}, theirs = {.local = local};
+	if (p->null_sender || (p->domain.p == NULL && p->local.p == NULL))
+		return !p->null_sender;
+	if (domain.n == 0 || (p->local.p != NULL && !address_same(&mine, &theirs)))
+		return false;
+	if (!p->subdomains)
+		return span_eq(domain, p->domain);
+	return domain.n > p->domain.n && domain.p[domain.n - p->domain.n - 1] == '.' &&
+	       span_iends(domain, p->domain);
+}
+
+static const struct rewrite *
+first_that_fits(const struct rewrite_list *l, struct span address)
+{
+	struct span local, domain = address_domain_of(address, &local);
+	struct buf canonical;
+	const struct rewrite *found = NULL;
+	buf_init(&canonical, 1024);
+	if (domain.n > 0 && domain_canonical(domain, &canonical) != OK)
+		buf_reset(&canonical);
+	for (size_t i = 0; i < l->n && found == NULL; i++) {
+		const struct route_pattern *p = &l->rule[i].match;
+		if (address.n == 0 ? p->null_sender
+				   : fits(p, local, buf_span(&canonical)))
+			found = &l->rule[i];
+	}
+	buf_clear(&canonical);
+	return found;
+}
+
 bool
 rewrite_address(const struct rewrite_list *l, struct span address, struct buf *out)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		const struct rewrite *r = &l->rule[i];
-		struct span local;
-		if ((address.n == 0 && !r->match.null_sender) ||
-		    !route_pattern_matches(&r->match, address))
-			continue;
-		(void)address_domain_of(address, &local);
-		buf_add_span(out, r->local != NULL ? span_str(r->local) : local);
-		buf_addf(out, "@%s", r->domain);
-		return true;
-	}
-	return false;
+	const struct rewrite *r = l->n > 0 ? first_that_fits(l, address) : NULL;
+	if (r == NULL)
+		return false;
+	struct span local;
+	(void)address_domain_of(address, &local);
+	buf_add_span(out, r->local != NULL ? span_str(r->local) : local);
+	buf_addf(out, "@%s", r->domain);
+	return true;
+}
+
+bool
+rewrite_twice(const struct rewrite_list *first, const struct rewrite_list *then,
+    struct span address, struct buf *out)
+{
+	struct buf half;
+	buf_init(&half, REWRITTEN_MAX);
+	bool once = rewrite_address(first, address, &half);
+	bool twice = rewrite_address(then, once ? buf_span(&half) : address, out);
+	if (once && !twice)
+		buf_add_span(out, buf_span(&half));
+	buf_clear(&half);
+	return once || twice;
 }

@@ -20,6 +20,8 @@
 #include "base/buf.h"
 #include "policy/pattern.h"
 
+#define REWRITTEN_MAX 2048 /* octets of an address that a rewriting makes */
+
 struct rewrite {
 	struct route_pattern match;
 	char *local;  /* NULL: stays */
@@ -40,6 +42,10 @@ void rewrite_list_clear(struct rewrite_list *l);
 /* The address as it goes out, appended; false (and nothing appended) if it stays. */
 bool rewrite_address(const struct rewrite_list *l, struct span address, struct buf *out);
 
+/* By the first list, and what comes of that by the second; `out` is empty before. */
+bool rewrite_twice(const struct rewrite_list *first, const struct rewrite_list *then,
+    struct span address, struct buf *out);
+
 /* What a route replaces. */
 struct rewriting {
 	struct rewrite_list sender; /* the reverse-path */
@@ -59,7 +65,11 @@ void rewriting_clear(struct rewriting *r);
  * nothing is appended).  Only the addr-specs change: display names, comments,
  * groups, folding and all other fields stay octet for octet.  A field that cannot
  * be understood stays as it is.  prefix: fields that stand in front of the section
- * (ours); a Reply-To or From among them counts.
+ * (ours); a Reply-To or From among them counts.  To rewrite the prefix itself, call
+ * with the two changed over.
+ *
+ * A line that gets longer than 998 octets (RFC 5322 2.1.1) by an address is folded
+ * before that.  What would exceed the bound of out: nothing changes.
  */
 bool rewrite_header(
     const struct rewriting *r, struct span prefix, struct span header, struct buf *out);

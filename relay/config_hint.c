@@ -62,13 +62,20 @@ add_nearest(const struct nearest *n, struct buf *out)
 	return n->word != NULL;
 }
 
+/* Where else the key is: a section without a name, which is for all, before the others.
+ */
 static const struct config_key *
 elsewhere(const char *name)
 {
-	for (const struct config_key *k = config_schema; k->name != NULL; k++)
-		if (strcmp(k->name, name) == 0)
+	const struct config_key *found = NULL;
+	for (const struct config_key *k = config_schema; k->name != NULL; k++) {
+		if (strcmp(k->name, name) != 0)
+			continue;
+		if (!config_section_find(k->section)->titled)
 			return k;
-	return NULL;
+		found = found != NULL ? found : k;
+	}
+	return found;
 }
 
 static void

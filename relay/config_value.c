@@ -616,15 +616,17 @@ take_socks(struct value *v)
 	struct span text = v->text;
 	if (span_istarts(text, SPAN("socks5://")))
 		text = span_cut(text, 9, text.n);
-	if (!parse_hop(text, 1080, &hop) || hop.addr.family == NET_NONE ||
-	    hop.port == 0) {
-		return wrong(v,
-		    SHOWN " is not the address of a proxy; write \"192.0.2.1:1080\"",
-		    SHOW(v));
-	}
-	if (*v->count == 1) {
-		mem_free(&hop.host);
-		return wrong(v, SHOWN " is one too many; one proxy is the most", SHOW(v));
+	bool ok = parse_hop(text, 1080, &hop);
+	bool address = ok && hop.addr.family != NET_NONE && hop.port != 0;
+	if (!address || *v->count == 1) {
+		if (ok)
+			mem_free(&hop.host);
+		return address ? wrong(v, SHOWN " is one too many; one proxy is the most",
+				     SHOW(v))
+			       : wrong(v,
+				     SHOWN " is not the address of a proxy; write "
+					   "\"192.0.2.1:1080\"",
+				     SHOW(v));
 	}
 	*(struct route_hop *)one_more(v, sizeof(hop)) = hop;
 	++*v->count;

@@ -347,7 +347,7 @@ open_all(struct daemon *d, const struct daemon_options *o, struct buf *why)
 		e = drop_privileges(d, why);
 	if (e == OK)
 		e = make_spool(d, why);
-	if (e == OK)
+	if (e == OK && !d->single)
 		e = open_accounts(d, why);
 	if (e == OK && o->sockets)
 		close_sandbox(d);
@@ -355,6 +355,8 @@ open_all(struct daemon *d, const struct daemon_options *o, struct buf *why)
 		open_pool(d);
 	if (e == OK)
 		e = open_spool(d, &d->spool, why);
+	if (e == OK && d->single)
+		e = open_accounts(d, why);
 	if (e == OK)
 		e = open_workers(d, o, why);
 	if (e != OK)

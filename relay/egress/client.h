@@ -116,6 +116,7 @@ struct mail {
 /* A message as it goes out by a route that rewrites. */
 struct rewritten {
 	struct span sender; /* instead of message->sender; p == NULL: that one */
+	struct span prefix; /* instead of message->prefix; p == NULL: that one */
 	struct span header; /* instead of the content's first header_size octets; p ==
 			       NULL: those */
 	uint64_t header_size;

@@ -12,12 +12,13 @@
 struct rewriting_job {
 	struct rewritten rewritten;
 	bool changes; /* rewritten holds something */
-	struct buf sender, header;
+	struct buf sender, prefix, header;
 };
 
 /*
  * Fill in for this route and message (with content).  A header section over
  * HEADER_SIZE_MAX or unreadable stays as it is (only the envelope changes then).
+ * What was filled in before is cleared.
  */
 void rewriting_prepare(
     struct rewriting_job *w, const struct route *r, const struct message *m);

@@ -33,4 +33,8 @@ void signin_engine_free(struct signin_engine **e);
 void signin_engine_serve(
     struct signin_engine *e, int fd, void (*closed)(void *arg), void *arg);
 
+/* The same for the other end of a wire on this loop (signin_new_inline). */
+struct wire;
+void signin_engine_join(struct signin_engine *e, struct wire *other);
+
 #endif

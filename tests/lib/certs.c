@@ -16,17 +16,20 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/span.h"
 
-#define NAMED_MAX 32
+#define NAMED_MAX 64
 #define PATH_MAX_HERE 256
 
 struct pair {
-	char cert[PATH_MAX_HERE], key[PATH_MAX_HERE], name[128];
+	char cert[PATH_MAX_HERE], key[PATH_MAX_HERE], names[400];
+	enum cert kind;
 	bool made;
 };
 
 struct certs {
-	char dir[64];
+	char dir[PATH_MAX_HERE / 2];
+	bool own_dir;
 	char ca_file[PATH_MAX_HERE];
 	EVP_PKEY *ca_key, *other_key;
 	X509 *ca, *other;
@@ -95,13 +98,23 @@ write_key(const char *path, EVP_PKEY *key, const char *passphrase)
 struct certs *
 certs_new(void)
 {
+	char dir[] = "/tmp/relayd-certs.XXXXXX";
+	CHECK(mkdtemp(dir) != NULL);
+	struct certs *c = certs_new_in(dir);
+	c->own_dir = true;
+	return c;
+}
+
+struct certs *
+certs_new_in(const char *dir)
+{
 	static const struct wish authority = {
 	    "Test Authority", NULL, "20400101000000Z", true};
 	static const struct wish stranger = {
 	    "Somebody Else", NULL, "20400101000000Z", true};
 	struct certs *c = NEW(struct certs);
-	(void)snprintf(c->dir, sizeof(c->dir), "/tmp/relayd-certs.XXXXXX");
-	CHECK(mkdtemp(c->dir) != NULL);
+	CHECK(strlen(dir) < sizeof(c->dir));
+	(void)snprintf(c->dir, sizeof(c->dir), "%s", dir);
 	c->ca_key = EVP_EC_gen("P-256");
 	c->other_key = EVP_EC_gen("P-256");
 	c->ca = make(&authority, c->ca_key, NULL, NULL);
@@ -115,13 +128,15 @@ void
 certs_free(struct certs **cp)
 {
 	struct certs *c = *cp;
-	char command[128];
+	char command[PATH_MAX_HERE];
+	if (c == NULL)
+		return;
 	X509_free(c->ca);
 	X509_free(c->other);
 	EVP_PKEY_free(c->ca_key);
 	EVP_PKEY_free(c->other_key);
 	(void)snprintf(command, sizeof(command), "rm -rf '%s'", c->dir);
-	CHECK(system(command) == 0);
+	CHECK(!c->own_dir || system(command) == 0);
 	mem_free(cp);
 }
 
@@ -194,22 +209,41 @@ certs_key(struct certs *c, enum cert which)
 	return get(c, which)->key;
 }
 
+/* The first name, without its kind. */
+static void
+common_name(const char *names, char *out, size_t size)
+{
+	struct span first = span_cut(span_str(names), 0, span_find(span_str(names), ','));
+	span_copy(span_cut(first, span_find(first, ':') + 1, first.n), out, size);
+}
+
+const char *
+certs_for(struct certs *c, enum cert kind, const char *names, const char **key)
+{
+	size_t i = 0;
+	while (i < c->named_n &&
+	       (c->named[i].kind != kind || strcmp(c->named[i].names, names) != 0))
+		i++;
+	struct pair *p = &c->named[i];
+	if (i == c->named_n) {
+		char common[65], file[32];
+		CHECK(c->named_n < NAMED_MAX && strlen(names) < sizeof(p->names));
+		c->named_n++;
+		p->kind = kind;
+		(void)snprintf(p->names, sizeof(p->names), "%s", names);
+		common_name(names, common, sizeof(common));
+		(void)snprintf(file, sizeof(file), "named%zu", i);
+		put(c, p, file, &(struct wish){common, names, wishes[kind].until, false},
+		    kind);
+	}
+	*key = p->key;
+	return p->cert;
+}
+
 const char *
 certs_named(struct certs *c, const char *name, const char **key)
 {
-	size_t i = 0;
-	while (i < c->named_n && strcmp(c->named[i].name, name) != 0)
-		i++;
-	if (i == c->named_n) {
-		char names[160], file[16];
-		CHECK(c->named_n < NAMED_MAX);
-		c->named_n++;
-		(void)snprintf(c->named[i].name, sizeof(c->named[i].name), "%s", name);
-		(void)snprintf(names, sizeof(names), "DNS:%.120s", name);
-		(void)snprintf(file, sizeof(file), "named%zu", i);
-		put(c, &c->named[i], file,
-		    &(struct wish){name, names, "20400101000000Z", false}, CERT_GOOD);
-	}
-	*key = c->named[i].key;
-	return c->named[i].cert;
+	char names[200];
+	(void)snprintf(names, sizeof(names), "DNS:%.120s", name);
+	return certs_for(c, CERT_GOOD, names, key);
 }

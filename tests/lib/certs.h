@@ -22,7 +22,8 @@ enum cert {
 struct certs;
 
 struct certs *certs_new(void);
-void certs_free(struct certs **c); /* the files, too */
+struct certs *certs_new_in(const char *dir); /* which exists; its owner removes it */
+void certs_free(struct certs **c);           /* the files of certs_new(), too */
 
 const char *certs_dir(const struct certs *c);
 const char *certs_ca(struct certs *c);
@@ -31,5 +32,10 @@ const char *certs_key(struct certs *c, enum cert which);
 
 /* A certificate for this name, by the authority; owned by c. */
 const char *certs_named(struct certs *c, const char *name, const char **key);
+
+/* Another of this kind (GOOD, EXPIRED, SELF_SIGNED, UNKNOWN_CA) for these names, as
+ * OpenSSL writes them: "DNS:a.test,IP:192.0.2.1". The common name is the first. */
+const char *
+certs_for(struct certs *c, enum cert kind, const char *names, const char **key);
 
 #endif

@@ -256,6 +256,43 @@ class Words(RealTest):
         self.assertEqual(self.asked, [])
 
 
+class Accounts(RealTest):
+    """Accounts of a relayd that runs, and of one that does not."""
+
+    def walk_through(self, relay):
+        def user(*args, stdin=None):
+            done = relay.ctl("user", *args, stdin=stdin)
+            return done.returncode, done.stdout
+        self.assertEqual(user("add", "joe", "--address", "joe@here.example",
+                              "--password-stdin", stdin="xyzzy\n")[0], 0)
+        self.assertEqual(user("add", "joe", "--password-stdin", stdin="xyzzy\n")[0], 1)
+        status, shown = user("list")
+        self.assertEqual(status, 0)
+        self.assertRegex(shown, r"(?m)^joe +enabled .* joe@here\.example$")
+        self.assertEqual(user("set", "joe", "--disable")[0], 0)
+        self.assertRegex(user("list", "joe")[1], r"(?m)^joe +disabled ")
+        self.assertEqual(user("set", "joe", "--enable")[0], 0)
+        self.assertEqual(user("passwd", "joe", "--password-stdin", stdin="plugh\n")[0], 0)
+        status, secret = user("secret", "add", "joe", "printer", "--service", "smtp")
+        self.assertEqual(status, 0)
+        self.assertGreaterEqual(len(secret.strip()), 12)
+        self.assertIn("printer", user("list", "joe")[1])
+        self.assertEqual(user("secret", "delete", "joe", "printer")[0], 0)
+        self.assertEqual(user("delete", "joe")[0], 0)
+        self.assertEqual(user("list", "joe")[0], 1)
+
+    def test_running(self):
+        relay = self.relay('route "world" { deliver = "mx" }\n')
+        self.walk_through(relay)
+        relay.stop()
+        self.assertNotIn("xyzzy", "\n".join(relay.process.lines))
+
+    def test_stopped(self):
+        relay = self.relay('route "world" { deliver = "mx" }\n')
+        relay.stop()
+        self.walk_through(relay)
+
+
 class Sendmail(RealTest):
     """relay-sendmail finds its way in, and says by its status what became of it."""
 

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "tests/talk/secure.h"
 
 /* `< QUIT` lets the time go by that the daemon keeps an unused connection for. */
 #define QUIT_PATIENCE_MS (6 * SECOND_MS)
@@ -31,6 +32,7 @@ struct actor {
 	enum part_kind kind;
 	const char *name;
 	int fd; /* -1: none yet, or closed */
+	struct secure *secure;
 	bool eof;
 	struct buf in, out;
 	const struct part *part;
@@ -75,6 +77,9 @@ fail_item(const struct actor *a, struct span came)
 	    [ITEM_BODY_NOT] = "<body!~",
 	    [ITEM_BDAT] = "<bdat",
 	    [ITEM_EOF] = "<eof",
+	    [ITEM_TLS] = "tls",
+	    [ITEM_TLS_OFF] = "tls off",
+	    [ITEM_TLS_IS] = "<tls~",
 	    [ITEM_CLOSE] = "close",
 	    [ITEM_RESET] = "reset",
 	};
@@ -87,12 +92,30 @@ fail_item(const struct actor *a, struct span came)
 
 /* ---- bytes */
 
+/* What comes now is for the handshake. */
+static bool
+shaking(const struct actor *a)
+{
+	return a->at < a->part->items && item_now(a)->kind == ITEM_TLS;
+}
+
+/* One piece; -1 with EAGAIN: nothing now. */
+static ssize_t
+receive(struct actor *a, char *p, size_t n)
+{
+	if (a->secure == NULL)
+		return recv(a->fd, p, n, MSG_DONTWAIT);
+	ssize_t got = secure_recv(a->secure, p, n);
+	errno = EAGAIN;
+	return got;
+}
+
 static void
 take_in(struct actor *a)
 {
 	char piece[16384];
-	while (a->fd >= 0 && !a->eof) {
-		ssize_t n = recv(a->fd, piece, sizeof(piece), MSG_DONTWAIT);
+	while (a->fd >= 0 && !a->eof && !shaking(a)) {
+		ssize_t n = receive(a, piece, sizeof(piece));
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0)
@@ -108,7 +131,10 @@ give_out(struct actor *a)
 {
 	if (a->fd < 0 || a->out.n == 0)
 		return false;
-	ssize_t n = send(a->fd, a->out.p, a->out.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	errno = EAGAIN;
+	ssize_t n = a->secure != NULL
+			? secure_send(a->secure, a->out.p, a->out.n)
+			: send(a->fd, a->out.p, a->out.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN)
 		buf_reset(&a->out); /* the other side has gone: seen when reading */
 	if (n <= 0)
@@ -118,8 +144,9 @@ give_out(struct actor *a)
 }
 
 static void
-close_fd(struct actor *a)
+close_fd(struct actor *a, bool notify)
 {
+	secure_free(&a->secure, notify);
 	if (a->fd >= 0)
 		(void)close(a->fd);
 	a->fd = -1;
@@ -485,7 +512,116 @@ close_gently(struct actor *a)
 {
 	if (a->out.n > 0 && !a->eof)
 		return WAITS;
-	close_fd(a);
+	close_fd(a, true);
+	return PLAYED;
+}
+
+/* ---- TLS */
+
+static const char *
+certificate_for(struct actor *a, struct span word, const char **key)
+{
+	static const struct {
+		const char *word;
+		enum cert kind;
+	} kinds[] = {{"expired", CERT_EXPIRED}, {"self-signed", CERT_SELF_SIGNED},
+	    {"unknown", CERT_UNKNOWN_CA}};
+	struct certs *c = stage_certs(a->stage);
+	if (span_eq(word, SPAN("wrong")))
+		return certs_named(c, "wrong.test", key);
+	enum cert kind = CERT_GOOD;
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		if (span_eq(word, span_str(kinds[i].word)))
+			kind = kinds[i].kind;
+	char *names = script_cert_names(a->stage->script, a->name);
+	const char *file = certs_for(c, kind, names, key);
+	mem_free(&names);
+	return file;
+}
+
+static void
+begin_tls(struct actor *a)
+{
+	struct secure_wish w = {.server = a->kind == PART_SERVER};
+	struct span text = item_now(a)->text, word;
+	if (a->in.n > 0)
+		fail_item(a, buf_span(&a->in)); /* it came before TLS */
+	if (w.server)
+		w.certificate = certificate_for(a, SPAN(""), &w.key);
+	while ((word = script_word(&text)).n > 0) {
+		if (word.p[0] == '1') {
+			w.version = word;
+		} else if (span_eq(word, SPAN("certificate"))) {
+			w.certificate = certs_path(stage_certs(a->stage), CERT_CLIENT);
+			w.key = certs_key(stage_certs(a->stage), CERT_CLIENT);
+		} else if (!span_eq(word, SPAN("fails"))) {
+			w.certificate = certificate_for(a, word, &w.key);
+		}
+	}
+	a->secure = secure_new(a->fd, &w);
+}
+
+static bool
+shall_fail(const struct actor *a)
+{
+	struct span text = item_now(a)->text, word;
+	while ((word = script_word(&text)).n > 0)
+		if (span_eq(word, SPAN("fails")))
+			return true;
+	return false;
+}
+
+static enum played
+play_tls(struct actor *a)
+{
+	struct buf text;
+	if (a->out.n > 0 && !a->eof)
+		return WAITS; /* in the clear, before */
+	if (a->fd < 0 || a->eof)
+		fail_item(a, SPAN(""));
+	if (a->secure == NULL)
+		begin_tls(a);
+	enum secure_is is = secure_shake(a->secure);
+	if (is == SECURE_SHAKING)
+		return WAITS;
+	if (shall_fail(a) != (is == SECURE_FAILED))
+		fail_item(a, is == SECURE_FAILED ? SPAN("a handshake that failed")
+						 : SPAN("a handshake that is done"));
+	if (is == SECURE_FAILED) {
+		stage_say(a->stage, a->name, "tls", SPAN("fails"));
+		a->eof = true;
+		return PLAYED;
+	}
+	buf_init(&text, 0);
+	secure_describe(a->secure, &text);
+	stage_say(a->stage, a->name, "tls", buf_span(&text));
+	buf_clear(&text);
+	return PLAYED;
+}
+
+static enum played
+end_tls(struct actor *a)
+{
+	if (a->out.n > 0 && !a->eof)
+		return WAITS;
+	if (a->secure == NULL)
+		fail_item(a, SPAN("no TLS"));
+	stage_say(a->stage, a->name, "tls", SPAN("off"));
+	secure_off(a->secure);
+	return PLAYED;
+}
+
+static enum played
+check_tls(struct actor *a)
+{
+	struct buf text;
+	if (a->secure == NULL)
+		fail_item(a, SPAN("no TLS"));
+	buf_init(&text, 0);
+	secure_describe(a->secure, &text);
+	if (!matches(a, buf_span(&text), true))
+		fail_item(a, buf_span(&text));
+	buf_clear(&text);
 	return PLAYED;
 }
 
@@ -504,7 +640,10 @@ play_item(struct actor *a)
 	case ITEM_BDAT: return read_bdat(a);
 	case ITEM_EOF: return expect_end(a);
 	case ITEM_CLOSE: return close_gently(a);
-	case ITEM_RESET: close_fd(a); return PLAYED;
+	case ITEM_RESET: close_fd(a, false); return PLAYED;
+	case ITEM_TLS: return play_tls(a);
+	case ITEM_TLS_OFF: return end_tls(a);
+	case ITEM_TLS_IS: return check_tls(a);
 	}
 	return PLAYED;
 }
@@ -678,7 +817,7 @@ cast_hang_up(struct cast *c)
 		struct actor *a = CONTAINER_OF(k, struct actor, link);
 		take_in(a);
 		if (a->eof)
-			close_fd(a);
+			close_fd(a, true);
 	}
 }
 
@@ -696,7 +835,7 @@ cast_free(struct cast **cp)
 {
 	LIST_EACH (&(*cp)->actors, k) {
 		struct actor *a = CONTAINER_OF(k, struct actor, link);
-		close_fd(a);
+		close_fd(a, true);
 		buf_clear(&a->in);
 		buf_clear(&a->out);
 		buf_clear(&a->body);

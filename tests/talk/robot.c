@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* robot - reads commands, answers 250, and enters what it took in the ledger. */
+/*
+ * robot - reads commands, answers 250, and enters what it took in the ledger.
+ * If a server of the script speaks TLS, it offers STARTTLS, too.
+ */
 #include "tests/talk/robot.h"
 
 #include <stdio.h>
@@ -8,11 +11,14 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "tests/talk/secure.h"
 
 struct robot {
 	struct link link;
 	struct stage *stage;
 	int fd;
+	struct secure *secure;
+	char address[NET_TEXT];
 	bool data;
 	struct buf in;
 	struct ledger_body body;
@@ -21,15 +27,30 @@ struct robot {
 static void
 answer(struct robot *r, const char *text)
 {
-	(void)send(r->fd, text, strlen(text), MSG_NOSIGNAL);
+	if (r->secure != NULL)
+		(void)secure_send(r->secure, text, strlen(text));
+	else
+		(void)send(r->fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+static void
+start_tls(struct robot *r)
+{
+	char *names = script_cert_names(r->stage->script, r->address);
+	struct secure_wish w = {.server = true};
+	w.certificate = certs_for(stage_certs(r->stage), CERT_GOOD, names, &w.key);
+	answer(r, "220 go\r\n");
+	r->secure = secure_new(r->fd, &w);
+	mem_free(&names);
 }
 
 void
-robot_new(struct stage *s, int fd)
+robot_new(struct stage *s, int fd, const char *address)
 {
 	struct robot *r = NEW(struct robot);
 	r->stage = s;
 	r->fd = fd;
+	span_copy(span_str(address), r->address, sizeof(r->address));
 	buf_init(&r->in, 0);
 	list_push(&s->robots, &r->link);
 	answer(r, "220 robot\r\n");
@@ -39,6 +60,7 @@ static void
 robot_free(struct robot *r)
 {
 	list_remove(&r->link);
+	secure_free(&r->secure, true);
 	(void)close(r->fd);
 	buf_clear(&r->in);
 	mem_free(&r);
@@ -81,7 +103,13 @@ on_command(struct robot *r, struct span line)
 	if (span_istarts(line, SPAN("RCPT")))
 		note_rcpt(r, line);
 	r->data = span_istarts(line, SPAN("DATA"));
-	answer(r, r->data ? "354 go\r\n" : "250 ok\r\n");
+	bool offers = r->stage->script->secure_hosts && r->secure == NULL;
+	if (offers && span_istarts(line, SPAN("STARTTLS")))
+		start_tls(r);
+	else if (offers && span_istarts(line, SPAN("EHLO")))
+		answer(r, "250-robot\r\n250 STARTTLS\r\n");
+	else
+		answer(r, r->data ? "354 go\r\n" : "250 ok\r\n");
 	return true;
 }
 
@@ -100,11 +128,22 @@ on_lines(struct robot *r)
 	return true;
 }
 
+static ssize_t
+receive(struct robot *r, char *p, size_t n)
+{
+	if (r->secure == NULL)
+		return recv(r->fd, p, n, MSG_DONTWAIT);
+	enum secure_is is = secure_shake(r->secure);
+	return is == SECURE_SHAKING  ? -1
+	       : is == SECURE_FAILED ? 0
+				     : secure_recv(r->secure, p, n);
+}
+
 static bool
 robot_step(struct robot *r)
 {
 	char piece[4096];
-	ssize_t n = recv(r->fd, piece, sizeof(piece), MSG_DONTWAIT);
+	ssize_t n = receive(r, piece, sizeof(piece));
 	if (n < 0)
 		return false;
 	buf_add(&r->in, piece, (size_t)n);

@@ -5,8 +5,9 @@
 
 #include "tests/talk/stage.h"
 
-void robot_new(struct stage *s, int fd); /* takes the descriptor; joins s->robots */
-bool robots_step(struct stage *s);       /* was anything done? */
+/* At this address; takes the descriptor; joins s->robots. */
+void robot_new(struct stage *s, int fd, const char *address);
+bool robots_step(struct stage *s); /* was anything done? */
 void robots_free(struct stage *s);
 
 #endif

@@ -133,10 +133,13 @@ static const struct {
     {"<body", ITEM_BODY, true},
     {"<bdat", ITEM_BDAT, true},
     {"<eof", ITEM_EOF, true},
+    {"<tls~", ITEM_TLS_IS, true},
     {"<", ITEM_EXPECT, false},
     {"|", ITEM_DATA, false},
     {"close", ITEM_CLOSE, true},
     {"reset", ITEM_RESET, true},
+    {"tls off", ITEM_TLS_OFF, true},
+    {"tls", ITEM_TLS, true},
 };
 
 /* Which sign s begins with; COUNT_OF(signs) if none. */
@@ -231,6 +234,25 @@ add_item(struct parser *p, struct part *part, enum item_kind kind, struct span t
 	    kind == ITEM_RAW ? unescape(p, text) : (struct span){keep(p, text), text.n};
 }
 
+static void
+check_tls_words(struct parser *p, const struct part *part, struct span text)
+{
+	static const char *const client[] = {
+	    "1.0", "1.1", "1.2", "1.3", "certificate", "fails", NULL};
+	static const char *const server[] = {
+	    "1.2", "1.3", "wrong", "expired", "self-signed", "unknown", "fails", NULL};
+	const char *const *known = part->kind == PART_SERVER ? server : client;
+	struct span w;
+	while ((w = take_word(&text)).n > 0) {
+		size_t i = 0;
+		while (known[i] != NULL && !span_eq(w, span_str(known[i])))
+			i++;
+		if (known[i] == NULL)
+			wrong(p, "tls has no word \"%.*s\" here", SPAN_ARG(w));
+	}
+	p->script->secure_hosts |= part->kind == PART_SERVER;
+}
+
 /* The items of one line; true at the block's end. */
 static bool
 read_items(struct parser *p, struct part *part, struct span s)
@@ -256,6 +278,8 @@ read_items(struct parser *p, struct part *part, struct span s)
 			return false;
 		}
 		size_t end = item_end(s);
+		if (signs[i].kind == ITEM_TLS)
+			check_tls_words(p, part, span_cut(s, 0, end));
 		add_item(p, part, signs[i].kind, span_trim(span_cut(s, 0, end)));
 		s = span_cut(s, end, SIZE_MAX);
 	}
@@ -653,6 +677,12 @@ read_file(const char *path, struct buf *out)
 	return true;
 }
 
+struct span
+script_word(struct span *text)
+{
+	return take_word(text);
+}
+
 struct script *
 script_read(const char *path)
 {
@@ -725,4 +755,20 @@ script_names(const struct script *s, const char *name, const struct net_addr *a)
 			return true;
 	}
 	return false;
+}
+
+char *
+script_cert_names(const struct script *s, const char *name)
+{
+	struct buf out;
+	struct net_addr literal;
+	bool address = net_parse_ip(span_str(name), &literal) == OK;
+	buf_init(&out, 0);
+	for (size_t i = 0; i < s->hosts; i++)
+		if (script_names(s, name, &s->host[i].addr))
+			buf_addf(&out, "%sDNS:%s", out.n > 0 ? "," : "", s->host[i].name);
+	if (address || out.n == 0)
+		buf_addf(
+		    &out, "%s%s:%s", out.n > 0 ? "," : "", address ? "IP" : "DNS", name);
+	return buf_take(&out);
 }

@@ -24,6 +24,9 @@ enum item_kind {
 	ITEM_BODY_NOT, /* <body!~ re   it does not */
 	ITEM_BDAT,     /* <bdat        read BDAT n LAST and its octets, as a body */
 	ITEM_EOF,      /* <eof         the other side closes */
+	ITEM_TLS,      /* tls WORDS    the handshake, here and now */
+	ITEM_TLS_OFF,  /* tls off      close_notify; what is sent then is clear */
+	ITEM_TLS_IS,   /* <tls~ regex  what is known of it matches */
 	ITEM_CLOSE,    /* close */
 	ITEM_RESET,    /* reset        close without reading what has come */
 };
@@ -95,7 +98,8 @@ struct script {
 	size_t steps;
 	struct host *host;
 	size_t hosts;
-	char **owned; /* every text that the others point into */
+	bool secure_hosts; /* some server block switches TLS on */
+	char **owned;      /* every text that the others point into */
 	size_t owneds;
 };
 
@@ -105,5 +109,14 @@ void script_free(struct script **s);
 
 /* Does NAME, as in `server NAME`, stand for this address? */
 bool script_names(const struct script *s, const char *name, const struct net_addr *a);
+
+/*
+ * The names of a certificate for `server NAME` (or the hosts of an address), as OpenSSL
+ * writes them: "DNS:mx1.example.org,IP:192.0.2.1". Owned by the caller.
+ */
+char *script_cert_names(const struct script *s, const char *name);
+
+/* The next word of an item's text, {NULL,0} at the end. */
+struct span script_word(struct span *text);
 
 #endif

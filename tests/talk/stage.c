@@ -191,7 +191,7 @@ stage_dial(struct world *w, const struct net_addr *to, const struct net_addr *fr
 	net_format(to, text);
 	if (s->recovering) {
 		make_pair(fd);
-		robot_new(s, fd[1]);
+		robot_new(s, fd[1], text);
 		return fd[0];
 	}
 	const bool *silent = closed_to(s, to);
@@ -392,20 +392,68 @@ make_dns(void *arg, struct loop *l)
 	return fake_dns_transport(((struct stage *)arg)->dns, l);
 }
 
-/* The text with ${SPOOL} filled in. */
-static char *
-fill_in(const struct stage *s, const char *text)
+struct certs *
+stage_certs(struct stage *s)
 {
-	static const char mark[] = "${SPOOL}";
+	if (s->certs == NULL)
+		s->certs = certs_new_in(s->dir);
+	return s->certs;
+}
+
+/* The SHA-256 of the certificate that `server NAME` shows. */
+static void
+add_fingerprint(struct stage *s, struct span name, struct buf *out)
+{
+	struct tls_look look;
+	const char *key;
+	char *host = span_dup(name), *names = script_cert_names(s->script, host);
+	CHECK(tls_look(certs_for(stage_certs(s), CERT_GOOD, names, &key), &look) == OK);
+	buf_add_str(out, look.fingerprint);
+	mem_free(&names);
+	mem_free(&host);
+}
+
+/* What stands between ${ and }. False: it is not ours. */
+static bool
+add_mark(struct stage *s, struct span mark, struct buf *out)
+{
+	struct tls_look look;
+	if (span_eq(mark, SPAN("SPOOL")))
+		buf_addf(out, "%s/spool", s->dir);
+	else if (span_eq(mark, SPAN("CERT")))
+		buf_add_str(out, certs_path(stage_certs(s), CERT_GOOD));
+	else if (span_eq(mark, SPAN("KEY")))
+		buf_add_str(out, certs_key(stage_certs(s), CERT_GOOD));
+	else if (span_eq(mark, SPAN("CA")))
+		buf_add_str(out, certs_ca(stage_certs(s)));
+	else if (span_eq(mark, SPAN("DEVICE")) &&
+		 tls_look(certs_path(stage_certs(s), CERT_CLIENT), &look) == OK)
+		buf_add_str(out, look.fingerprint);
+	else if (span_starts(mark, SPAN("PIN:")))
+		add_fingerprint(s, span_cut(mark, 4, mark.n), out);
+	else
+		return false;
+	return true;
+}
+
+/* The text with ${SPOOL} and the like filled in. */
+static char *
+fill_in(struct stage *s, const char *text)
+{
 	struct buf out;
 	buf_init(&out, 0);
-	const char *at;
-	while ((at = strstr(text, mark)) != NULL) {
-		buf_add(&out, text, (size_t)(at - text));
-		buf_addf(&out, "%s/spool", s->dir);
-		text = at + sizeof(mark) - 1;
+	struct span rest = span_str(text);
+	while (rest.n > 0) {
+		struct span mark = span_starts(rest, SPAN("${"))
+				       ? span_cut(rest, 2, span_find(rest, '}') - 2)
+				       : SPAN("");
+		if (mark.n > 0 && add_mark(s, mark, &out)) {
+			rest = span_cut(rest, mark.n + 3, rest.n);
+		} else {
+			buf_add_char(&out, rest.p[0]);
+			rest = span_cut(rest, 1, rest.n);
+		}
 	}
-	buf_add_str(&out, text);
 	return buf_take(&out);
 }
 
@@ -631,6 +679,7 @@ stage_free(struct stage **sp)
 		mem_free(&k);
 	}
 	fake_dns_free(&s->dns);
+	certs_free(&s->certs);
 	log_free(&s->log);
 	for (size_t i = 0; i < s->lines; i++)
 		mem_free(&s->line[i].text);

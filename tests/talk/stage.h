@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "relay/daemon.h"
+#include "tests/lib/certs.h"
 #include "tests/lib/fake_dns.h"
 #include "tests/talk/ledger.h"
 #include "tests/talk/script.h"
@@ -39,6 +40,7 @@ struct stage {
 	const char *dir; /* of this talk; the spool is in it */
 	char *config_file;
 	struct fake_dns *dns;
+	struct certs *certs; /* NULL until stage_certs() */
 	struct log *log;
 	struct daemon *daemon;
 	struct log_line *line;
@@ -72,6 +74,8 @@ void stage_write_config(struct stage *s, const char *text);
 int stage_take_knock(struct stage *s, const char *name); /* the descriptor, or -1 */
 void stage_close(struct stage *s, const char *name, bool silent); /* refuse, silent */
 void stage_open(struct stage *s, const char *name);               /* accept */
+
+struct certs *stage_certs(struct stage *s); /* in the talk's directory */
 
 /* Messages in the spool; violations of its invariants fail the talk. */
 uint64_t stage_spool(struct stage *s, unsigned line);

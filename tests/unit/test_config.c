@@ -21,6 +21,11 @@
 	"spool { path = \"/var/lib/relayd\" }\n" \
 	"listener \"smtp\" { bind = {\"127.0.0.1:25\"} }\n"
 
+/* A SHA-256 of 64 digits, and its ends of 63 and 62. */
+#define FP62 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd"
+#define FP63 FP62 "e"
+#define FP FP62 "ef"
+
 static struct config *
 parse(const char *text, struct buf *errors)
 {
@@ -360,23 +365,17 @@ test_bad(void **state)
 		"\"smtp\" (line 3)"},
 	    {BASE "listener b { bind = {\"[::]:26\", \"0.0.0.0:26\"} }\n",
 		"is taken by listener \"b\" (line 4); [::] takes IPv4"},
-	    {BASE "listener b { tls = starttls }\n",
-		"t.conf:4: listener \"b\": tls = \"starttls\": TLS comes with the next "
-		"release; remove this line"},
-	    {BASE "listener b { auth = required }\n",
-		"sign-in comes with the next release; remove this line"},
+	    {BASE "listener b { tls = startls }\n", "did you mean \"starttls\"?"},
+	    {BASE "listener b { auth = yes }\n",
+		"write \"no\", \"optional\", \"required\" or \"any\""},
 	    {BASE "listener b { protocol = pop3 }\n",
 		"POP3 comes with the next release; remove this listener"},
 	    {BASE "listener b { protocol = smpt }\n", "did you mean \"smtp\"?"},
-	    {BASE "tls { certificate = \"/x\" key = \"/y\" }\n",
-		"t.conf:4: TLS comes with the next release; remove this section"},
 	    {BASE "metrics { bind = \"127.0.0.1:9525\" }\n",
 		"t.conf:4: the metrics page comes with the next release"},
 	    {BASE "route a { to = {\"x.example\"}\n deliver = mailbox }\n",
 		"t.conf:5: route \"a\": deliver = \"mailbox\": delivery to mailboxes "
 		"comes with"},
-	    {BASE "route a { user = \"x\" }\n",
-		"t.conf:4: route \"a\": sign-in comes with the next release"},
 	    /* routes */
 	    {BASE "route a { via = {\":25\"} }\n",
 		"t.conf:4: route \"a\": via = \":25\" is not a server"},
@@ -441,6 +440,240 @@ test_bad(void **state)
 		bad(cases[i].text, cases[i].want);
 }
 
+#define VIA BASE "route a { via = {\"mx.example\"} "
+#define LISTEN BASE "listener b { bind = {\"127.0.0.1:26\"} "
+
+/* Transport, sign-in, rules, limits: values and what goes together. */
+static void
+test_bad_ways(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+	    /* rates */
+	    {VIA "rate = {\"ten\"} }\n",
+		"t.conf:4: route \"a\": rate = \"ten\" is not a rate"},
+	    {VIA "rate = {\"10\"} }\n",
+		"\"10\" is not a rate; write a number and a time"},
+	    {VIA "rate = {\"0/1s\"} }\n", "\"0/1s\" is out of range; write 1 to"},
+	    {VIA "rate = {\"1/367d\"} }\n", "\"1/367d\" is out of range"},
+	    {VIA "rate = {\"1/500ms\"} }\n", "\"1/500ms\" is out of range"},
+	    {VIA "rate = {\"1/s\", \"2/m\", \"3/h\", \"4/d\", \"5/w\"} }\n",
+		"\"5/w\" is one too many; 4 rates are the most"},
+	    {VIA "rate = {} }\n", "rate = {} is empty"},
+	    /* rewritings */
+	    {VIA "rewrite-sender = {\"office.lan\"} }\n",
+		"rewrite-sender = \"office.lan\" is not a rewriting; write "
+		"\"@office.lan="},
+	    {VIA "rewrite-from = {\"a b=@x.example\"} }\n", "\"a b\" is not a pattern"},
+	    {VIA "rewrite-from = {\"*=*\"} }\n", "\"*=*\" is not a rewriting"},
+	    {VIA "rewrite-from = {\"<>=@x.example\"} }\n", "is not a rewriting"},
+	    {VIA "rewrite-to = {\"x.example=\"} }\n",
+		"\"x.example=\" is not a rewriting"},
+	    {VIA "masquerade = {\"a b\"} }\n", "is not a pattern"},
+	    {VIA "masquerade = {\"a@x.example\"} }\n", "masquerade = "},
+	    {VIA "keep-reply-to = true }\n",
+		"keep-reply-to needs rewrite-from or masquerade"},
+	    {VIA "keep-reply-to = true rewrite-sender = {\"*=a@x.example\"} }\n",
+		"keep-reply-to needs rewrite-from or masquerade"},
+	    /* fingerprints */
+	    {VIA "tls = verify tls-fingerprints = {\"abcd\"} }\n",
+		"\"abcd\" is not a SHA-256 fingerprint; take the one of \"openssl x509"},
+	    {VIA "tls = verify tls-fingerprints = {\"sha256:" FP "0\"} }\n",
+		"is not a SHA-256 fingerprint"},
+	    {VIA "tls = verify tls-fingerprints = {\"g" FP63 "\"} }\n",
+		"is not a SHA-256 fingerprint"},
+	    {BASE "tls { client-fingerprints = {\"\"} }\n",
+		"is not a SHA-256 fingerprint"},
+	    /* names, files */
+	    {BASE "rule a { account = {\"a b\"} }\n",
+		"t.conf:4: rule \"a\": account = \"a b\" is not a name; it has 1 to 128"},
+	    {BASE "rule a { listener = {\"\"} }\n", "\"\" is not a name"},
+	    {BASE "tls { certificate = {\"\"} }\n",
+		"t.conf:4: tls: certificate = \"\" will not do; write up to 64"},
+	    {BASE "tls { certificate = {} }\n", "certificate = {} is empty"},
+	    {BASE "tls { client-ca = \"\" }\n", "client-ca = \"\" is empty"},
+	    {BASE "tls { certificate = {\"a\", \"b\"} key = \"c\" }\n",
+		"t.conf:4: tls: there are 2 certificates and 1 keys"},
+	    {BASE "tls { key = \"c\" }\n", "there are 0 certificates and 1 keys"},
+	    {BASE "accounts { path = \"accounts\" }\n",
+		"\"accounts\" is a relative path"},
+	    {BASE "accounts { attempts = 0 }\n",
+		"\"0\" is out of range; write 1 to 10000"},
+	    {BASE "accounts { delay = \"2m\" }\n", "out of range; write 0 to 1m"},
+	    {BASE "accounts { lockout = 0 }\n", "out of range; write 1s to 1d"},
+	    {BASE "submit { path = \"s\" }\n", "submit: path = \"s\" is a relative path"},
+	    {BASE "submit { mode = 1 }\n", "is not a mode"},
+	    /* sources, proxies, next hops */
+	    {VIA "source = {\"eth0\"} }\n", "source = \"eth0\" is not an address"},
+	    {VIA "source = {\"192.0.2.1:25\"} }\n", "is not an address"},
+	    {VIA "source = {\"192.0.2.1\", \"192.0.2.2\"} }\n",
+		"\"192.0.2.2\" is one too many; write one IPv4 and one IPv6"},
+	    {VIA "source = {\"192.0.2.1\", \"2001:db8::1\", \"192.0.2.2\"} }\n",
+		"is one too many"},
+	    {VIA "socks = \"proxy.example:1080\" }\n",
+		"socks = \"proxy.example:1080\" is not the address of a proxy"},
+	    {VIA "socks = \"192.0.2.1:0\" }\n", "is not the address of a proxy"},
+	    {VIA "socks = \"\" }\n", "is not the address of a proxy"},
+	    {VIA "socks = {\"192.0.2.1\", \"192.0.2.2\"} }\n",
+		"\"192.0.2.2\" is one too many; one proxy is the most"},
+	    {BASE "route a { via = {\"smtps://\"} }\n", "\"smtps://\" is not a server"},
+	    {BASE "route a { via = {\"smtps://x.example:0\"} }\n", "has port 0"},
+	    {BASE "route a { via = {\"https://x.example\"} }\n", "is not a server"},
+	    {BASE "route a { deliver = lmtp }\n",
+		"t.conf:4: route \"a\": deliver = \"lmtp\" says not where"},
+	    {VIA "helo = \"-\" }\n", "helo = \"-\" is not a domain name"},
+	    {VIA "family = ipv5 }\n", "did you mean \"ipv4\"?"},
+	    {VIA "always-bcc = archive }\n", "\"archive\" is not a mail address"},
+	    /* TLS and sign-in of routes */
+	    {VIA "tls-name = x.example }\n",
+		"route \"a\": tls-name needs tls = \"verify\""},
+	    {VIA "tls = required tls-ca = ca.pem }\n", "tls-ca needs tls = \"verify\""},
+	    {VIA "tls-fingerprints = {\"" FP "\"} }\n",
+		"tls-fingerprints needs tls = \"verify\""},
+	    {VIA "tls = verify user = x }\n",
+		"route \"a\": user needs a password: secret-file ="},
+	    {VIA "tls = verify secret-file = x }\n", "secret-file needs a name: user ="},
+	    {VIA "user = x secret-file = x }\n",
+		"user needs tls = \"verify\" (or \"required\")"},
+	    {BASE "route a { tls = verify user = x secret-file = x }\n",
+		"user needs one server to sign in at: via ="},
+	    {BASE "route a { deliver = hold rate = {\"1/s\"} }\n",
+		"rate needs a next hop: deliver = \"mx\", \"via\" or \"lmtp\""},
+	    {BASE "route a { deliver = discard tls = none }\n", "tls needs a next hop"},
+	    {BASE "route a { deliver = reject rewrite-to = {\"*=a@x.example\"} }\n",
+		"rewrite-to needs a next hop"},
+	    /* listeners */
+	    {LISTEN "auth = required }\n",
+		"t.conf:4: listener \"b\": nobody could sign in"},
+	    {LISTEN "auth = any }\n", "auth = \"any\" takes every password; say from"},
+	    {LISTEN "tls-required = true }\n", "tls-required needs tls = \"starttls\""},
+	    {LISTEN "client-certificate = ask }\n", "client-certificate needs tls ="},
+	    {LISTEN
+		"client-certificate = ask tls = legacy clients = {\"10.0.0.0/8\"} }\n",
+		"client-certificate needs tls ="},
+	    {LISTEN "auth-in-clear-from = {\"10.0.0.0/8\"} }\n",
+		"auth-in-clear-from needs auth-in-clear = true"},
+	    {LISTEN "tls = legacy }\n",
+		"listener \"b\": old TLS is for known devices only"},
+	    {LISTEN "clients = {} }\n", "clients = {} is empty"},
+	    {LISTEN "message-size = \"5G\" }\n", "is out of range; write 0 to 4G"},
+	    /* rules, limits, block lists */
+	    {BASE "rule a { action = drop }\n", "action = \"drop\" is not known; write"},
+	    {BASE "rule a { text = \"\" }\n", "text = \"\" is empty"},
+	    {BASE "rule a { }\nrule a { }\n",
+		"t.conf:5: there already is one called \"a\""},
+	    {BASE "limit a { }\n",
+		"t.conf:4: limit \"a\" limits nothing; write messages"},
+	    {BASE "limit a { per = account connections = {\"1/s\"} }\n",
+		"limit \"a\": connections needs per = \"client\""},
+	    {BASE "dnsbl a { }\n", "t.conf:4: dnsbl \"a\" says not which; write zone"},
+	    {BASE "dnsbl a { zone = \"192.0.2.1\" }\n", "is not a zone of the DNS"},
+	    {BASE "dnsbl a { zone = bl.example action = hold }\n", "is not known; write"},
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++)
+		bad(cases[i].text, cases[i].want);
+}
+
+static void
+test_ways(void **state)
+{
+	(void)state;
+	struct config *c = good(BASE
+	    "route a { to = {\"x.example\"} via = {\"smtps://mx.example\", "
+	    "\"smtp://[2001:db8::1]:587\", "
+	    "\"mx.example:465\", \"192.0.2.1\"} tls = verify tls-name = mail.example "
+	    "tls-fingerprints = {\"SHA256:AA:" FP62 "\"} user = relay secret-file = "
+	    "pw\n source = {\"192.0.2.1\", \"2001:db8::1\"} socks = "
+	    "\"socks5://192.0.2.9\" rate = {\"10/s\", \"100/1h\"} family = ipv4-first\n"
+	    "rewrite-sender = {\"@office.lan=@office.example\", \"<>=b@office.example\"} "
+	    "rewrite-from = {\"*=relay@office.example\"} keep-reply-to = true\n"
+	    "rewrite-to = {\"a@b.example=c@d.example\"} masquerade = "
+	    "{\"office.example\"} "
+	    "always-bcc = archive@office.example }\n"
+	    "route b { deliver = lmtp via = {\"lmtp://192.0.2.1:24\"} }\n");
+	const struct route *a = &c->policy.routes.route[0];
+	assert_true(a->hop[0].tls && a->hop[0].port == 465);
+	assert_true(!a->hop[1].tls && a->hop[1].port == 587);
+	assert_true(a->hop[2].tls && a->hop[2].port == 465);
+	assert_true(!a->hop[3].tls && a->hop[3].port == 25);
+	assert_int_equal(a->tls, ROUTE_TLS_VERIFY);
+	assert_string_equal(a->fingerprints.name[0], "aa" FP62);
+	assert_string_equal(a->secret_file, "pw");
+	assert_null(a->secret); /* config_open() reads it */
+	assert_int_equal(a->sources, 2);
+	assert_int_equal(a->socks_n, 1);
+	assert_int_equal(a->socks->port, 1080);
+	assert_int_equal(a->rates.n, 2);
+	assert_int_equal(a->rates.rate[1].period_ms, HOUR_MS);
+	assert_int_equal(a->family, ROUTE_FAMILY_IPV4_FIRST);
+	assert_true(a->ipv4_fallback && a->rewriting.keep_reply_to);
+	assert_int_equal(a->rewriting.sender.n, 2);
+	assert_true(a->rewriting.masquerade.rule[0].match.subdomains);
+	assert_string_equal(a->always_bcc, "archive@office.example");
+	a++;
+	assert_int_equal(a->deliver, ROUTE_LMTP);
+	assert_int_equal(a->hop[0].port, 24);
+	drop(c);
+
+	c = good(BASE "tls { certificate = {\"a.pem\", \"/b.pem\"} key = {\"a.key\", "
+		      "\"b.key\"} client-fingerprints = {\"" FP "\"} }\n"
+		      "listener b { bind = {\"127.0.0.1:587\"} tls-required = yes auth = "
+		      "required client-certificate = ask }\n"
+		      "listener c { bind = {\"127.0.0.1:26\"} tls = legacy auth = any "
+		      "clients = {\"10.0.0.0/8\"} auth-in-clear = true recipients = 5 "
+		      "proxy-from = {\"192.0.2.1\"} xclient-from = {\"192.0.2.2\"} }\n"
+		      "accounts { delay = 0 cache = 0 attempts = 3 }\n"
+		      "submit { path = \"/run/relayd/submit\" mode = 0660 }\n"
+		      "rule a { action = hold helo = {\".dyn.example\"} account = joe }\n"
+		      "limit a { per = sender messages = {\"10/1m\", \"100/1d\"} }\n"
+		      "dnsbl a { zone = \"bl.example\" answers = {\"127.0.0.2\"} action "
+		      "= log }\n");
+	assert_int_equal(c->tls.certificates.n, 2);
+	assert_string_equal(c->tls.certificates.name[1], "/b.pem");
+	/* with a certificate and nothing said */
+	assert_int_equal(c->listener[0].tls, TLS_STARTTLS);
+	assert_int_equal(c->listener[1].auth, AUTH_REQUIRED);
+	assert_int_equal(c->listener[1].certificate, CERTIFICATE_ASK);
+	assert_int_equal(c->listener[2].tls, TLS_LEGACY);
+	assert_int_equal(c->listener[2].recipients, 5);
+	assert_int_equal(c->listener[2].proxy_from.n, 1);
+	assert_int_equal(c->accounts.attempts, 3);
+	assert_int_equal(c->submit.mode, 0660);
+	assert_int_equal(c->policy.rules.rule[0].action, RULE_HOLD);
+	assert_int_equal(c->limit[0].messages.n, 2);
+	assert_int_equal(c->dnsbl[0].action, DNSBL_LOG);
+	drop(c);
+	c = good(BASE);
+	assert_int_equal(c->listener[0].tls, TLS_NONE);
+	assert_int_equal(c->accounts.delay_ms, 2 * SECOND_MS);
+	assert_int_equal(c->accounts.lockout_ms, 15 * MINUTE_MS);
+	drop(c);
+}
+
+/* Files stand beside the configuration. */
+static void
+test_files_beside(void **state)
+{
+	(void)state;
+	struct buf errors;
+	buf_init(&errors, 64u << 10);
+	struct config *c = config_parse("/etc/relayd/t.conf",
+	    BASE "tls { certificate = {\"tls/a.pem\", \"/b.pem\"} ca = \"ca.pem\" }\n"
+		 "route a { via = {\"mx.example\"} tls = required user = x secret-file = "
+		 "\"pw\" }\n",
+	    &errors);
+	assert_non_null(c);
+	assert_int_equal(errors.n, 0);
+	assert_string_equal(c->tls.certificates.name[0], "/etc/relayd/tls/a.pem");
+	assert_string_equal(c->tls.certificates.name[1], "/b.pem");
+	assert_string_equal(c->tls.ca, "/etc/relayd/ca.pem");
+	assert_string_equal(c->policy.routes.route[0].secret_file, "/etc/relayd/pw");
+	buf_clear(&errors);
+	drop(c);
+}
+
 static void
 test_many_at_once(void **state)
 {
@@ -464,11 +697,7 @@ test_many_at_once(void **state)
 	    "}\n"
 	    "t.conf:2: unknown key or section \"threds\"; did you mean \"threads\"?\n"
 	    "t.conf:3: listener \"a\": unknown key \"bnid\"; did you mean \"bind\"?\n"
-	    "t.conf:4: TLS comes with the next release; remove this section\n"
 	    "t.conf:5: listener \"b\": unknown key \"bnid\"; did you mean \"bind\"?\n"
-	    "t.conf:5: listener \"b\": tls = \"implicit\": TLS comes with the next "
-	    "release; remove "
-	    "this line\n"
 	    "t.conf:6: unknown key or section \"lister\"; did you mean \"listener\"?\n"
 	    "t.conf:8: retry: interval = \"30\" is not a duration; write numbers with "
 	    "ms, s, m, h, d "
@@ -732,12 +961,15 @@ on_key(void *arg, const char *section, const char *key, const char *type,
 	char want[100];
 	if (strcmp(p->section, section) != 0) {
 		snprintf(p->section, sizeof(p->section), "%s", section);
-		snprintf(want, sizeof(want), "\n.Ss %s", section);
+		snprintf(want, sizeof(want), "\n.Ss %s%s", section,
+		    *section != '\0' ? " " : "");
 		p->at = strstr(p->text, want);
 		if (p->at == NULL)
 			fail_msg("tools/relayd.conf.5 has no .Ss %s", section);
 	}
-	const char *end = strstr(p->at + 1, "\n.S");
+	const char *end = strstr(p->at + 1, "\n.Ss"), *last = strstr(p->at + 1, "\n.Sh");
+	if (end == NULL || (last != NULL && last < end))
+		end = last;
 	snprintf(want, sizeof(want), "\n.It Cm %s No = Ar ", key);
 	const char *found = strstr(p->at, want);
 	if (found == NULL || (end != NULL && found > end))
@@ -770,7 +1002,9 @@ test_manual(void **state)
 	assert_true(p.keys > 50);
 
 	/* The example in it works. */
-	char *begin = strstr(p.text, ".Bd -literal");
+	char *begin = strstr(p.text, "\n.Sh EXAMPLES");
+	assert_non_null(begin);
+	begin = strstr(begin, ".Bd -literal");
 	assert_non_null(begin);
 	begin = strchr(begin, '\n') + 1;
 	char *end = strstr(begin, "\n.Ed");
@@ -789,6 +1023,9 @@ main(void)
 	    cmocka_unit_test(test_good),
 	    cmocka_unit_test(test_adding_to_a_list),
 	    cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_bad_ways),
+	    cmocka_unit_test(test_ways),
+	    cmocka_unit_test(test_files_beside),
 	    cmocka_unit_test(test_many_at_once),
 	    cmocka_unit_test(test_warnings),
 	    cmocka_unit_test(test_environment),

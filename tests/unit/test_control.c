@@ -407,6 +407,8 @@ test_policy_account(void **state)
 		"{\"end\":true,\"status\":0}", "\"destination\":\"via:joe\""},
 	    {"{\"name\":\"joe\",\"address\":[],\"disabled\":false}",
 		"{\"end\":true,\"status\":0}", "{\"end\":true,\"status\":0}"},
+	    {"{\"name\":\"joe\",\"address\":[\"jane@here.example\"]}",
+		"{\"end\":true,\"status\":0}", "{\"end\":true,\"status\":1}"},
 	    {"{\"name\":\"joe\",\"address\":[],\"disabled\":true}",
 		"{\"end\":true,\"status\":0}",
 		"\"status\":1,\"error\":\"account \\\"joe\\\" is disabled"},
