@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "relay/ingress/ingress.h"
+#include "relay/ingress/gate.h"
 #include "relay/ingress/nat_watch.h"
 
 #define KEY_MAX 9 /* family and the part of the address that counts */
@@ -26,6 +26,10 @@ struct census {
 	struct map clients;
 	unsigned total;
 	struct nat_watch watch;
+	struct quiet {
+		bool noted;
+		struct instant until;
+	} dnsbl[CONFIG_DNSBL_MAX];
 };
 
 struct census *
@@ -136,4 +140,16 @@ census_hello(struct census *c, const struct net_addr *client, bool suspect,
 	bool say = nat_watch_hello(&c->watch, client, suspect, name, now);
 	pthread_mutex_unlock(&c->lock);
 	return say;
+}
+
+bool
+census_may_note(struct census *c, size_t list, struct instant now)
+{
+	struct quiet *q = &c->dnsbl[list];
+	pthread_mutex_lock(&c->lock);
+	bool may = !q->noted || instant_since(now, q->until) >= 0;
+	if (may)
+		*q = (struct quiet){true, instant_after(now, HOUR_MS)};
+	pthread_mutex_unlock(&c->lock);
+	return may;
 }

@@ -4,8 +4,6 @@
  * at the greeting.  No answer within DEADLINE_MS is as good as none: a list that
  * is down keeps no mail out.
  */
-#include <stdatomic.h>
-
 #include "base/mem.h"
 #include "relay/ingress/gate.h"
 #include "relay/ingress/nat_watch.h"
@@ -67,12 +65,9 @@ on_deadline(void *arg)
 static void
 note_blocked(const struct question *q)
 {
-	static atomic_int_least64_t quiet_until;
 	const struct ingress *in = q->gate->session->in;
-	int64_t now = loop_now(in->o.loop).ms, until = atomic_load(&quiet_until);
-	if (until - HOUR_MS <= now && now < until)
-		return;
-	if (atomic_compare_exchange_strong(&quiet_until, &until, now + HOUR_MS))
+	size_t place = (size_t)(q - q->gate->question);
+	if (census_may_note(in->o.census, place, loop_now(in->o.loop)))
 		LOG(in->o.log, EV_CONFIG, F_STR("dnsbl", q->list->name),
 		    F_STR("why",
 			"the list does not answer this name server (127.255.0.0/16): ask "
