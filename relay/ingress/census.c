@@ -39,7 +39,7 @@ census_new(struct world *w)
 	uint64_t seed[2];
 	world_random(w, seed, sizeof(seed));
 	map_init(&c->clients, seed);
-	world_random(w, c->watch.seed, sizeof(c->watch.seed));
+	memcpy(c->watch.seed, seed, sizeof(seed));
 	CHECK(pthread_mutex_init(&c->lock, NULL) == 0);
 	return c;
 }
