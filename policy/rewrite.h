@@ -52,8 +52,8 @@ struct rewriting {
 	struct rewrite_list from; /* From, Sender, Reply-To, Resent-From, Resent-Sender */
 	struct rewrite_list masquerade; /* both, after those two */
 	struct rewrite_list recipient;  /* the forward-path; headers stay */
-	bool
-	    keep_reply_to; /* the original From goes into Reply-To, unless there is one */
+	bool keep_reply_to; /* the original From goes into Reply-To, unless there is one,
+			       which then stays as it is */
 };
 
 bool rewriting_is_empty(const struct rewriting *r);

@@ -70,11 +70,14 @@ section_has(struct span section, struct span name)
 	return false;
 }
 
+/* Where answers shall go is the author's own word when it is to be kept. */
 static bool
-names_author(struct span name)
+names_author(const struct rewriting *r, struct span name)
 {
 	static const char *const names[] = {
 	    "From", "Sender", "Reply-To", "Resent-From", "Resent-Sender"};
+	if (r->keep_reply_to && span_ieq(name, SPAN("Reply-To")))
+		return false;
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		if (span_ieq(name, span_str(names[i])))
 			return true;
@@ -215,7 +218,7 @@ rewrite_header(
 		    !section_has(header, SPAN("Reply-To")) &&
 		    !section_has(prefix, SPAN("From"));
 	while (take_field(&s, &f)) {
-		if (!names_author(f.name) || !rewrite_field(r, &f, out)) {
+		if (!names_author(r, f.name) || !rewrite_field(r, &f, out)) {
 			buf_add_span(out, f.whole);
 			continue;
 		}

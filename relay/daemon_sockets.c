@@ -110,7 +110,7 @@ give_own_certificate(const char *spool, const struct passwd *pw)
 		buf_init(&path, 0);
 		buf_addf(&path, "%s/%s", spool, names[i]);
 		char *name = buf_take(&path);
-		(void)lchown(
+		(void)!lchown(
 		    name, pw->pw_uid, pw->pw_gid); /* not there: nothing to give */
 		mem_free(&name);
 	}

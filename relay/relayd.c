@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "relay/daemon.h"
+#include "relay/signin/helper.h"
 #include "relay/version.h"
 
 enum { EXIT_USAGE = 64, EXIT_UNAVAILABLE = 69, EXIT_CONFIG_ERROR = 78 };
@@ -189,6 +190,8 @@ int
 main(int argc, char **argv)
 {
 	struct arguments a;
+	if (argc > 1 && strcmp(argv[1], HELPER_ARGUMENT) == 0)
+		return helper_main(argc, argv);
 	int status = parse_arguments(argc, argv, &a);
 	if (status != 0)
 		return status;

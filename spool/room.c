@@ -71,7 +71,7 @@ make_reserve(struct spool *s)
 	s->reserve = !FAULT("spool.reserve") &&
 		     posix_fallocate(s->reserve_fd, 0, RESERVE_BYTES) == 0;
 	if (!s->reserve)
-		(void)ftruncate(s->reserve_fd, 0);
+		(void)!ftruncate(s->reserve_fd, 0);
 }
 
 bool

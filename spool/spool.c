@@ -185,7 +185,7 @@ open_reserve(struct spool *s, struct buf *why)
 	    openat(s->dir, "reserve", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->reserve_fd < 0)
 		return cannot(why, s->path, "cannot open the reserve file", errno);
-	(void)ftruncate(s->reserve_fd, 0);
+	(void)!ftruncate(s->reserve_fd, 0);
 	return OK;
 }
 

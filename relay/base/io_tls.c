@@ -12,6 +12,8 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,9 +40,20 @@ struct io_tls {
 
 /* ---- starting */
 
+/* OpenSSL writes with write(2), which a broken connection would answer with a signal. */
+static void
+ignore_sigpipe(void)
+{
+	struct sigaction sa;
+	if (sigaction(SIGPIPE, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL)
+		(void)signal(SIGPIPE, SIG_IGN);
+}
+
 static enum err
 start(struct io *io, SSL *ssl, struct tls_server *server)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	(void)pthread_once(&once, ignore_sigpipe);
 	struct io_tls *t = NEW(struct io_tls);
 	CHECK(SSL_set_fd(ssl, io->watch.fd) == 1);
 	t->ssl = ssl;

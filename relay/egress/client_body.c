@@ -209,9 +209,9 @@ body_start(struct client *c)
 	c->body.header = transaction_header(c, &c->body.at);
 	if (c->bdat)
 		io_addf(c->io, "BDAT %" PRIu64 " LAST\r\n",
-		    m->prefix.n + c->body.header.n + content_size(m->content) -
-			c->body.at);
-	if (!add_copied(c, m->prefix))
+		    transaction_prefix(c).n + c->body.header.n +
+			content_size(m->content) - c->body.at);
+	if (!add_copied(c, transaction_prefix(c)))
 		return bare(c);
 	return body_fill(c);
 }

@@ -194,6 +194,8 @@ void transaction_end(struct client *c);
 bool transaction_settle(struct client *c, const struct verdict *v);
 /* The octets that stand for the message's own header section; p == NULL: its own. */
 struct span transaction_header(const struct client *c, uint64_t *instead_of);
+/* The fields in front of it. */
+struct span transaction_prefix(const struct client *c);
 /* Has the awaited command not even been given to the kernel? */
 bool transaction_early(const struct client *c);
 

@@ -142,13 +142,20 @@ transaction_header(const struct client *c, uint64_t *instead_of)
 	return r->header;
 }
 
+struct span
+transaction_prefix(const struct client *c)
+{
+	const struct rewritten *r = c->mail->rewritten;
+	return r != NULL && r->prefix.p != NULL ? r->prefix : c->mail->message->prefix;
+}
+
 static uint64_t
 wire_size(const struct client *c)
 {
 	const struct message *m = c->mail->message;
 	uint64_t instead_of;
 	struct span header = transaction_header(c, &instead_of);
-	return m->prefix.n + header.n + content_size(m->content) - instead_of;
+	return transaction_prefix(c).n + header.n + content_size(m->content) - instead_of;
 }
 
 static bool

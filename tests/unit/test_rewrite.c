@@ -339,7 +339,7 @@ test_reply_to(void **state)
 	check(&r, "reply-to : b@other.test\r\nFrom: a@any.test\r\n\r\n",
 	    "reply-to : b@other.test\r\nFrom: a@out.example\r\n\r\n");
 	check(&r, "From: a@any.test\r\nReply-To: b@any.test\r\n\r\n",
-	    "From: a@out.example\r\nReply-To: b@out.example\r\n\r\n");
+	    "From: a@out.example\r\nReply-To: b@any.test\r\n\r\n");
 	check(&r, "From: a@any.test\r\nFrom: b@any.test\r\n\r\n",
 	    "From: a@out.example\r\nReply-To: a@any.test\r\nFrom: b@out.example\r\n\r\n");
 	check_with(&r, "X: y\r\nReply-To: <b@x>\r\n", SPAN("From: a@any.test\r\n\r\n"),

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/* sandbox (private to signin) - what a process gives up for good. */
+#ifndef RELAY_SIGNIN_SANDBOX_H
+#define RELAY_SIGNIN_SANDBOX_H
+
+#include "base/err.h"
+
+/* No core dumps, no reading of our memory, no new privileges. */
+void sandbox_quiet(void);
+
+/* Files: as sandbox_relayd() in helper.h. */
+enum err
+sandbox_files(const char *const *write, const char *const *read, const char *const *list);
+
+/* System calls: only what a worker with its threads started needs; anything else kills
+ * the process.  ERR_NOT_FOUND: built with a sanitizer, which needs more than that. */
+enum err sandbox_calls(void);
+
+#endif
