@@ -10,6 +10,7 @@
 #define BL "dnsbl \"bad\" { zone = \"bl.test\" }\n"
 #define GREY \
 	"dnsbl \"grey\" { zone = \"grey.test\" action = \"defer\" text = \"later\" }\n"
+#define SHORT "dnsbl \"bad\" { zone = \"bl.test\" text = \"no\" }\n"
 #define REVERSED "9.100.51.198."
 #define NIBBLES "2.0.0.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.bl.test"
 
@@ -130,6 +131,52 @@ test_listed_is_told(void **state)
 	scene_free(&s);
 }
 
+static void
+expect_words(const char *extra, const char *zone, int64_t ms, const char *want)
+{
+	struct scene s = scene_new(extra, zone);
+	struct client c = call(s.r, STRANGER);
+	say(&c, HI MAIL RCPT);
+	pass(s.r, ms);
+	hear(&c);
+	if (!has(buf_span(&c.heard), want))
+		fail_msg("%s: %.*s", want, SPAN_ARG(buf_span(&c.heard)));
+	hang_up(&c);
+	scene_free(&s);
+}
+
+#define LISTED REVERSED "bl.test A 127.0.0.2 ; "
+#define WORDS100                                                                    \
+	"0123456789012345678901234567890123456789012345678901234567890123456789012" \
+	"345678901234567890123456789"
+
+static void
+test_words(void **state)
+{
+	(void)state;
+	expect_words(BL, LISTED REVERSED "bl.test TXT see https://bl.test/?9", 0,
+	    "550 5.7.1 " STRANGER " is listed by bl.test: see https://bl.test/?9\r\n");
+	expect_words(BL, LISTED REVERSED "bl.test TXT", 0,
+	    "550 5.7.1 " STRANGER " is listed by bl.test\r\n");
+	expect_words(BL, LISTED REVERSED "bl.test SERVFAIL TXT", 0,
+	    "550 5.7.1 " STRANGER " is listed by bl.test\r\n");
+	expect_words(BL, LISTED REVERSED "bl.test TXT " WORDS100 WORDS100, 0,
+	    "bl.test: " WORDS100
+	    "01234567890123456789012345678901234567890123456789\r\n");
+	/* our own words stand above the list's; a list for good above one for now */
+	expect_words(GREY,
+	    REVERSED "grey.test A 127.0.0.2 ; " REVERSED "grey.test TXT no", 0,
+	    "450 4.7.1 later\r\n");
+	expect_words("dnsbl \"grey\" { zone = \"grey.test\" action = \"defer\" }\n" BL,
+	    REVERSED "grey.test A 127.0.0.2 ; " REVERSED
+		     "grey.test TXT grey words ; " LISTED REVERSED
+		     "bl.test TXT bad words",
+	    0, "550 5.7.1 " STRANGER " is listed by bl.test: bad words\r\n");
+	/* words that do not come are not waited for */
+	expect_words(BL, LISTED REVERSED "bl.test TIMEOUT TXT", 5000,
+	    "550 5.7.1 " STRANGER " is listed by bl.test\r\n");
+}
+
 /* ---- who is asked about */
 
 static void
@@ -139,7 +186,8 @@ test_ipv6(void **state)
 	struct scene s = scene_new(BL, NIBBLES " A 127.0.0.2");
 	expect_rcpt(&s, "2001:db8::1:2", "550/5.7.1", "nibbles");
 	assert_int_equal(fake_dns_asked(s.dns, NIBBLES, DNS_A), 1);
-	assert_int_equal(fake_dns_asked(s.dns, NULL, 0), 1);
+	assert_int_equal(fake_dns_asked(s.dns, NIBBLES, DNS_TXT), 1);
+	assert_int_equal(fake_dns_asked(s.dns, NULL, 0), 2);
 	expect_rcpt(&s, "2001:db8::1:3", "250/2.1.5", "its neighbour");
 	scene_free(&s);
 }
@@ -176,7 +224,8 @@ test_proxy(void **state)
 	say(&c, "PROXY TCP4 " STRANGER " 192.0.2.1 40000 25\r\n" HI MAIL RCPT);
 	expect(&c, OK_HI "250/2.1.0 550/5.7.1", "told by a proxy");
 	hang_up(&c);
-	assert_int_equal(fake_dns_asked(s.dns, NULL, 0), 1);
+	assert_int_equal(fake_dns_asked(s.dns, REVERSED "bl.test", DNS_A), 1);
+	assert_int_equal(fake_dns_asked(s.dns, NULL, DNS_A), 1);
 	scene_free(&s);
 }
 
@@ -236,8 +285,8 @@ static void
 test_in_time(void **state)
 {
 	(void)state;
-	struct scene s =
-	    scene_new(BL, REVERSED "bl.test SLOW 4999 ; " REVERSED "bl.test A 127.0.0.2");
+	struct scene s = scene_new(
+	    SHORT, REVERSED "bl.test SLOW 4999 ; " REVERSED "bl.test A 127.0.0.2");
 	struct client c = call(s.r, STRANGER);
 	/* in one packet: the order of the answers stays */
 	say(&c, HI MAIL RCPT "RCPT TO:<v@office.example>\r\n" DATA QUIT);
@@ -269,7 +318,7 @@ test_end_while_waiting(void **state)
 	enum { GONE, GONE_LATER, RELAY_STOPS, END_OF_INPUT, WAYS };
 	const char *zone = REVERSED "bl.test SLOW 3000 ; " REVERSED "bl.test A 127.0.0.2";
 	for (unsigned way = 0; way < WAYS; way++) {
-		struct scene s = scene_new(BL GREY, zone);
+		struct scene s = scene_new(SHORT GREY, zone);
 		struct client c = call(s.r, STRANGER);
 		say(&c, HI MAIL RCPT);
 		expect(&c, OK_HI "250/2.1.0", "it waits");
@@ -291,12 +340,34 @@ test_end_while_waiting(void **state)
 	}
 }
 
+/* The list has said yes, its words are on their way. */
+static void
+test_end_while_words_come(void **state)
+{
+	(void)state;
+	for (unsigned stops = 0; stops < 2; stops++) {
+		struct scene s = scene_new(
+		    BL, REVERSED "bl.test SLOW 1000 ; " REVERSED "bl.test A 127.0.0.2");
+		struct client c = call(s.r, STRANGER);
+		say(&c, HI MAIL RCPT);
+		pass(s.r, 1000);
+		assert_int_equal(fake_dns_asked(s.dns, NULL, DNS_TXT), 1);
+		hear(&c);
+		expect(&c, OK_HI "250/2.1.0", "it waits");
+		if (stops)
+			ingress_free(&s.r->in);
+		hang_up(&c);
+		pass(s.r, 1000);
+		scene_free(&s);
+	}
+}
+
 /* Errors end a session inside the answer of a list. */
 static void
 test_budget(void **state)
 {
 	(void)state;
-	struct scene s = scene_new("limits { errors = 1 }\n" BL,
+	struct scene s = scene_new("limits { errors = 1 }\n" SHORT,
 	    REVERSED "bl.test SLOW 1000 ; " REVERSED "bl.test A 127.0.0.2");
 	struct client c = call(s.r, STRANGER);
 	say(&c, HI MAIL RCPT RCPT);
@@ -403,6 +474,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_answers),
 	    cmocka_unit_test(test_listed_is_told),
+	    cmocka_unit_test(test_words),
 	    cmocka_unit_test(test_ipv6),
 	    cmocka_unit_test(test_never_asked),
 	    cmocka_unit_test(test_proxy),
@@ -411,6 +483,7 @@ main(void)
 	    cmocka_unit_test(test_in_time),
 	    cmocka_unit_test(test_no_need_to_wait),
 	    cmocka_unit_test(test_end_while_waiting),
+	    cmocka_unit_test(test_end_while_words_come),
 	    cmocka_unit_test(test_budget),
 	    cmocka_unit_test(test_refusing_list),
 	    cmocka_unit_test(test_connect),
