@@ -447,22 +447,8 @@ take_file_of_list(struct value *v)
 static bool
 take_fingerprint(struct value *v)
 {
-	char hex[TLS_FINGERPRINT + 1] = "";
-	size_t n = 0;
-	struct span t = v->text;
-	if (span_istarts(t, SPAN("sha256:")))
-		t = span_cut(t, 7, t.n);
-	bool ok = true;
-	for (size_t i = 0; ok && i < t.n; i++) {
-		char c = ascii_lower(t.p[i]);
-		if (c == ':')
-			continue;
-		ok = n < TLS_FINGERPRINT &&
-		     ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'));
-		if (ok)
-			hex[n++] = c;
-	}
-	if (!ok || n != TLS_FINGERPRINT)
+	char hex[TLS_FINGERPRINT + 1];
+	if (!tls_fingerprint_parse(v->text, hex))
 		return wrong(v,
 		    SHOWN " is not a SHA-256 fingerprint; take the one of \"openssl x509 "
 			  "-noout -fingerprint -sha256 -in FILE\"",

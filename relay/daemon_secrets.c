@@ -20,7 +20,7 @@
 #include "relay/signin/engine.h"
 #include "relay/signin/helper.h"
 
-#define LOOK_AT_FILES_MS (10 * SECOND_MS)
+#define LOOK_AT_FILES_MS (3 * SECOND_MS)
 
 /* ---- accounts */
 

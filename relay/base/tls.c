@@ -111,6 +111,25 @@ tls_fingerprint(const X509 *cert, char out[TLS_FINGERPRINT + 1])
 	out[n * 2] = '\0';
 }
 
+bool
+tls_fingerprint_parse(struct span text, char out[TLS_FINGERPRINT + 1])
+{
+	size_t n = 0;
+	if (span_istarts(text, SPAN("sha256:")))
+		text = span_cut(text, 7, text.n);
+	for (size_t i = 0; i < text.n; i++) {
+		char c = ascii_lower(text.p[i]);
+		bool digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+		if (c == ':')
+			continue;
+		if (!digit || n == TLS_FINGERPRINT)
+			return false;
+		out[n++] = c;
+	}
+	out[n] = '\0';
+	return n == TLS_FINGERPRINT;
+}
+
 static struct wall
 wall_of(const ASN1_TIME *t)
 {

@@ -83,6 +83,10 @@ struct tls_look {
 };
 enum err tls_look(const char *certificate_file, struct tls_look *out);
 
+/* "AB:CD:...", "sha256:abcd...", as openssl x509 -fingerprint -sha256 prints it, to
+ * lower-case hexadecimal. False: it is none. */
+bool tls_fingerprint_parse(struct span text, char out[TLS_FINGERPRINT + 1]);
+
 /*
  * Write a new self-signed P-256 certificate for this host name, valid for ten
  * years from now, and its key (0600), each by way of a temporary file; existing

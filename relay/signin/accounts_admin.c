@@ -92,11 +92,23 @@ pattern_ok(const char *text, struct buf *why)
 static bool
 fingerprint_ok(const char *text, struct buf *why)
 {
-	size_t n = strspn(text, "0123456789abcdef");
-	if (n == TLS_FINGERPRINT && text[n] == '\0')
+	char hex[TLS_FINGERPRINT + 1];
+	if (tls_fingerprint_parse(span_str(text), hex))
 		return true;
 	buf_addf(why, "\"%.80s\" is not a SHA-256 fingerprint", text);
 	return false;
+}
+
+/* All in the one form that they are looked for in. */
+static void
+normalise(struct name_list *certificates)
+{
+	for (size_t i = 0; i < certificates->n; i++) {
+		char hex[TLS_FINGERPRINT + 1] = "";
+		(void)tls_fingerprint_parse(span_str(certificates->name[i]), hex);
+		mem_free(&certificates->name[i]);
+		certificates->name[i] = mem_strdup(hex);
+	}
 }
 
 static bool
@@ -180,6 +192,7 @@ user_add(struct admin *q)
 	    list_member(
 		q, "certificate", CERTIFICATES_MAX, fingerprint_ok, &acc->certificates) &&
 	    list_member(q, "service", SERVICES_MAX, service_ok, &services);
+	normalise(&acc->certificates);
 	if (fine && bare && acc->certificates.n == 0) {
 		end(q, 2, "an account needs a password, a hash or a certificate");
 		fine = false;
@@ -239,6 +252,7 @@ user_set(struct admin *q)
 	    list_member(q, "address", ACCOUNT_SENDERS_MAX, pattern_ok, &senders) &&
 	    list_member(
 		q, "certificate", CERTIFICATES_MAX, fingerprint_ok, &certificates);
+	normalise(&certificates);
 	if (fine && json_object_get(q->request, "address") != NULL)
 		replace(&q->acc->senders, &senders);
 	if (fine && json_object_get(q->request, "certificate") != NULL)

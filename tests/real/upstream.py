@@ -92,7 +92,9 @@ class Provider:
         self.port, self.tls_port = real.free_port(), real.free_port()
         for name in ("etc", "etc/sasl", "queue", "data", "sasl"):
             os.makedirs(os.path.join(self.dir, name))
-        os.chmod(directory, 0o755)  # Postfix's own users pass through
+        while "relayd-real." in directory:  # Postfix's own users pass through
+            os.chmod(directory, 0o755)
+            directory = os.path.dirname(directory)
         self._write_sasl(users, mechanisms)
         self._write_postfix(certificate, sink)
         self.master = None
