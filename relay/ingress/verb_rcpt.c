@@ -7,6 +7,7 @@
  * Nothing that the client sees depends on him: he counts against no limit, and
  * a client that names him as well is answered as if he were not there.
  */
+#include "base/check.h"
 #include "base/mem.h"
 #include "relay/ingress/gate.h"
 #include "relay/ingress/verbs.h"
@@ -185,6 +186,7 @@ take(struct session *s, const struct address *a, const struct rcpt_command *c)
 	if (!verdict_ok(&v)) {
 		refuse(s, &v, rule, a->text);
 	} else {
+		CHECK(via != NULL); /* who is taken has somewhere to go */
 		if (there != NULL)
 			transaction_name_copy(t, there, &r);
 		else
