@@ -194,6 +194,13 @@ dns_answer_ref(struct dns_answer *a)
 	return a;
 }
 
+static void
+record_clear(struct dns_record *rec)
+{
+	mem_free(&rec->host);
+	mem_free(&rec->text);
+}
+
 void
 dns_answer_unref(struct dns_answer **ap)
 {
@@ -202,7 +209,7 @@ dns_answer_unref(struct dns_answer **ap)
 	if (a == NULL || --a->refs > 0)
 		return;
 	for (size_t i = 0; i < a->n; i++)
-		mem_free(&a->record[i].host);
+		record_clear(&a->record[i]);
 	mem_free(&a->record);
 	mem_free(&a->alias);
 	mem_free(&a);
@@ -214,9 +221,11 @@ dns_answer_size(const struct dns_answer *a)
 	size_t size = sizeof(*a) + a->n * sizeof(a->record[0]);
 	if (a->alias != NULL)
 		size += strlen(a->alias) + 1;
-	for (size_t i = 0; i < a->n; i++)
-		if (a->record[i].host != NULL)
-			size += strlen(a->record[i].host) + 1;
+	for (size_t i = 0; i < a->n; i++) {
+		const struct dns_record *rec = &a->record[i];
+		size += rec->host != NULL ? strlen(rec->host) + 1 : 0;
+		size += rec->text != NULL ? strlen(rec->text) + 1 : 0;
+	}
 	return size;
 }
 
@@ -234,7 +243,7 @@ fail(struct dns_answer *a, const char *trouble)
 	a->kind = DNS_FAILED;
 	span_copy(span_str(trouble), a->trouble, sizeof(a->trouble));
 	for (size_t i = 0; i < a->n; i++)
-		mem_free(&a->record[i].host);
+		record_clear(&a->record[i]);
 	a->n = 0;
 }
 
@@ -271,7 +280,7 @@ record_slot(struct dns_answer *a, uint16_t preference)
 			worst = &a->record[i];
 	if (worst->preference <= preference)
 		return NULL;
-	mem_free(&worst->host);
+	record_clear(worst);
 	return worst;
 }
 
@@ -319,12 +328,46 @@ add_address(struct dns_answer *a, const struct cursor *d, uint16_t type)
 	read_ip(d->msg.p + d->at, type, &rec->addr);
 }
 
+/* Strings of a length octet each (RFC 1035 3.3.14): together they fill the rdata. */
+static bool
+take_strings(struct cursor *d, struct buf *out)
+{
+	if (d->at == d->msg.n)
+		return false;
+	while (!rdata_ends(d)) {
+		size_t len = have(d, 1) ? octet(d, d->at++) : 0;
+		if (!have(d, len))
+			return false;
+		for (size_t i = 0; i < len; i++) {
+			char ch = d->msg.p[d->at + i];
+			buf_add_char(out, ch >= 0x20 && ch < 0x7f ? ch : '?');
+		}
+		d->at += len;
+	}
+	return true;
+}
+
+static void
+add_text(struct dns_answer *a, struct cursor *d)
+{
+	struct buf text;
+	buf_init(&text, 0);
+	struct dns_record *rec = take_strings(d, &text) ? record_slot(a, 0) : NULL;
+	if (rec != NULL)
+		rec->text = span_dup(span_cut(buf_span(&text), 0, DNS_TEXT_MAX));
+	else
+		a->incomplete = true;
+	buf_clear(&text);
+}
+
 static void
 add_record(struct dns_answer *a, const struct cursor *c, const struct rr *rr)
 {
 	struct cursor d = rdata(c, rr);
 	if (rr->type == DNS_MX)
 		add_mx(a, &d);
+	else if (rr->type == DNS_TXT)
+		add_text(a, &d);
 	else
 		add_address(a, &d, rr->type);
 }

@@ -35,6 +35,7 @@
 #define DNS_HOPS_MAX 8 /* CNAMEs followed from one question */
 #define DNS_RECORD_MAX \
 	128 /* records kept of one answer: of MX those of lowest preference */
+#define DNS_TEXT_MAX 255  /* octets kept of one TXT record, its strings together */
 #define DNS_UDP_SIZE 1232 /* what we say in EDNS: no fragments */
 
 enum dns_type {
@@ -69,6 +70,7 @@ struct dns_record {
 	struct net_addr addr; /* A, AAAA */
 	uint16_t preference;  /* MX */
 	char *host;           /* MX: owned; "." for the root */
+	char *text; /* TXT: owned; printable ASCII, whatever else was there is "?" */
 };
 
 /* Shared by reference (one thread); does not change once it is made. */

@@ -61,12 +61,13 @@ struct waiter {
 	struct dns_answer *answer; /* owned, once it is there */
 };
 
-enum state { BEGIN, MX, ADDRESSES, DONE };
+enum state { BEGIN, MX, ADDRESSES, TEXT, DONE };
 
 struct mx_request {
 	struct resolver *r;
 	struct link link; /* in resolver.requests */
 	mx_fn *fn;
+	txt_fn *txt_fn; /* in place of fn: the words of a name are asked for */
 	void *arg;
 	unsigned flags;
 	enum state state;
@@ -77,7 +78,7 @@ struct mx_request {
 	struct timer deadline;
 	unsigned pending; /* waiters without an answer */
 	bool asked;       /* the cache did not know all */
-	struct waiter mx, a[MX_HOST_MAX], aaaa[MX_HOST_MAX];
+	struct waiter txt, mx, a[MX_HOST_MAX], aaaa[MX_HOST_MAX];
 	struct mx_list list;
 	struct mx_answer answer;
 	struct mx_host host[MX_HOST_MAX];
@@ -343,9 +344,20 @@ choose(struct mx_request *q, const struct dns_answer *mx)
 }
 
 static enum state
+begin_text(struct mx_request *q)
+{
+	if (!dns_name_read(domain_of(q), q->name))
+		return DONE;
+	await(&q->txt, q, q->name, DNS_TXT);
+	return TEXT;
+}
+
+static enum state
 begin(struct mx_request *q)
 {
 	struct net_addr bare;
+	if (q->txt_fn != NULL)
+		return begin_text(q);
 	if (is_literal(q, &bare))
 		return answer_literal(q, &bare);
 	if (!dns_name_read(domain_of(q), q->name))
@@ -382,6 +394,7 @@ detach(struct mx_request *q)
 	later_clear(&q->later);
 	timer_clear(&q->deadline);
 	waiter_clear(&q->mx);
+	waiter_clear(&q->txt);
 	for (size_t i = 0; i < MX_HOST_MAX; i++) {
 		waiter_clear(&q->a[i]);
 		waiter_clear(&q->aaaa[i]);
@@ -397,11 +410,27 @@ request_free(struct mx_request **qp)
 }
 
 static void
+deliver_text(struct mx_request *q)
+{
+	struct dns_answer *a = q->txt.answer;
+	q->txt.answer = NULL;
+	detach(q);
+	q->txt_fn(q->arg,
+	    a != NULL && a->n > 0 ? span_str(a->record[0].text) : (struct span){0});
+	dns_answer_unref(&a);
+}
+
+static void
 deliver(struct mx_request *q)
 {
 	q->answer.cached = !q->asked;
-	detach(q); /* so that q outlives even the resolver, if the callback ends that */
-	q->fn(q->arg, &q->answer);
+	/* detached, q outlives even the resolver, if the callback ends that */
+	if (q->txt_fn != NULL) {
+		deliver_text(q);
+	} else {
+		detach(q);
+		q->fn(q->arg, &q->answer);
+	}
 	mem_free(&q->domain);
 	mem_free(&q);
 }
@@ -415,6 +444,7 @@ run(void *arg)
 		case BEGIN: q->state = begin(q); break;
 		case MX: q->state = choose(q, q->mx.answer); break;
 		case ADDRESSES: q->state = conclude(q); break;
+		case TEXT: q->state = DONE; break;
 		case DONE: break;
 		}
 	}
@@ -438,6 +468,7 @@ on_deadline(void *arg)
 {
 	struct mx_request *q = arg;
 	give_up(&q->mx);
+	give_up(&q->txt);
 	if (q->state == MX)
 		q->state = choose(q, q->mx.answer);
 	for (size_t i = 0; i < MX_HOST_MAX; i++) {
@@ -448,15 +479,12 @@ on_deadline(void *arg)
 	run(q);
 }
 
-struct mx_request *
-resolver_mx_start(
-    struct resolver *r, struct span domain, unsigned flags, mx_fn *fn, void *arg)
+static struct mx_request *
+start(struct resolver *r, struct span domain, void *arg)
 {
 	struct mx_request *q = NEW(struct mx_request);
 	q->r = r;
-	q->fn = fn;
 	q->arg = arg;
-	q->flags = flags;
 	q->domain = span_dup(domain);
 	q->domain_len = domain.n;
 	q->answer.host = q->host;
@@ -465,6 +493,24 @@ resolver_mx_start(
 	later_set(&q->later);
 	timer_init(&q->deadline, r->loop, on_deadline, q);
 	timer_set(&q->deadline, MX_DEADLINE_MS);
+	return q;
+}
+
+struct mx_request *
+resolver_mx_start(
+    struct resolver *r, struct span domain, unsigned flags, mx_fn *fn, void *arg)
+{
+	struct mx_request *q = start(r, domain, arg);
+	q->fn = fn;
+	q->flags = flags;
+	return q;
+}
+
+struct mx_request *
+resolver_txt_start(struct resolver *r, struct span name, txt_fn *fn, void *arg)
+{
+	struct mx_request *q = start(r, name, arg);
+	q->txt_fn = fn;
 	return q;
 }
 

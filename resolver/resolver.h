@@ -132,7 +132,16 @@ void resolver_free(struct resolver **r); /* callbacks of pending requests never 
  */
 struct mx_request *resolver_mx_start(
     struct resolver *r, struct span domain, unsigned flags, mx_fn *fn, void *arg);
-void resolver_cancel(struct mx_request **q); /* *q may be NULL */
+
+/*
+ * The words of a name: its first TXT record, in printable ASCII, at most DNS_TEXT_MAX
+ * octets; empty if there is none or nobody has told.
+ */
+typedef void txt_fn(void *arg, struct span words);
+struct mx_request *
+resolver_txt_start(struct resolver *r, struct span name, txt_fn *fn, void *arg);
+
+void resolver_cancel(struct mx_request **q); /* either kind; *q may be NULL */
 
 void resolver_flush(struct resolver *r); /* forget all cached answers */
 size_t resolver_cached(const struct resolver *r);

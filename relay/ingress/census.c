@@ -10,7 +10,8 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "relay/ingress/ingress.h"
+#include "relay/ingress/gate.h"
+#include "relay/ingress/nat_watch.h"
 
 #define KEY_MAX 9 /* family and the part of the address that counts */
 
@@ -24,6 +25,11 @@ struct census {
 	pthread_mutex_t lock;
 	struct map clients;
 	unsigned total;
+	struct nat_watch watch;
+	struct quiet {
+		bool noted;
+		struct instant until;
+	} dnsbl[CONFIG_DNSBL_MAX];
 };
 
 struct census *
@@ -33,6 +39,7 @@ census_new(struct world *w)
 	uint64_t seed[2];
 	world_random(w, seed, sizeof(seed));
 	map_init(&c->clients, seed);
+	memcpy(c->watch.seed, seed, sizeof(seed));
 	CHECK(pthread_mutex_init(&c->lock, NULL) == 0);
 	return c;
 }
@@ -123,4 +130,26 @@ census_total(struct census *c)
 	unsigned n = c->total;
 	pthread_mutex_unlock(&c->lock);
 	return n;
+}
+
+bool
+census_hello(struct census *c, const struct net_addr *client, bool suspect,
+    struct span name, struct instant now)
+{
+	pthread_mutex_lock(&c->lock);
+	bool say = nat_watch_hello(&c->watch, client, suspect, name, now);
+	pthread_mutex_unlock(&c->lock);
+	return say;
+}
+
+bool
+census_may_note(struct census *c, size_t list, struct instant now)
+{
+	struct quiet *q = &c->dnsbl[list];
+	pthread_mutex_lock(&c->lock);
+	bool may = !q->noted || instant_since(now, q->until) >= 0;
+	if (may)
+		*q = (struct quiet){true, instant_after(now, HOUR_MS)};
+	pthread_mutex_unlock(&c->lock);
+	return may;
 }

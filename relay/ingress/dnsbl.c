@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * dnsbl - DNS block lists (RFC 5782): one question per list, side by side, begun
- * at the greeting.  No answer within DEADLINE_MS is as good as none: a list that
- * is down keeps no mail out.
+ * at the greeting.  A list that has the client may have words about it (TXT), which
+ * the refusal repeats.  No answer within DEADLINE_MS is as good as none: a list that
+ * is down keeps no mail out, and one without words is believed without them.
  */
-#include <stdatomic.h>
-
 #include "base/mem.h"
 #include "relay/ingress/gate.h"
+#include "relay/ingress/nat_watch.h"
 
 #define DEADLINE_MS (5 * SECOND_MS)
+#define WORDS_MAX 150 /* octets of a list's own words that are repeated */
 #define FLAGS \
 	(RESOLVE_HOST | RESOLVE_ALLOW_SPECIAL | RESOLVE_ALLOW_SELF | RESOLVE_IPV4_ONLY)
 
@@ -28,6 +29,7 @@ struct gate {
 	void (*again)(struct session *s); /* a verb waits */
 	char *kept;
 	char listed[VERDICT_TEXT];
+	const struct question *by; /* who said so */
 	bool defer;
 };
 
@@ -60,18 +62,28 @@ on_deadline(void *arg)
 	finish(g);
 }
 
+/* ---- names */
+
+/* 7.2.0.192.ZONE, or 32 nibbles from the last to the first. */
+static void
+add_name(struct buf *b, const struct net_addr *a, const char *zone)
+{
+	if (a->family == NET_IPV4)
+		buf_addf(b, "%u.%u.%u.%u.", a->ip[3], a->ip[2], a->ip[1], a->ip[0]);
+	for (int i = 15; a->family == NET_IPV6 && i >= 0; i--)
+		buf_addf(b, "%x.%x.", a->ip[i] & 15u, a->ip[i] >> 4);
+	buf_add_str(b, zone);
+}
+
 /* ---- answers */
 
 /* The list tells that it refuses to serve our resolver: said once an hour. */
 static void
 note_blocked(const struct question *q)
 {
-	static atomic_int_least64_t quiet_until;
 	const struct ingress *in = q->gate->session->in;
-	int64_t now = loop_now(in->o.loop).ms, until = atomic_load(&quiet_until);
-	if (until - HOUR_MS <= now && now < until)
-		return;
-	if (atomic_compare_exchange_strong(&quiet_until, &until, now + HOUR_MS))
+	size_t place = (size_t)(q - q->gate->question);
+	if (census_may_note(in->o.census, place, loop_now(in->o.loop)))
 		LOG(in->o.log, EV_CONFIG, F_STR("dnsbl", q->list->name),
 		    F_STR("why",
 			"the list does not answer this name server (127.255.0.0/16): ask "
@@ -102,29 +114,72 @@ has_it(const struct question *q, const struct mx_answer *answer)
 	return false;
 }
 
-/* A refusal for good stands above one for now. */
 static void
-is_listed(const struct question *q)
+refuse(struct gate *g, const struct question *by, struct span words)
 {
-	static const char *const action[] = {"reject", "defer", "log"};
-	struct gate *g = q->gate;
-	const struct dnsbl_config *l = q->list;
+	const struct dnsbl_config *l = by->list;
 	char client[NET_TEXT];
-	net_format_ip(&g->session->peer, client);
-	LOG(g->session->in->o.log, EV_LISTED, F_STR("list", l->name),
-	    F_STR("client", client), F_STR("action", action[l->action]));
-	if (l->action == DNSBL_LOG ||
-	    (g->listed[0] != '\0' && (!g->defer || l->action == DNSBL_DEFER)))
-		return;
 	struct buf b;
+	net_format_ip(&g->session->peer, client);
 	buf_init(&b, sizeof(g->listed) - 1);
 	if (l->text != NULL)
 		buf_add_str(&b, l->text);
 	else
 		buf_addf(&b, "%s is listed by %s", client, l->zone);
+	if (words.n > 0)
+		buf_addf(&b, ": %.*s", SPAN_ARG(span_cut(words, 0, WORDS_MAX)));
 	span_copy(buf_span(&b), g->listed, sizeof(g->listed));
 	buf_clear(&b);
+	g->by = by;
 	g->defer = l->action == DNSBL_DEFER;
+}
+
+static void
+log_listed(const struct question *q)
+{
+	static const char *const action[] = {"reject", "defer", "log"};
+	const struct session *s = q->gate->session;
+	char client[NET_TEXT];
+	net_format_ip(&s->peer, client);
+	LOG(s->in->o.log, EV_LISTED, F_STR("list", q->list->name),
+	    F_STR("client", client), F_STR("action", action[q->list->action]));
+}
+
+/* A refusal for good stands above one for now. */
+static bool
+stands_above(const struct question *q)
+{
+	const struct gate *g = q->gate;
+	return q->list->action != DNSBL_LOG &&
+	       (g->by == NULL || (g->defer && q->list->action == DNSBL_REJECT));
+}
+
+static void
+answered(struct gate *g)
+{
+	if (--g->pending == 0)
+		finish(g);
+}
+
+static void
+on_words(void *arg, struct span words)
+{
+	struct question *q = arg;
+	q->request = NULL;
+	if (words.n > 0 && q->gate->by == q)
+		refuse(q->gate, q, words);
+	answered(q->gate);
+}
+
+static void
+ask_for_words(struct question *q)
+{
+	const struct session *s = q->gate->session;
+	struct buf name;
+	buf_init(&name, 1024);
+	add_name(&name, &s->peer, q->list->zone);
+	q->request = resolver_txt_start(s->in->o.resolver, buf_span(&name), on_words, q);
+	buf_clear(&name);
 }
 
 static void
@@ -132,39 +187,21 @@ on_answer(void *arg, const struct mx_answer *answer)
 {
 	struct question *q = arg;
 	q->request = NULL;
-	if (has_it(q, answer))
-		is_listed(q);
-	if (--q->gate->pending == 0)
-		finish(q->gate);
+	bool listed = has_it(q, answer);
+	if (listed)
+		log_listed(q);
+	if (!listed || !stands_above(q)) {
+		answered(q->gate);
+		return;
+	}
+	refuse(q->gate, q, (struct span){0});
+	if (q->list->text == NULL)
+		ask_for_words(q);
+	else
+		answered(q->gate);
 }
 
 /* ---- questions */
-
-/* 7.2.0.192.ZONE, or 32 nibbles from the last to the first. */
-static void
-add_name(struct buf *b, const struct net_addr *a, const char *zone)
-{
-	if (a->family == NET_IPV4)
-		buf_addf(b, "%u.%u.%u.%u.", a->ip[3], a->ip[2], a->ip[1], a->ip[0]);
-	for (int i = 15; a->family == NET_IPV6 && i >= 0; i--)
-		buf_addf(b, "%x.%x.", a->ip[i] & 15u, a->ip[i] >> 4);
-	buf_add_str(b, zone);
-}
-
-static bool
-is_private(const struct net_addr *a)
-{
-	static const char *const inner[] = {"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10",
-	    "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "::/127",
-	    "fc00::/7", "fe80::/10"};
-	for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
-		struct net_cidr net;
-		if (net_parse_cidr(span_str(inner[i]), &net) == OK &&
-		    net_cidr_has(&net, a))
-			return true;
-	}
-	return false;
-}
 
 static bool
 is_own(const struct session *s)
@@ -179,7 +216,7 @@ gate_begin(struct session *s)
 	const struct config *c = s->config;
 	gate_end(s);
 	if (c->dnsbls == 0 || s->in->o.resolver == NULL || s->peer.family == NET_NONE ||
-	    is_private(&s->peer) || is_own(s))
+	    net_is_special(&s->peer) || nat_watch_is_private(&s->peer) || is_own(s))
 		return;
 	struct gate *g = s->gate = NEW(struct gate);
 	g->session = s;

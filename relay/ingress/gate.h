@@ -35,6 +35,10 @@ bool gate_wait(struct session *s, void (*again)(struct session *s));
 void gate_keep(struct session *s, struct span args);
 struct span gate_kept(const struct session *s);
 
+/* A list does not serve our name server: true once an hour for the list at this place
+ * (census.c). */
+bool census_may_note(struct census *c, size_t list, struct instant now);
+
 /* What the lists said; empty: nothing against this client. */
 struct span gate_listed(const struct session *s, bool *defer);
 

@@ -69,6 +69,7 @@ struct session {
 	bool may_xclient;        /* XCLIENT is for this client */
 	bool xclient_told;       /* and was used: the hop's certificate is not its */
 	bool greeted;
+	bool watched;                     /* it has told its name to nat_watch.h */
 	struct tls_server *tls;           /* a reference, for life; NULL: no TLS here */
 	struct account_card *card;        /* who has signed in; NULL: nobody */
 	struct auth *auth;                /* an AUTH that is going on; NULL: none */

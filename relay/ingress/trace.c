@@ -52,7 +52,7 @@ add_received(struct session *s, struct buf *b)
 	    .local = s->local,
 	    .user = s->local ? local_user(s->card) : (struct span){0},
 	    .uid = s->uid,
-	    .rcpt = m->rcpts == 1 ? m->rcpt[0].address : (struct span){0},
+	    .rcpt = transaction_named(s->tx) == 1 ? m->rcpt[0].address : (struct span){0},
 	    .when = m->arrival,
 	};
 	m->id_at = header_add_received(b, &f);

@@ -28,6 +28,8 @@ transaction_free(struct transaction **tp)
 	receive_free(&t->receive);
 	message_unref(&t->message);
 	mem_free(&t->set.slot);
+	mem_free(&t->copies.route);
+	mem_free(&t->copies.at);
 	mem_free(tp);
 }
 
@@ -60,25 +62,25 @@ is_recipient(const struct message *m, size_t i, const struct address *a)
 	return address_parse(m->rcpt[i].address, &other) == OK && address_same(&other, a);
 }
 
-bool
-transaction_has(const struct transaction *t, const struct address *a)
+struct recipient *
+transaction_find(const struct transaction *t, const struct address *a)
 {
 	const struct rcpt_set *set = &t->set;
 	const struct message *m = t->message;
 	if (set->cap == 0) {
 		for (size_t i = 0; i < m->rcpts; i++) {
 			if (is_recipient(m, i, a))
-				return true;
+				return &m->rcpt[i];
 		}
-		return false;
+		return NULL;
 	}
 	uint64_t hash = hash_address(set, a);
 	for (size_t i = hash & (set->cap - 1);; i = (i + 1) & (set->cap - 1)) {
 		const struct rcpt_slot *slot = &set->slot[i];
 		if (slot->at == 0)
-			return false;
+			return NULL;
 		if (slot->hash == hash && is_recipient(m, slot->at - 1, a))
-			return true;
+			return &m->rcpt[slot->at - 1];
 	}
 }
 
@@ -119,4 +121,56 @@ transaction_add(struct transaction *t, const struct recipient *r, const struct a
 	message_add_rcpt(m, r);
 	if (set->cap != 0)
 		set_put(set, hash_address(set, a), (uint32_t)m->rcpts);
+}
+
+/* ---- copies */
+
+void
+transaction_add_copy(
+    struct transaction *t, const struct recipient *r, const struct address *a)
+{
+	struct copies *c = &t->copies;
+	transaction_add(t, r, a);
+	c->at = mem_resize(c->at, c->n + 1, sizeof(*c->at));
+	c->at[c->n++] = t->message->rcpt[t->message->rcpts - 1].index;
+}
+
+bool
+transaction_is_copy(const struct transaction *t, const struct recipient *r)
+{
+	for (size_t i = 0; i < t->copies.n; i++)
+		if (t->copies.at[i] == r->index)
+			return true;
+	return false;
+}
+
+void
+transaction_name_copy(
+    struct transaction *t, struct recipient *r, const struct recipient *named)
+{
+	struct copies *c = &t->copies;
+	for (size_t i = 0; i < c->n; i++)
+		if (c->at[i] == r->index)
+			c->at[i--] = c->at[--c->n];
+	r->notify = named->notify;
+	r->orcpt = message_keep(t->message, named->orcpt);
+	r->state = named->state;
+}
+
+size_t
+transaction_named(const struct transaction *t)
+{
+	return t->message->rcpts - t->copies.n;
+}
+
+bool
+transaction_first_of_route(struct transaction *t, const struct route *route)
+{
+	struct copies *c = &t->copies;
+	for (size_t i = 0; i < c->routes; i++)
+		if (c->route[i] == route)
+			return false;
+	c->route = mem_resize(c->route, c->routes + 1, sizeof(const struct route *));
+	c->route[c->routes++] = route;
+	return true;
 }

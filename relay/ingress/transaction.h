@@ -17,9 +17,21 @@ struct rcpt_set {
 	uint64_t seed[2];
 };
 
+struct route;
+
+/* What routes have added to the envelope (always-bcc). */
+struct copies {
+	const struct route **route; /* seen to; compared, never looked into */
+	size_t routes;
+	uint16_t *at; /* their recipients: indices in message.rcpt; unnamed by the client
+		       */
+	size_t n;
+};
+
 struct transaction {
 	struct message *message;
 	struct rcpt_set set;
+	struct copies copies;
 	struct receive *receive; /* from DATA or the first BDAT on */
 	bool smtputf8, binary, own;
 	bool utf8_address;  /* one of the addresses is not ASCII */
@@ -31,11 +43,26 @@ struct transaction {
 struct transaction *transaction_new(struct world *w);
 void transaction_free(struct transaction **t); /* what is not stored is gone */
 
-/* Whether a recipient of the same mailbox is there. */
-bool transaction_has(const struct transaction *t, const struct address *a);
+/* The recipient of the same mailbox, if it is there; NULL. */
+struct recipient *transaction_find(const struct transaction *t, const struct address *a);
 
 /* Add one that is not. */
 void transaction_add(
     struct transaction *t, const struct recipient *r, const struct address *a);
+
+/* Add one that the client has not named and does not see. */
+void transaction_add_copy(
+    struct transaction *t, const struct recipient *r, const struct address *a);
+
+/* Whether r is such a copy; and it is none any more: the client has named it, too. */
+bool transaction_is_copy(const struct transaction *t, const struct recipient *r);
+void transaction_name_copy(
+    struct transaction *t, struct recipient *r, const struct recipient *named);
+
+/* The recipients that the client has named and that were taken. */
+size_t transaction_named(const struct transaction *t);
+
+/* True once for a route of a transaction. */
+bool transaction_first_of_route(struct transaction *t, const struct route *route);
 
 #endif

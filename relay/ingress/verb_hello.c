@@ -2,6 +2,7 @@
 /* verb_hello - EHLO and HELO (RFC 5321 4.1.1.1), and what we can (the extensions). */
 #include "base/mem.h"
 #include "relay/ingress/auth.h"
+#include "relay/ingress/nat_watch.h"
 #include "relay/ingress/verbs.h"
 
 bool
@@ -30,6 +31,7 @@ greet(struct session *s, struct span name, enum hello hello)
 	mem_free(&s->helo);
 	s->helo = span_dup(name);
 	s->hello = hello;
+	nat_watch_session(s, name);
 }
 
 void

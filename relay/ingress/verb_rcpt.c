@@ -2,7 +2,12 @@
 /*
  * verb_rcpt - RCPT TO: one more recipient, if policy lets it in and there is a
  * place for it.  The same mailbox twice is taken and gets one copy.
+ *
+ * A route may want one recipient more for every message that it gets (always-bcc).
+ * Nothing that the client sees depends on him: he counts against no limit, and
+ * a client that names him as well is answered as if he were not there.
  */
+#include "base/check.h"
 #include "base/mem.h"
 #include "relay/ingress/gate.h"
 #include "relay/ingress/verbs.h"
@@ -49,8 +54,8 @@ refuse(struct session *s, const struct verdict *v, const char *rule, struct span
 static bool
 is_full(const struct session *s)
 {
-	size_t n = s->tx->message->rcpts;
-	return n >= session_recipients_max(s) || n >= MESSAGE_RCPT_MAX;
+	return transaction_named(s->tx) >= session_recipients_max(s) ||
+	       s->tx->message->rcpts >= MESSAGE_RCPT_MAX;
 }
 
 /* <Postmaster> alone is for everybody (RFC 5321 4.5.1), if the administrator has named
@@ -61,21 +66,65 @@ is_open_postmaster(const struct session *s, const struct rcpt_command *c)
 	return c->recipient.domain.n == 0 && s->config->postmaster != NULL;
 }
 
+/* Where mail for this address goes, whoever may send it; NULL: nowhere. */
 static const struct route *
-postmaster_route(const struct session *s, const struct address *a)
+route_of(const struct session *s, const struct address *a)
 {
 	struct route_facts f = {.sender = s->tx->message->sender,
 	    .recipient = a->text,
+	    .account = span_str(s->card != NULL ? s->card->name : NULL),
 	    .listener = span_str(s->listener_name),
 	    .client = s->peer};
 	const struct route *r = route_find(&s->config->policy.routes, &f);
 	return r != NULL && r->deliver != ROUTE_REJECT ? r : NULL;
 }
 
-/* What policy says, and what will be stored: 250, or why not. dest holds r->dest. */
+/* ---- the copies of always-bcc */
+
+static void
+log_no_copy(const struct session *s, const struct route *wants, const char *why)
+{
+	LOG(s->in->o.log, EV_CONFIG, F_STR("route", wants->name),
+	    F_STR("always-bcc", wants->always_bcc), F_STR("why", why),
+	    F_ADDR("from", s->tx->message->sender));
+}
+
+static void
+add_copy(struct session *s, const struct route *wants)
+{
+	struct transaction *t = s->tx;
+	struct address a;
+	if (wants->always_bcc == NULL || !transaction_first_of_route(t, wants) ||
+	    address_parse(span_str(wants->always_bcc), &a) != OK ||
+	    transaction_find(t, &a) != NULL)
+		return;
+	struct buf dest;
+	buf_init(&dest, 0);
+	const struct route *to = route_of(s, &a);
+	if (to == NULL || route_key(to, a.text, &dest) != OK)
+		log_no_copy(s, wants, "no route takes this address; no copy is sent");
+	else if (t->message->rcpts >= MESSAGE_RCPT_MAX)
+		log_no_copy(s, wants, "no place for one more recipient");
+	else
+		transaction_add_copy(t,
+		    &(struct recipient){
+			.address = a.text,
+			.dest = buf_span(&dest),
+			.notify = NOTIFY_NEVER,
+			.state = to->deliver == ROUTE_HOLD ? RECIPIENT_HELD
+							   : RECIPIENT_WAITING,
+		    },
+		    &a);
+	buf_clear(&dest);
+}
+
+/* ---- policy */
+
+/* What policy says, and what will be stored and by which route: 250, or why not.
+ * dest holds r->dest. */
 static struct verdict
 judge(const struct session *s, const struct address *a, const struct rcpt_command *c,
-    struct recipient *r, struct buf *dest, const char **rule)
+    struct recipient *r, struct buf *dest, const struct route **via, const char **rule)
 {
 	struct access_facts f = session_facts(s, s->tx->message->sender);
 	struct access_answer answer;
@@ -84,13 +133,14 @@ judge(const struct session *s, const struct address *a, const struct rcpt_comman
 	*rule = answer.rule;
 	/* an administrator's own rule stands above it */
 	if (!verdict_ok(&answer.verdict) && answer.by == NULL && is_open_postmaster(s, c))
-		route = postmaster_route(s, a);
+		route = route_of(s, a);
 	if (!verdict_ok(&answer.verdict) && route == NULL)
 		return answer.verdict;
 	if (route == NULL || route_key(route, a->text, dest) != OK) {
 		*rule = "route-key";
 		return verdict_make(501, "5.1.3", "This domain cannot be a destination");
 	}
+	*via = route;
 	*r = (struct recipient){
 	    .address = a->text,
 	    .dest = buf_span(dest),
@@ -102,34 +152,48 @@ judge(const struct session *s, const struct address *a, const struct rcpt_comman
 	return verdict_make(250, "2.1.5", "Ok");
 }
 
+/* Policy, then place, then the limits: 250, or why not. */
+static struct verdict
+admit(struct session *s, const struct address *a, const struct rcpt_command *c,
+    struct recipient *r, struct buf *dest, const struct route **via, const char **rule)
+{
+	struct verdict v = judge(s, a, c, r, dest, via, rule);
+	if (!verdict_ok(&v))
+		return v;
+	if (is_full(s)) {
+		*rule = "recipients";
+		return verdict_make(452, "4.5.3", "Too many recipients");
+	}
+	struct verdict counted = gate_recipient(s, s->tx->message->sender, rule);
+	return verdict_ok(&counted) ? v : counted;
+}
+
 static void
 take(struct session *s, const struct address *a, const struct rcpt_command *c)
 {
 	struct transaction *t = s->tx;
-	if (transaction_has(t, a)) {
+	struct recipient *there = transaction_find(t, a);
+	if (there != NULL && !transaction_is_copy(t, there)) {
 		session_say(s, "250 2.1.5 Ok");
 		return;
 	}
 	struct buf dest;
 	buf_init(&dest, 0);
 	struct recipient r = {0};
+	const struct route *via = NULL;
 	const char *rule = NULL;
-	struct verdict v = judge(s, a, c, &r, &dest, &rule);
-	if (verdict_ok(&v) && is_full(s)) {
-		rule = "recipients";
-		v = verdict_make(452, "4.5.3", "Too many recipients");
-	}
-	if (verdict_ok(&v)) {
-		struct verdict counted = gate_recipient(s, t->message->sender, &rule);
-		if (!verdict_ok(&counted))
-			v = counted;
-	}
+	struct verdict v = admit(s, a, c, &r, &dest, &via, &rule);
 	if (!verdict_ok(&v)) {
 		refuse(s, &v, rule, a->text);
 	} else {
-		transaction_add(t, &r, a);
+		CHECK(via != NULL); /* who is taken has somewhere to go */
+		if (there != NULL)
+			transaction_name_copy(t, there, &r);
+		else
+			transaction_add(t, &r, a);
 		t->utf8_address = t->utf8_address || a->utf8;
 		session_verdict(s, &v);
+		add_copy(s, via);
 	}
 	buf_clear(&dest);
 }

@@ -29,6 +29,15 @@ check_host(const char *name)
 }
 
 static void
+check_text(const char *text)
+{
+	size_t n = strlen(text);
+	CHECK(n <= DNS_TEXT_MAX);
+	for (size_t i = 0; i < n; i++)
+		CHECK(text[i] >= 0x20 && text[i] < 0x7f);
+}
+
+static void
 check_answer(const struct dns_answer *a)
 {
 	CHECK(a->n <= DNS_RECORD_MAX && a->refs == 1);
@@ -39,10 +48,14 @@ check_answer(const struct dns_answer *a)
 		check_host(a->alias);
 	CHECK(a->kind != DNS_ALIAS || a->alias != NULL);
 	for (size_t i = 0; i < a->n; i++) {
-		CHECK((a->record[i].host == NULL) ==
-		      (a->record[i].addr.family != NET_NONE));
-		if (a->record[i].host != NULL)
-			check_host(a->record[i].host);
+		const struct dns_record *rec = &a->record[i];
+		CHECK((rec->host != NULL) + (rec->text != NULL) +
+			  (rec->addr.family != NET_NONE) ==
+		      1);
+		if (rec->host != NULL)
+			check_host(rec->host);
+		if (rec->text != NULL)
+			check_text(rec->text);
 	}
 }
 
@@ -64,7 +77,7 @@ question_of(const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint16_t types[] = {DNS_MX, DNS_A, DNS_AAAA};
+	static const uint16_t types[] = {DNS_MX, DNS_A, DNS_AAAA, DNS_TXT};
 	struct dns_question q = question_of(data, size);
 	for (size_t i = 0; i < COUNT_OF(types); i++)
 		if (q.type == types[i]) {

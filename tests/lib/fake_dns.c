@@ -136,6 +136,18 @@ read_number(struct span word, unsigned *out)
 	return true;
 }
 
+/* The rest of the line is one string of a TXT record. */
+static bool
+read_words(struct scan *s, char out[DNS_NAME_MAX])
+{
+	struct span words = span_trim((struct span){s->p, (size_t)(s->end - s->p)});
+	s->p = s->end;
+	if (words.n >= DNS_NAME_MAX)
+		return false;
+	span_copy(words, out, DNS_NAME_MAX);
+	return true;
+}
+
 static bool
 read_record(struct line *l, struct span type, struct scan *s)
 {
@@ -153,7 +165,7 @@ read_record(struct line *l, struct span type, struct scan *s)
 	case DNS_AAAA:
 		return net_parse_ip(next_word(s), &l->addr) == OK &&
 		       l->addr.family == (l->type == DNS_A ? NET_IPV4 : NET_IPV6);
-	case DNS_TXT: s->p = s->end; return true;
+	case DNS_TXT: return read_words(s, l->target);
 	default: return false;
 	}
 }
@@ -363,6 +375,10 @@ add_line_rr(struct buf *b, const struct line *l)
 		dns_add_name(&rdata, l->target);
 		break;
 	case DNS_CNAME: dns_add_name(&rdata, l->target); break;
+	case DNS_TXT:
+		buf_add_char(&rdata, (char)strlen(l->target));
+		buf_add_str(&rdata, l->target);
+		break;
 	default: buf_add(&rdata, "\4text", 5); break;
 	}
 	add_rr(b, l->name, l->type, l->ttl, &rdata);

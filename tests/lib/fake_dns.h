@@ -8,7 +8,7 @@
  *	alias.example      CNAME example.org        followed in the answer
  *	half.example       CNAME-ONLY example.org   not followed: the asker has to
  *	null.example       MX 0 .
- *	txt.example        TXT hello                exists, without addresses
+ *	txt.example        TXT hello there          these words; no addresses
  *	bad.example        SERVFAIL                 also REFUSED, NOTIMP, FORMERR
  *	v6bad.example      SERVFAIL AAAA            any of these words for one type only
  *	slow.example       TIMEOUT                  nothing for FAKE_DNS_TIMEOUT_MS

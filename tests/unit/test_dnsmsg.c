@@ -662,6 +662,67 @@ test_cut_and_flip(void **state)
 	buf_clear(&b);
 }
 
+/* Strings fill the rdata exactly; what cannot be shown is not taken over. */
+static void
+test_text(void **state)
+{
+	(void)state;
+	char many[4 * 101], kept[DNS_TEXT_MAX + 1] = {0};
+	for (size_t i = 0; i < sizeof(many); i++)
+		many[i] = i % 101 == 0 ? 100 : 'x';
+	memset(kept, 'x', DNS_TEXT_MAX);
+	struct {
+		const char *rdata;
+		size_t n;
+		const char *want; /* NULL: malformed */
+	} cases[] = {
+	    {"\5hello", 6, "hello"},
+	    {"\2he\0\3llo", 8, "hello"},
+	    {"\0", 1, ""},
+	    {"\5a\r\n\0b", 6, "a???b"},
+	    {"\3\x7f\xc3\xa4", 4, "???"},
+	    {many, sizeof(many), kept},
+	    {"", 0, NULL},
+	    {"\6hello", 6, NULL},
+	    {"\4hello", 6, NULL},
+	    {"\5hello\1", 7, NULL},
+	    {"\377x", 2, NULL},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf b = {0};
+		header(&b, 0x8180, 1, 0, 0);
+		question(&b, "example.org", DNS_TXT);
+		raw_rr(&b, "example.org", DNS_TXT, 60, cases[i].rdata, cases[i].n);
+		if (cases[i].want == NULL) {
+			expect_trouble(&b, "example.org", DNS_TXT,
+			    "malformed: no record has a proper form");
+			continue;
+		}
+		struct dns_answer *a = read_it(&b, "example.org", DNS_TXT);
+		assert_int_equal(a->kind, DNS_DATA);
+		assert_string_equal(a->record[0].text, cases[i].want);
+		assert_null(a->record[0].host);
+		assert_true(dns_answer_size(a) > sizeof(*a) + strlen(cases[i].want));
+		dns_answer_unref(&a);
+	}
+}
+
+/* No more records than are kept, whatever comes. */
+static void
+test_many_texts(void **state)
+{
+	(void)state;
+	struct buf b = {0};
+	header(&b, 0x8180, DNS_RECORD_MAX + 5, 0, 0);
+	question(&b, "example.org", DNS_TXT);
+	for (unsigned i = 0; i < DNS_RECORD_MAX + 5; i++)
+		raw_rr(&b, "example.org", DNS_TXT, 60, "\1x", 2);
+	struct dns_answer *a = read_it(&b, "example.org", DNS_TXT);
+	assert_int_equal(a->n, DNS_RECORD_MAX);
+	assert_true(a->incomplete);
+	dns_answer_unref(&a);
+}
+
 int
 main(void)
 {
@@ -684,6 +745,8 @@ main(void)
 	    cmocka_unit_test(test_bad_hosts),
 	    cmocka_unit_test(test_other_sins),
 	    cmocka_unit_test(test_many_records),
+	    cmocka_unit_test(test_text),
+	    cmocka_unit_test(test_many_texts),
 	    cmocka_unit_test(test_cut_and_flip),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

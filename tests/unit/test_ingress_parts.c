@@ -408,9 +408,9 @@ add(struct transaction *t, const char *text, bool there)
 {
 	struct address a;
 	assert_int_equal(address_parse(span_str(text), &a), OK);
-	if (transaction_has(t, &a) != there)
+	if ((transaction_find(t, &a) != NULL) != there)
 		print_error("recipient %s\n", text);
-	assert_int_equal(transaction_has(t, &a), there);
+	assert_int_equal(transaction_find(t, &a) != NULL, there);
 	if (!there)
 		transaction_add(t, &(struct recipient){.address = a.text}, &a);
 }
@@ -438,6 +438,50 @@ test_recipients(void **state)
 	assert_int_equal(t->message->rcpts, 5003);
 	transaction_free(&t);
 	assert_null(t);
+}
+
+/* What a route has added counts as nobody's, until the client names him. */
+static void
+test_copies(void **state)
+{
+	(void)state;
+	struct transaction *t = transaction_new(world_real());
+	struct route one = {0}, other = {0};
+	assert_true(transaction_first_of_route(t, &one));
+	assert_false(transaction_first_of_route(t, &one));
+	assert_true(transaction_first_of_route(t, &other));
+	assert_false(transaction_first_of_route(t, &other));
+	assert_false(transaction_first_of_route(t, &one));
+	struct address a;
+	for (unsigned i = 0; i < 40; i++) {
+		char text[64];
+		snprintf(text, sizeof(text), "u%u@b.example", i);
+		assert_int_equal(address_parse(span_str(text), &a), OK);
+		struct recipient r = {.address = a.text, .notify = NOTIFY_NEVER};
+		if (i % 2 == 0)
+			transaction_add(t, &r, &a);
+		else
+			transaction_add_copy(t, &r, &a);
+		struct recipient *there = transaction_find(t, &a);
+		assert_non_null(there);
+		assert_int_equal(there->index, i);
+		assert_int_equal(transaction_is_copy(t, there), i % 2);
+	}
+	assert_int_equal(t->message->rcpts, 40);
+	assert_int_equal(transaction_named(t), 20);
+	for (unsigned i = 1; i < 40; i += 2) {
+		struct recipient *r = &t->message->rcpt[i];
+		transaction_name_copy(t, r,
+		    &(struct recipient){.notify = NOTIFY_FAILURE,
+			.orcpt = SPAN("rfc822;x@y"),
+			.state = RECIPIENT_HELD});
+		assert_false(transaction_is_copy(t, r));
+		assert_int_equal(r->notify, NOTIFY_FAILURE);
+		assert_int_equal(r->state, RECIPIENT_HELD);
+		assert_true(span_eq(r->orcpt, SPAN("rfc822;x@y")));
+		assert_int_equal(transaction_named(t), 20 + (i + 1) / 2);
+	}
+	transaction_free(&t);
 }
 
 /* ---- clients' certificates */
@@ -484,6 +528,7 @@ main(void)
 	    cmocka_unit_test(test_crlf),
 	    cmocka_unit_test(test_census),
 	    cmocka_unit_test(test_recipients),
+	    cmocka_unit_test(test_copies),
 	    cmocka_unit_test(test_certificate),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -572,6 +572,102 @@ test_outcome_names(void **state)
 	assert_string_equal(mx_outcome_name(MX_TEMPORARY), "temporary");
 }
 
+/* ---- words */
+
+struct words {
+	struct mx_request *q;
+	unsigned calls;
+	char text[300];
+};
+
+static void
+on_words(void *arg, struct span text)
+{
+	struct words *w = arg;
+	w->q = NULL;
+	w->calls++;
+	span_copy(text, w->text, sizeof(w->text));
+}
+
+static void
+ask_words(struct stage *s, struct words *w, const char *name)
+{
+	*w = (struct words){0};
+	w->q = resolver_txt_start(s->r, span_str(name), on_words, w);
+	assert_int_equal(w->calls, 0);
+}
+
+static void
+test_text(void **state)
+{
+	(void)state;
+	struct stage s;
+	struct words a, b;
+	static const struct {
+		const char *name, *want;
+	} cases[] = {
+	    {"words.example", "some words"},
+	    {"alias.example", "some words"},
+	    {"none.example", ""},
+	    {"host.example", ""},
+	    {"bad.example", ""},
+	    {"dead.example", ""},
+	    {"junk.example", ""},
+	    {"a b.example", ""},
+	    {"", ""},
+	    {"[192.0.2.1]", ""},
+	};
+	stage_open(&s, "words.example TXT some words\n"
+		       "alias.example CNAME words.example\n"
+		       "host.example A 192.0.2.1\n"
+		       "bad.example SERVFAIL\n"
+		       "dead.example UNREACHABLE\n"
+		       "slow.example TIMEOUT\n"
+		       "late.example SLOW 40000\n"
+		       "late.example TXT late\n"
+		       "junk.example GARBAGE\n");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ask_words(&s, &a, cases[i].name);
+		pass(&s, 100);
+		assert_int_equal(a.calls, 1);
+		assert_string_equal(a.text, cases[i].want);
+	}
+	/* equal questions are one, and the cache knows */
+	fake_dns_forget_asked(s.dns);
+	resolver_flush(s.r);
+	ask_words(&s, &a, "words.example");
+	ask_words(&s, &b, "WORDS.example.");
+	pass(&s, 100);
+	assert_string_equal(b.text, "some words");
+	ask_words(&s, &a, "words.example");
+	pass(&s, 100);
+	assert_string_equal(a.text, "some words");
+	assert_int_equal(fake_dns_asked(s.dns, NULL, 0), 1);
+	/* no answer, an answer behind the deadline, none wanted */
+	ask_words(&s, &a, "slow.example");
+	ask_words(&s, &b, "late.example");
+	pass(&s, 29999);
+	assert_int_equal(b.calls, 0);
+	pass(&s, 1);
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(b.calls, 1);
+	assert_string_equal(b.text, "");
+	pass(&s, 20000);
+	ask_words(&s, &a, "slow.example");
+	resolver_cancel(&a.q);
+	ask_words(&s, &b, "words.example");
+	pass(&s, 1);
+	resolver_flush(s.r);
+	ask_words(&s, &a, "late.example");
+	pass(&s, 50);
+	resolver_cancel(&a.q);
+	assert_null(a.q);
+	ask_words(&s, &a, "late.example"); /* it ends with the resolver */
+	pass(&s, 1);
+	stage_close(&s);
+	assert_int_equal(a.calls, 0);
+}
+
 int
 main(void)
 {
@@ -587,6 +683,7 @@ main(void)
 	    cmocka_unit_test(test_shuffle_is_new_each_time),
 	    cmocka_unit_test(test_many_mx),
 	    cmocka_unit_test(test_fake_dns_lines),
+	    cmocka_unit_test(test_text),
 	    cmocka_unit_test(test_outcome_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
