@@ -66,7 +66,8 @@ if [ $quick = 0 ]; then
 			run "talk $variant" "build/$variant/talk tests/talk/*.talk"
 			run "real $variant" "env VARIANT=$variant tests/real/test_relay.py" \
 				"env VARIANT=$variant tests/real/test_hostile.py" \
-				"env VARIANT=$variant tests/real/test_kill.py"
+				"env VARIANT=$variant tests/real/test_kill.py" \
+				"env VARIANT=$variant tests/real/test_smarthost.py SignIn Tls Between"
 		fi
 	done
 	build clang programs
