@@ -5,6 +5,7 @@
  *
  *	config_source.c   a file's bytes, comments blanked, quotes and braces checked
  *	config_parse.c    libconfuse: blocks of settings, all still text
+ *	config_value.c    one value by its type; config_list.c those of lists
  *	config_build.c    settings through the schema's types into struct config
  *	config_check.c    what only the whole can show
  *
