@@ -27,6 +27,7 @@
 #include "base/mem.h"
 #include "resolver/cache.h"
 #include "resolver/dnsmsg.h"
+#include "resolver/hosts_file.h"
 #include "resolver/mx.h"
 
 #define CACHE_ENTRIES 20000
@@ -41,6 +42,7 @@ struct resolver {
 	char **own_names; /* NULL-terminated */
 	struct net_addr *own_addr;
 	size_t own_addrs;
+	const char *hosts_file; /* NULL: none */
 };
 
 struct lookup {
@@ -343,6 +345,28 @@ choose(struct mx_request *q, const struct dns_answer *mx)
 	return ADDRESSES;
 }
 
+/* Does the machine know this name by itself? */
+static bool
+answer_from_file(struct mx_request *q)
+{
+	enum net_family family = (q->flags & RESOLVE_IPV4_ONLY)   ? NET_IPV4
+				 : (q->flags & RESOLVE_IPV6_ONLY) ? NET_IPV6
+								  : NET_NONE;
+	struct mx_host *host = &q->host[0];
+	if ((q->flags & RESOLVE_FILE) == 0 || q->r->hosts_file == NULL)
+		return false;
+	*host = (struct mx_host){0};
+	host->addrs = hosts_file_find(
+	    q->r->hosts_file, span_str(q->name), family, host->addr, MX_ADDR_MAX);
+	if (host->addrs == 0)
+		return false;
+	span_copy(span_str(q->name), host->name, sizeof(host->name));
+	q->answer.outcome = MX_HOSTS;
+	q->answer.hosts = 1;
+	q->answer.host = q->host;
+	return true;
+}
+
 static enum state
 begin_text(struct mx_request *q)
 {
@@ -363,7 +387,7 @@ begin(struct mx_request *q)
 	if (!dns_name_read(domain_of(q), q->name))
 		return answer_bad_name(q);
 	if ((q->flags & RESOLVE_HOST) != 0)
-		return choose(q, NULL);
+		return answer_from_file(q) ? DONE : choose(q, NULL);
 	await(&q->mx, q, q->name, DNS_MX);
 	return MX;
 }
@@ -553,6 +577,7 @@ resolver_new(struct loop *l, struct log *log, struct dns_transport *t,
 	r->own_addrs = o->own_addrs;
 	if (o->own_addrs > 0)
 		memcpy(r->own_addr, o->own_addr, o->own_addrs * sizeof(*r->own_addr));
+	r->hosts_file = o->hosts_file;
 	return r;
 }
 

@@ -74,6 +74,8 @@ enum resolver_flags {
 	RESOLVE_ALLOW_SELF = 4, /* do not drop our own hosts */
 	RESOLVE_IPV4_ONLY = 8,
 	RESOLVE_IPV6_ONLY = 16,
+	RESOLVE_FILE =
+	    32, /* with RESOLVE_HOST: first look into the machine's hosts file */
 };
 
 struct resolver;
@@ -117,7 +119,8 @@ struct resolver_options {
 	const char *const *own_names; /* our host names, NULL-terminated; may be NULL */
 	const struct net_addr *own_addr;
 	size_t own_addrs;
-	size_t cache_max; /* entries; 0: 20,000 */
+	size_t cache_max;       /* entries; 0: 20,000 */
+	const char *hosts_file; /* "/etc/hosts"; a constant; NULL: none */
 };
 
 /* Takes the transport. own_* are copied. */

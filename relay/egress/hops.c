@@ -25,7 +25,8 @@ hop_flags(const struct route *r, const struct route_hop *via)
 {
 	unsigned flags = RESOLVE_MX;
 	if (via != NULL)
-		flags = RESOLVE_HOST | RESOLVE_ALLOW_SPECIAL | RESOLVE_ALLOW_SELF;
+		flags = RESOLVE_HOST | RESOLVE_FILE | RESOLVE_ALLOW_SPECIAL |
+			RESOLVE_ALLOW_SELF;
 	else if (r->allow_loopback)
 		flags |= RESOLVE_ALLOW_SPECIAL | RESOLVE_ALLOW_SELF;
 	if (r->family == ROUTE_FAMILY_IPV4)

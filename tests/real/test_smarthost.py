@@ -417,6 +417,14 @@ class Between(SmartHost):
         relay.log(r" deferred .*4\.7\.4")
         self.assertFalse(handler.mail)
 
+    def test_next_hop_from_the_hosts_file(self):
+        handler, hop = self.keeper()
+        relay = self.relay(f'route "up" {{ via = {{"localhost:{hop.port}"}} family = "ipv4" }}\n'
+                           'dns { servers = {"127.0.0.1:1"} timeout = "1s" }')
+        with smtplib.SMTP("127.0.0.1", relay.port) as c:
+            c.sendmail("a@b.test", ["c@d.test"], "Subject: x\r\n\r\nx\r\n")
+        wait_for("the message", lambda: handler.mail)
+
     def test_socks_proxy(self):
         handler, hop = self.keeper()
         proxy = free_port()
