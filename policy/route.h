@@ -51,7 +51,8 @@ struct route_hop {
 	char *host;           /* name or address, without brackets */
 	struct net_addr addr; /* family NET_NONE: a name, to be resolved */
 	uint16_t port;
-	bool tls; /* implicit TLS: port 465, or written smtps://host */
+	bool tls;  /* implicit TLS: port 465, or written smtps://host */
+	bool bare; /* written without a port */
 };
 
 struct route {

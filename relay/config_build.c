@@ -92,6 +92,8 @@ build_keys(struct reading *r, const struct block *b, const char *section, void *
 
 /* ---- titled sections */
 
+#define LMTP_PORT 24
+
 /* A title becomes a word in logs, keys and file names of the spool's schedule. */
 static bool
 title_ok(struct reading *r, const struct block *b)
@@ -197,6 +199,9 @@ build_route(struct reading *r, const struct block *b, struct config *c)
 	build_keys(r, b, "route", route);
 	if (block_setting(b, "deliver") == NULL && block_setting(b, "via") != NULL)
 		route->deliver = ROUTE_VIA;
+	for (size_t i = 0; route->deliver == ROUTE_LMTP && i < route->hops; i++)
+		if (route->hop[i].bare)
+			route->hop[i].port = route->hop[i].addr.port = LMTP_PORT;
 }
 
 /* ---- what follows from the rest */

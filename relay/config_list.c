@@ -222,6 +222,8 @@ parse_hop(struct span text, uint16_t default_port, struct route_hop *hop)
 	if (!split_hop(text, tls ? 465 : default_port, &host, &port))
 		return false;
 	*hop = (struct route_hop){.port = (uint16_t)port, .tls = tls || port == 465};
+	/* An address is longer than its host only by brackets, unless a port follows. */
+	hop->bare = !tls && host.n + (text.p[0] == '[' ? 2 : 0) == text.n;
 	if (net_parse_ip(host, &hop->addr) == OK) {
 		hop->addr.port = hop->port;
 		net_format_ip(&hop->addr, ip);

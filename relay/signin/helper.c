@@ -363,6 +363,7 @@ helper_main(int argc, char **argv)
 		return 64;
 	}
 	const char *dir[] = {argv[2], NULL}, *none[] = {NULL};
+	const char *read[] = {sandbox_sanitized() ? "/proc" : NULL, NULL};
 	(void)prctl(PR_SET_NAME, "relayd-keeper", 0, 0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -375,6 +376,6 @@ helper_main(int argc, char **argv)
 	(void)sigemptyset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	sandbox_quiet();
-	(void)sandbox_files(dir, none, none);
+	(void)sandbox_files(dir, read, none);
 	return keep(argv[2], (unsigned)channels);
 }

@@ -196,6 +196,12 @@ static const int calls[] = {
     SCMP_SYS(ioctl),
 };
 
+bool
+sandbox_sanitized(void)
+{
+	return SANITIZED != 0;
+}
+
 enum err
 sandbox_calls(void)
 {

@@ -3,6 +3,8 @@
 #ifndef RELAY_SIGNIN_SANDBOX_H
 #define RELAY_SIGNIN_SANDBOX_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /* No core dumps, no reading of our memory, no new privileges. */
@@ -12,8 +14,11 @@ void sandbox_quiet(void);
 enum err
 sandbox_files(const char *const *write, const char *const *read, const char *const *list);
 
+/* Built with a sanitizer, which wants to read /proc and to make more system calls. */
+bool sandbox_sanitized(void);
+
 /* System calls: only what a worker with its threads started needs; anything else kills
- * the process.  ERR_NOT_FOUND: built with a sanitizer, which needs more than that. */
+ * the process.  ERR_NOT_FOUND: there is no seccomp, or a sanitizer. */
 enum err sandbox_calls(void);
 
 #endif
