@@ -145,6 +145,24 @@ hand_over(struct daemon *d, const struct passwd *pw, struct buf *why)
 	return OK;
 }
 
+/* What relayd could read as root, and will not be able to read again at a reload. */
+static void
+warn_of_keys(const struct daemon *d)
+{
+	const struct tls_config *t = &d->config->tls;
+	const struct name_list *lists[] = {&t->certificates, &t->keys};
+	for (size_t k = 0; k < COUNT_OF(lists); k++)
+		for (size_t i = 0; i < lists[k]->n; i++)
+			if (access(lists[k]->name[i], R_OK) != 0)
+				LOG(d->log, EV_CONFIG, F_STR("file", lists[k]->name[i]),
+				    F_STR("what",
+					"the user that relayd runs as cannot read it"),
+				    F_STR("now", "a reload cannot renew it: give "
+						 "relayd's group the right to "
+						 "read (chgrp, chmod 640), or restart "
+						 "relayd instead"));
+}
+
 enum err
 drop_privileges(struct daemon *d, struct buf *why)
 {
@@ -167,5 +185,6 @@ drop_privileges(struct daemon *d, struct buf *why)
 		return ERR_DENIED;
 	}
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	warn_of_keys(d);
 	return OK;
 }

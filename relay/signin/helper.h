@@ -42,9 +42,10 @@ int helper_main(int argc, char **argv);
  * privileges in any case): after this it reads and writes files under `write`
  * (and makes and removes them there), reads under `read`, opens the directories of
  * `list` only to see names, and opens nothing else.  A path may be a directory, for all
- * that is under it, or a file.  The lists end with NULL; what does not exist is skipped.
- * Before the first thread is started.  ERR_NOT_FOUND: this kernel has no landlock (the
- * caller logs it).
+ * that is under it, or a file.  System calls that relayd never makes (execve, ptrace,
+ * mount, ...) end it from now on.  The lists end with NULL; what does not exist is
+ * skipped. Before the first thread is started.  ERR_NOT_FOUND: this kernel has no
+ * landlock (the caller logs it).
  */
 enum err sandbox_relayd(
     const char *const *write, const char *const *read, const char *const *list);

@@ -252,6 +252,7 @@ class SignIn(SmartHost):
                     return "Seccomp:\t2" in f.read()
             workers = children + [c for p in children for c in self.children(p)]
             self.assertTrue(any(filtered(p) for p in workers))
+            self.assertTrue(filtered(pid))
 
     @staticmethod
     def children(pid):
