@@ -52,6 +52,7 @@ struct accounts {
 	struct map by_name;
 	uint8_t salt_key[SHA256_SIZE]; /* for the salts of those who are not there */
 	uint64_t changes;
+	bool lost; /* the file could not be read again: it must not be written over */
 };
 
 /* Takes dir. ERR_BUSY: somebody else has the lock. On error dir is closed and `why` says

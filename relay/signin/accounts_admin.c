@@ -58,17 +58,24 @@ endf(struct admin *q, int status, const char *fmt, ...)
 	mem_free(&error);
 }
 
-static void
-save(struct admin *q)
+/* On disk? If not, the end has been told. */
+static bool
+saved(struct admin *q)
 {
 	enum err e = accounts_save(q->a);
-	if (e == OK) {
-		end(q, 0, NULL);
-		return;
-	}
+	if (e == OK)
+		return true;
 	accounts_reload(q->a);
 	endf(q, 1, "the accounts could not be written: %s; nothing has changed",
 	    err_text(e));
+	return false;
+}
+
+static void
+save(struct admin *q)
+{
+	if (saved(q))
+		end(q, 0, NULL);
 }
 
 /* ---- members of the request */
@@ -391,8 +398,10 @@ secret_add(struct admin *q)
 		secret_set(s, q->a->world, hash, buf_span(&password));
 		s->services = services;
 		account_touch(q->a, q->acc);
-		tell_password(q, buf_span(&password));
-		save(q);
+		if (saved(q)) {
+			tell_password(q, buf_span(&password));
+			end(q, 0, NULL);
+		}
 	} else {
 		account_drop_secret(q->acc, s);
 		name_list_clear(&services);

@@ -170,6 +170,15 @@ take_text(struct accounts *a, struct span text, struct buf *why)
 	return e;
 }
 
+/* Root's relayctl must not take the file away from the user that relayd runs as. */
+static void
+keep_owner(const struct accounts *a, int fd)
+{
+	struct stat st;
+	if (geteuid() == 0 && fstat(a->dir, &st) == 0)
+		(void)!fchown(fd, st.st_uid, st.st_gid);
+}
+
 static enum err
 read_file(int fd, const struct stat *st, struct buf *out, struct buf *why)
 {
@@ -180,6 +189,12 @@ read_file(int fd, const struct stat *st, struct buf *out, struct buf *why)
 	if (st->st_uid != geteuid() && geteuid() != 0) {
 		buf_addf(why, "the file of accounts belongs to uid %u: chown it",
 		    (unsigned)st->st_uid);
+		return ERR_DENIED;
+	}
+	if ((st->st_mode & 077) != 0) {
+		buf_add_str(why,
+		    "others may read the file of accounts: run chmod 600 on it, and "
+		    "think of new passwords");
 		return ERR_DENIED;
 	}
 	size_t left = (size_t)st->st_size;
@@ -226,7 +241,7 @@ accounts_reload(struct accounts *a)
 	while (a->by_name.n > 0)
 		accounts_remove(
 		    a, CONTAINER_OF(map_first(&a->by_name), struct account, node));
-	(void)load(a, &why); /* it could be read before; at worst nobody signs in */
+	a->lost = load(a, &why) != OK; /* then nothing is written over what is there */
 	buf_clear(&why);
 }
 
@@ -242,6 +257,8 @@ accounts_open(struct accounts **out, struct world *w, int dir, struct buf *why)
 	map_init(&a->by_name, seed);
 	a->lock = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	enum err e = a->lock >= 0 ? OK : err_from_errno(errno);
+	if (a->lock >= 0)
+		keep_owner(a, a->lock);
 	if (e == OK && flock(a->lock, LOCK_EX | LOCK_NB) != 0)
 		e = errno == EWOULDBLOCK ? ERR_BUSY : err_from_errno(errno);
 	if (e == ERR_BUSY)
@@ -332,26 +349,22 @@ write_whole(int fd, struct span text)
 	return fsync(fd) == 0;
 }
 
-/* Root's relayctl must not take the file away from the user that relayd runs as. */
-static void
-keep_owner(const struct accounts *a, int fd)
-{
-	struct stat st;
-	if (geteuid() == 0 && fstat(a->dir, &st) == 0)
-		(void)!fchown(fd, st.st_uid, st.st_gid);
-}
-
 enum err
 accounts_save(struct accounts *a)
 {
 	struct buf text;
+	if (a->lost)
+		return ERR_DAMAGED;
 	buf_init(&text, FILE_MAX);
 	put_all(a, &text);
 	(void)unlinkat(a->dir, "accounts.new", 0);
 	int fd = openat(a->dir, "accounts.new",
 	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool ok = fd >= 0 && !text.overflow && write_whole(fd, buf_span(&text));
-	enum err e = ok ? OK : err_from_errno(errno);
+	enum err e = fd >= 0 ? OK : err_from_errno(errno);
+	if (e == OK && text.overflow)
+		e = ERR_FULL;
+	if (e == OK && !write_whole(fd, buf_span(&text)))
+		e = errno != 0 ? err_from_errno(errno) : ERR_IO;
 	if (fd >= 0) {
 		keep_owner(a, fd);
 		(void)close(fd);

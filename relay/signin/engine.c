@@ -2,8 +2,8 @@
 /*
  * engine - channels and the exchanges on them.
  *
- * Whatever fails is answered `delay` after its exchange began: the time tells
- * nothing of what was wrong.  A name that is not there has a password hashed
+ * Whatever fails is answered `delay` after the client's last message: the time
+ * tells nothing of what was wrong.  A name that is not there has a password hashed
  * all the same, so that the machine's load tells nothing either.
  */
 #include <string.h>
@@ -24,6 +24,7 @@ struct hashing {
 	struct pool_job job;
 	struct signin_engine *engine;
 	struct exchange *exchange; /* NULL: cancelled meanwhile */
+	struct net_addr client;
 	char *password;
 	char *hash[SECRETS_MAX]; /* those that it may fit */
 	size_t hashes;
@@ -99,6 +100,12 @@ exchange_fail(struct exchange *x, unsigned code, const char *status, const char 
 	timer_set(&x->due, left > 0 ? left : 0);
 }
 
+static struct guard_limits
+limits(const struct signin_engine *e)
+{
+	return (struct guard_limits){e->settings.attempts, e->settings.lockout_ms};
+}
+
 static void
 locked(struct exchange *x)
 {
@@ -110,7 +117,12 @@ void
 exchange_wrong(struct exchange *x, struct span wrong, const char *why)
 {
 	struct signin_engine *e = x->engine;
-	struct guard_limits l = {e->settings.attempts, e->settings.lockout_ms};
+	struct guard_limits l = limits(e);
+	/* Who is locked out is told so, whatever he said: or he would go on guessing. */
+	if (guard_locked(&e->guard, &x->client, span_str(x->name), loop_now(e->loop))) {
+		locked(x);
+		return;
+	}
 	guard_failed(
 	    &e->guard, &x->client, span_str(x->name), wrong, &l, loop_now(e->loop));
 	exchange_fail(x, 535, "5.7.8", "authentication credentials invalid", why);
@@ -209,7 +221,9 @@ hashing_done(struct pool_job *job)
 {
 	struct hashing *h = CONTAINER_OF(job, struct hashing, job);
 	struct exchange *x = h->exchange;
+	struct guard_limits l = limits(h->engine);
 	h->engine->hashing--;
+	(void)guard_hashing(&h->engine->guard, &h->client, false, &l);
 	if (x != NULL) {
 		x->hashing = NULL;
 		hashed(x, h);
@@ -224,7 +238,9 @@ static void
 start_hashing(struct exchange *x, const struct account *acc, struct span password)
 {
 	struct signin_engine *e = x->engine;
-	if (e->hashing >= HASHING_MAX) {
+	struct guard_limits l = limits(e);
+	if (e->hashing >= HASHING_MAX ||
+	    !guard_hashing(&e->guard, &x->client, true, &l)) {
 		exchange_fail(x, 454, "4.7.0", "temporary authentication failure",
 		    "too many passwords at once");
 		return;
@@ -232,6 +248,7 @@ start_hashing(struct exchange *x, const struct account *acc, struct span passwor
 	struct hashing *h = NEW(struct hashing);
 	h->engine = e;
 	h->exchange = x;
+	h->client = x->client;
 	h->password = span_dup(password);
 	for (size_t i = 0; acc != NULL && !acc->disabled && i < acc->secrets; i++)
 		if (secret_serves(&acc->secret[i], x->service))
@@ -352,6 +369,7 @@ advance(struct exchange *x, struct span data)
 	if (x->over || x->hashing != NULL)
 		return; /* the client speaks out of turn: it gets the answer that is due
 			 */
+	x->began = loop_now(x->engine->loop);
 	if (data.p == NULL && x->mechanism->client_first)
 		exchange_challenge(x, SPAN(""));
 	else
@@ -503,9 +521,13 @@ void
 signin_engine_serve(struct signin_engine *e, int fd, void (*closed)(void *arg), void *arg)
 {
 	struct channel *c = channel_new(e);
+	struct buf hello;
 	c->closed = closed;
 	c->arg = arg;
 	c->wire = wire_new(e->loop, fd, on_record, on_closed, c);
+	buf_init(&hello, 64);
+	record_begin(&hello, WIRE_HELLO, 0);
+	post(c, &hello);
 }
 
 void

@@ -49,10 +49,10 @@ struct exchange {
 	struct signin_engine *engine;
 	uint32_t number;
 	const struct mechanism *mechanism;
-	unsigned step; /* messages from the client so far */
-	struct instant began;
-	struct timer due; /* the failure is told */
-	bool over;        /* it has failed, only the time has not come */
+	unsigned step;        /* messages from the client so far */
+	struct instant began; /* the client's last message came */
+	struct timer due;     /* the failure is told */
+	bool over;            /* it has failed, only the time has not come */
 	struct verdict verdict;
 	const char *why;
 	/* facts */

@@ -11,7 +11,7 @@ struct failure {
 	struct map_node node;
 	struct link link;
 	char *who;
-	unsigned count;
+	unsigned count, hashing;
 	struct instant last, locked; /* until; 0: not */
 	uint8_t wrong[SHA256_SIZE];
 };
@@ -120,6 +120,19 @@ guard_locked(
 	       (name.n > 0 && is_locked(g, client, name, now));
 }
 
+/* The longest unused of which nothing is under way; those are few. */
+static void
+forget_oldest(struct guard *g)
+{
+	LIST_EACH (&g->failures_by_use, k) {
+		struct failure *f = CONTAINER_OF(k, struct failure, link);
+		if (f->hashing == 0) {
+			forget_failure(g, f);
+			return;
+		}
+	}
+}
+
 static struct failure *
 get_failure(struct guard *g, struct span who)
 {
@@ -130,8 +143,7 @@ get_failure(struct guard *g, struct span who)
 		return f;
 	}
 	if (g->failures.n >= GUARD_MAX)
-		forget_failure(g,
-		    CONTAINER_OF(list_first(&g->failures_by_use), struct failure, link));
+		forget_oldest(g);
 	f = NEW(struct failure);
 	f->who = span_dup(who);
 	map_put(&g->failures, &f->node, span_str(f->who));
@@ -193,6 +205,23 @@ guard_failed(struct guard *g, const struct net_addr *client, struct span name,
 		    l->lockout_ms, now);
 }
 
+bool
+guard_hashing(struct guard *g, const struct net_addr *client, bool begins,
+    const struct guard_limits *l)
+{
+	struct buf who;
+	name_who(&who, client, (struct span){0});
+	struct failure *f = get_failure(g, buf_span(&who));
+	buf_clear(&who);
+	if (begins && f->hashing >= 2 * l->attempts)
+		return false;
+	if (begins)
+		f->hashing++;
+	else if (f->hashing > 0)
+		f->hashing--;
+	return true;
+}
+
 void
 guard_succeeded(struct guard *g, const struct net_addr *client, struct span name)
 {
@@ -200,7 +229,7 @@ guard_succeeded(struct guard *g, const struct net_addr *client, struct span name
 	name_who(&who, client, name);
 	struct failure *f = find_failure(g, buf_span(&who));
 	buf_clear(&who);
-	if (f != NULL)
+	if (f != NULL && f->hashing == 0)
 		forget_failure(g, f);
 }
 

@@ -43,6 +43,12 @@ bool guard_locked(
 void guard_failed(struct guard *g, const struct net_addr *client, struct span name,
     struct span wrong, const struct guard_limits *l, struct instant now);
 
+/* A password of this client is being hashed (begins: true), or that is over.  False: so
+ * many are under way already that this one must not begin: guesses made at once would all
+ * be answered before the first is counted. */
+bool guard_hashing(struct guard *g, const struct net_addr *client, bool begins,
+    const struct guard_limits *l);
+
 /* Right: failures of this account from this address are forgotten. */
 void guard_succeeded(struct guard *g, const struct net_addr *client, struct span name);
 

@@ -33,15 +33,18 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/world.h"
+#include "relay/signin/accounts.h"
 #include "relay/signin/engine.h"
 #include "relay/signin/sandbox.h"
 
-#define LIFE_FD 3     /* the keeper's pipe: its end is relayd's */
-#define FIRST_FD 4    /* channels from here on */
-#define STOP_MS 3000  /* to end by itself */
-#define SOON_MS 100   /* until a worker is followed by the next */
-#define SHORT_MS 5000 /* one that lived less than that ... */
-#define LATE_MS 1000  /* ... is followed later */
+#define STATUS_FD 4    /* where the keeper says once whether all is well */
+#define LIFE_FD 3      /* the keeper's pipe: its end is relayd's */
+#define FIRST_FD 5     /* channels from here on */
+#define START_MS 20000 /* until the keeper has said it */
+#define STOP_MS 3000   /* to end by itself */
+#define SOON_MS 100    /* until a worker is followed by the next */
+#define SHORT_MS 5000  /* one that lived less than that ... */
+#define LATE_MS 1000   /* ... is followed later */
 #define POOL_THREADS 2
 #define WORKER_FILES 256
 
@@ -85,11 +88,11 @@ static void
 become_keeper(char *const *argv, const int *fd, unsigned n)
 {
 	/* First out of the way of the places that they shall have. */
-	int moved[HELPER_CHANNELS_MAX + 1];
+	int moved[HELPER_CHANNELS_MAX + 2];
 	int base = FIRST_FD + (int)n + 1;
-	for (unsigned i = 0; i <= n; i++)
+	for (unsigned i = 0; i < n + 2; i++)
 		moved[i] = fcntl(fd[i], F_DUPFD, base);
-	for (unsigned i = 0; i <= n; i++)
+	for (unsigned i = 0; i < n + 2; i++)
 		if (moved[i] < 0 || dup2(moved[i], LIFE_FD + (int)i) < 0)
 			_exit(127);
 	(void)syscall(SYS_close_range, (unsigned)base - 1, ~0u, 0);
@@ -126,22 +129,47 @@ close_fd(int *fd)
 	*fd = -1;
 }
 
-/* theirs[0] is the keeper's pipe, then come the channels. */
+/* theirs[0] is the keeper's pipe, theirs[1] the one to us, then come the channels. */
 static bool
-make_channels(struct helper *h, int *theirs)
+make_channels(struct helper *h, int *theirs, int *status)
 {
 	int pair[2];
 	if (pipe2(pair, O_CLOEXEC) != 0)
 		return false;
 	theirs[0] = pair[0];
 	h->life = pair[1];
+	if (pipe2(pair, O_CLOEXEC) != 0)
+		return false;
+	*status = pair[0];
+	theirs[1] = pair[1];
 	for (unsigned i = 0; i < h->channels; i++) {
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 			return false;
 		h->channel[i] = pair[0];
-		theirs[i + 1] = pair[1];
+		theirs[i + 2] = pair[1];
 	}
 	return true;
+}
+
+/* "ok", or a sentence about what is wrong with the accounts. */
+static enum err
+hear(int status, struct buf *why)
+{
+	char text[1024];
+	size_t n = 0;
+	struct pollfd p = {.fd = status, .events = POLLIN};
+	while (n < sizeof(text) && poll(&p, 1, START_MS) > 0) {
+		ssize_t got = read(status, text + n, sizeof(text) - n);
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	struct span said = {text, n};
+	if (span_eq(said, SPAN("ok")))
+		return OK;
+	buf_addf(why, "accounts: %.*s",
+	    SPAN_ARG(n > 0 ? said : SPAN("the helper did not start; is /proc mounted?")));
+	return ERR_CONFIG;
 }
 
 enum err
@@ -149,7 +177,7 @@ helper_start(
     struct helper **out, const char *accounts_dir, unsigned channels, struct buf *why)
 {
 	CHECK(channels <= HELPER_CHANNELS_MAX);
-	int theirs[HELPER_CHANNELS_MAX + 1];
+	int theirs[HELPER_CHANNELS_MAX + 2], status = -1;
 	*out = NULL;
 	enum err e = make_directory(accounts_dir, why);
 	if (e != OK)
@@ -159,14 +187,17 @@ helper_start(
 	h->life = -1;
 	memset(h->channel, -1, sizeof(h->channel));
 	memset(theirs, -1, sizeof(theirs));
-	if (make_channels(h, theirs)) {
+	if (make_channels(h, theirs, &status)) {
 		e = start_keeper(h, accounts_dir, theirs, why);
 	} else {
 		buf_addf(why, "no channels to the accounts helper: %s", strerror(errno));
 		e = ERR_IO;
 	}
-	for (unsigned i = 0; i <= channels; i++)
+	for (unsigned i = 0; i < channels + 2; i++)
 		close_fd(&theirs[i]);
+	if (e == OK)
+		e = hear(status, why);
+	close_fd(&status);
 	if (e == OK)
 		*out = h;
 	else
@@ -258,7 +289,9 @@ work(const char *dir, unsigned channels)
 		return complain(&why);
 	for (unsigned i = 0; i < channels; i++)
 		signin_engine_serve(e, FIRST_FD + (int)i, on_channel_closed, &w);
-	(void)sandbox_calls();
+	if (sandbox_calls() != OK && !sandbox_sanitized())
+		fputs("relayd: accounts helper: there is no seccomp in this kernel\n",
+		    stderr);
 	if (w.open > 0)
 		loop_run(w.loop);
 	signin_engine_free(&e);
@@ -353,6 +386,27 @@ keep(const char *dir, unsigned channels)
 	}
 }
 
+/* relayd shall not start over accounts that cannot be read. */
+static bool
+say_status(const char *dir)
+{
+	struct accounts *a = NULL;
+	struct buf why;
+	buf_init(&why, 1024);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		buf_addf(&why, "cannot open %s: %s", dir, strerror(errno));
+	else
+		(void)accounts_open(&a, world_real(), fd, &why);
+	bool fine = a != NULL;
+	struct span text = fine ? SPAN("ok") : buf_span(&why);
+	(void)!write(STATUS_FD, text.p, text.n);
+	(void)close(STATUS_FD);
+	accounts_close(&a);
+	buf_clear(&why);
+	return fine;
+}
+
 int
 helper_main(int argc, char **argv)
 {
@@ -377,5 +431,7 @@ helper_main(int argc, char **argv)
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	sandbox_quiet();
 	(void)sandbox_files(dir, read, none);
+	if (!say_status(argv[2]))
+		return 78;
 	return keep(argv[2], (unsigned)channels);
 }

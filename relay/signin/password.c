@@ -56,6 +56,18 @@ password_fits(struct span password, const char *hash)
 	return fits;
 }
 
+/* "$6$rounds=999999999$": one sign-in would take hours. */
+static bool
+is_too_costly(const char *hash)
+{
+	static const char rounds[] = "rounds=";
+	if (hash[1] == '2') /* "$2b$12$" */
+		return strlen(hash) < 7 || hash[4] > '1' ||
+		       (hash[4] == '1' && hash[5] > '4');
+	const char *given = strstr(hash, rounds);
+	return given != NULL && strspn(given + sizeof(rounds) - 1, "0123456789") > 6;
+}
+
 const char *
 password_hash_kind(const char *hash)
 {
@@ -72,7 +84,8 @@ password_hash_kind(const char *hash)
 			return NULL;
 	for (size_t i = 0; i < COUNT_OF(kinds); i++)
 		if (strncmp(hash, kinds[i].prefix, strlen(kinds[i].prefix)) == 0)
-			return crypt_checksalt(hash) == CRYPT_SALT_INVALID
+			return crypt_checksalt(hash) == CRYPT_SALT_INVALID ||
+				       is_too_costly(hash)
 				   ? NULL
 				   : kinds[i].kind;
 	return NULL;

@@ -23,6 +23,9 @@ struct signin {
 	struct wire *wire; /* NULL: the helper is gone for good */
 	struct map exchanges, admins;
 	uint32_t last;
+	bool greeted; /* an engine has said hello before */
+	bool settled; /* `settings` are what the engine shall go by */
+	struct signin_settings settings;
 };
 
 struct signin_exchange {
@@ -221,6 +224,8 @@ void
 signin_settings(struct signin *s, const struct signin_settings *settings)
 {
 	struct buf b;
+	s->settings = *settings;
+	s->settled = true;
 	buf_init(&b, 256);
 	record_begin(&b, WIRE_SETTINGS, 0);
 	record_add_u64(&b, (uint64_t)settings->delay_ms);
@@ -325,6 +330,27 @@ on_object(struct signin *s, struct record *r)
 	return true;
 }
 
+/* What was asked of an engine that is gone is over at once. */
+static void
+fail_all(struct signin *s)
+{
+	MAP_EACH (&s->exchanges, k)
+		timer_set(&CONTAINER_OF(k, struct signin_exchange, node)->deadline, 0);
+	MAP_EACH (&s->admins, k)
+		timer_set(&CONTAINER_OF(k, struct admin, node)->deadline, 0);
+}
+
+static void
+on_hello(struct signin *s)
+{
+	struct signin_settings settings = s->settings;
+	if (s->greeted)
+		fail_all(s);
+	s->greeted = true;
+	if (s->settled)
+		signin_settings(s, &settings);
+}
+
 static void on_closed(void *arg);
 
 static void
@@ -339,6 +365,7 @@ on_record(void *arg, struct span bytes)
 	case WIRE_FAILED: ok = on_answer(s, &r); break;
 	case WIRE_OBJECT:
 	case WIRE_END: ok = on_object(s, &r); break;
+	case WIRE_HELLO: on_hello(s); break;
 	default: ok = false;
 	}
 	if (!ok)
@@ -355,10 +382,7 @@ on_closed(void *arg)
 	    F_STR("error", "it has closed its channel"),
 	    F_STR("do", "nobody can sign in until relayd is started again"));
 	wire_free(&s->wire);
-	MAP_EACH (&s->exchanges, k)
-		timer_set(&CONTAINER_OF(k, struct signin_exchange, node)->deadline, 0);
-	MAP_EACH (&s->admins, k)
-		timer_set(&CONTAINER_OF(k, struct admin, node)->deadline, 0);
+	fail_all(s);
 }
 
 /* ---- life */

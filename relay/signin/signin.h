@@ -22,7 +22,7 @@
  *
  * An answer never comes before the call has returned, and always on the loop of
  * the struct signin.  A failure comes when it is due, not sooner: `delay` after
- * the exchange began, whatever went wrong, so that neither words nor time tell a
+ * the client's last message, whatever went wrong, so that neither words nor time tell a
  * wrong password from an unknown name.  If the helper does not answer within
  * SIGNIN_WAIT_MS the exchange fails with 454 4.7.0.
  */

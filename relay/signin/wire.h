@@ -16,7 +16,8 @@
 
 #define WIRE_VERSION 1
 #define WIRE_RECORD_MAX (160u << 10) /* octets of one record */
-#define WIRE_QUEUE_MAX (4u << 20)    /* octets that may wait to be sent */
+#define WIRE_QUEUE_MAX \
+	(128u << 20) /* octets that may wait to be sent: a list of all accounts */
 
 enum wire_kind {
 	/* to the engine */
@@ -31,6 +32,7 @@ enum wire_kind {
 	WIRE_FAILED,         /* verdict, name, why */
 	WIRE_OBJECT,         /* of an administrator's answer */
 	WIRE_END,            /* the last object of it */
+	WIRE_HELLO,          /* a new engine: it knows nothing of what was asked before */
 };
 
 struct wire;
