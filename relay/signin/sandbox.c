@@ -206,8 +206,10 @@ sandbox_calls(void)
 	for (size_t i = 0; ok && i < COUNT_OF(calls); i++)
 		ok = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0) == 0;
 	/* abort() signals itself, and nobody else is to be signalled */
-	ok = ok && seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-		       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())) == 0;
+	struct scmp_arg_cmp self = {
+	    .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)getpid()};
+	ok = ok &&
+	     seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self) == 0;
 	ok = ok && seccomp_load(ctx) == 0;
 	seccomp_release(ctx);
 	return ok ? OK : ERR_NOT_FOUND;
