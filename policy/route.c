@@ -115,6 +115,7 @@ route_key(const struct route *r, struct span recipient, struct buf *out)
 	case ROUTE_VIA: buf_addf(out, "via:%s", r->name); break;
 	case ROUTE_HOLD: buf_addf(out, "hold:%s", r->name); break;
 	case ROUTE_DISCARD: buf_addf(out, "discard:%s", r->name); break;
+	case ROUTE_MAILBOX: buf_addf(out, "mailbox:%s", r->name); break;
 	case ROUTE_REJECT: buf_addf(out, "reject:%s", r->name); break;
 	}
 	return OK;
@@ -232,6 +233,7 @@ route_describe(const struct route *r, struct span recipient, struct buf *out)
 		describe_way(r, out);
 		break;
 	case ROUTE_DISCARD: buf_add_str(out, "taken and thrown away"); break;
+	case ROUTE_MAILBOX: buf_add_str(out, "into the mailbox of its account"); break;
 	case ROUTE_REJECT:
 		buf_add_str(out, "refused: ");
 		buf_add_str(out, r->reject_text ? r->reject_text : "no reason given");

@@ -30,6 +30,7 @@ enum route_deliver {
 	ROUTE_REJECT,  /* refused with a text */
 	ROUTE_HOLD,    /* kept until an administrator releases it */
 	ROUTE_LMTP,    /* as via, but by LMTP (RFC 2033): an answer per recipient */
+	ROUTE_MAILBOX, /* into the mailboxes of accounts, for pickup */
 };
 
 enum route_tls {
@@ -73,6 +74,7 @@ struct route {
 	uint16_t port;       /* ROUTE_MX: 25 unless set */
 	bool allow_loopback; /* ROUTE_MX: special addresses are fine */
 	char *reject_text;   /* ROUTE_REJECT */
+	char *catch_all; /* ROUTE_MAILBOX: the account that gets what nobody else does */
 
 	/* to whom, and as whom, we speak (MX, VIA, LMTP) */
 	enum route_tls tls;
@@ -125,8 +127,8 @@ const struct route *route_named(const struct route_table *t, struct span name);
  * one key shares connections, concurrency and fate.  "mx:example.org" (canonical
  * domain) where the route speaks to others as every plain one does;
  * "mx/ROUTE:example.org" where it has a way of its own (TLS, source address, rate, ...:
- * route_is_plain()); "via:ROUTE" (LMTP, too), "hold:ROUTE", "discard:ROUTE".  ERR_SYNTAX
- * if the recipient's domain has no canonical form.
+ * route_is_plain()); "via:ROUTE" (LMTP, too), "hold:ROUTE", "discard:ROUTE",
+ * "mailbox:ROUTE".  ERR_SYNTAX if the recipient's domain has no canonical form.
  */
 enum err route_key(const struct route *r, struct span recipient, struct buf *out);
 

@@ -25,8 +25,9 @@
 #define CONFIG_BIND_MAX 16
 #define CONFIG_LIMIT_MAX 100
 #define CONFIG_DNSBL_MAX 20
+#define CONFIG_MAILBOX_MAX 200
 
-enum listener_protocol { LISTENER_SMTP };
+enum listener_protocol { LISTENER_SMTP, LISTENER_LMTP, LISTENER_POP3 };
 enum listener_auth {
 	AUTH_NO,
 	AUTH_OPTIONAL,
@@ -100,6 +101,23 @@ struct accounts_config {
 	unsigned attempts;
 };
 
+/* mailbox "name" { }: settings of the mailboxes of some accounts or domains; the first
+ * that fits.  "mailboxes" { } has the defaults of all others. */
+enum quota_over { QUOTA_DEFER, QUOTA_REJECT };
+enum mailbox_unread { UNREAD_STAY, UNREAD_DELETE, UNREAD_RETURN };
+
+struct mailbox_config {
+	char *name; /* NULL: the defaults */
+	struct name_list accounts, domains;
+	uint64_t quota, quota_messages; /* 0: none */
+	enum quota_over over;           /* 452 or 552 */
+	enum mailbox_unread unread;     /* what becomes of mail that nobody fetches */
+	int64_t unread_ms;              /* in so long; 0: it stays */
+	int64_t picked_ms; /* what was fetched is deleted so long after; 0: it stays */
+	int64_t login_delay_ms; /* between two sign-ins by POP3 (RFC 2449); 0: none */
+	unsigned line;
+};
+
 struct submit_config { /* the local socket of relay-sendmail */
 	char *path;    /* NULL: none */
 	unsigned mode; /* 0666: every local user */
@@ -126,6 +144,7 @@ struct smtp_server_config {          /* limits { } and timeouts { } of the ingre
 	int64_t command_ms;          /* 5m */
 	int64_t data_ms;             /* 3m between blocks of data (server waits 5m) */
 	int64_t greeting_delay_ms;   /* reserved: 0 */
+	int64_t pickup_ms;           /* 10m: a POP3 session may be silent so long */
 };
 
 struct smtp_client_config {
@@ -167,6 +186,10 @@ struct config {
 	size_t dnsbls;
 	struct tls_config tls;
 	struct accounts_config accounts;
+	struct mailbox_config mailbox[CONFIG_MAILBOX_MAX];
+	size_t mailboxes;
+	struct mailbox_config mailbox_default;
+	char *delimiter; /* between an address and its detail: "+"; "": none */
 	struct submit_config submit;
 	struct spool_config spool;
 	struct retry_config retry;

@@ -111,7 +111,7 @@ worker_open(
 	    .config = d->config,
 	};
 	w->ingress = ingress_new(&io);
-	struct courier_options co = {w->loop, d->log, d->spool, w->resolver, d->config};
+	struct courier_options co = {w->loop, d->log, d->spool, w->resolver, d->config, NULL};
 	w->courier = courier_new(&co);
 	return OK;
 }

@@ -45,6 +45,7 @@ message_unref(struct message **mp)
 	}
 	content_unref(&m->content);
 	mem_free(&m->rcpt);
+	mem_free(&m->drop);
 	mem_free(&m);
 }
 
@@ -83,6 +84,21 @@ message_add_rcpt(struct message *m, const struct recipient *r)
 	to->reply = message_keep(m, r->reply);
 	to->host = message_keep(m, r->host);
 	return to;
+}
+
+void
+message_add_drop(struct message *m, const struct drop *d)
+{
+	CHECK(m->drops < MESSAGE_RCPT_MAX);
+	if (m->drops == m->drop_cap) {
+		m->drop_cap = m->drop_cap ? m->drop_cap * 2 : 1;
+		m->drop = mem_resize(m->drop, m->drop_cap, sizeof(struct drop));
+	}
+	m->drop[m->drops++] = (struct drop){
+	    .owner = message_keep(m, d->owner),
+	    .recipient = message_keep(m, d->recipient),
+	    .own = message_keep(m, d->own),
+	};
 }
 
 const struct recipient *

@@ -66,6 +66,13 @@ struct recipient {
 	    host; /* who said it: "mx1.example.org [192.0.2.1]:25"; empty: nobody */
 };
 
+/* One mail that a message becomes in the mailbox INBOX of an owner (spool/mailbox.h). */
+struct drop {
+	struct span owner;     /* the account's name in lower case */
+	struct span recipient; /* the address that it came for */
+	struct span own;       /* header fields of this mail alone, each with its CRLF */
+};
+
 struct message {
 	atomic_uint refs;
 	uint64_t id;    /* 0 until accepted */
@@ -85,9 +92,11 @@ struct message {
 	struct content *content; /* a reference; NULL in a message read without it */
 	struct recipient *rcpt;  /* those not yet finished */
 	size_t rcpts;
+	struct drop *drop; /* only while it is accepted; rcpts may then be 0 */
+	size_t drops;
 	/* private: where the spans live */
 	struct message_memory *memory;
-	size_t rcpt_cap;
+	size_t rcpt_cap, drop_cap;
 };
 
 struct message *message_new(void); /* one reference, zeroed, id_at = SIZE_MAX */
@@ -101,6 +110,9 @@ struct span message_keep(struct message *m, struct span s);
 /* Add a recipient: spans are kept, index is set. CHECKs rcpts < MESSAGE_RCPT_MAX. Returns
  * it. */
 struct recipient *message_add_rcpt(struct message *m, const struct recipient *r);
+
+/* Add a mail for an owner: spans are kept. CHECKs drops < MESSAGE_RCPT_MAX. */
+void message_add_drop(struct message *m, const struct drop *d);
 
 /* The recipient with this index; NULL if it is finished (or m is NULL). */
 const struct recipient *message_find_rcpt(const struct message *m, uint16_t index);

@@ -22,6 +22,17 @@ keep(struct report *r, struct span s)
 	return (struct span){m->bytes, s.n};
 }
 
+static const struct drop *
+keep_drops(struct report *r, const struct drop *drop, size_t n)
+{
+	struct drop *kept = mem_alloc(n * sizeof(*kept));
+	for (size_t i = 0; i < n; i++)
+		kept[i] = (struct drop){keep(r, drop[i].owner),
+		    keep(r, drop[i].recipient), keep(r, drop[i].own)};
+	r->drop = mem_resize(r->drop, r->drops + 1, sizeof(struct drop *));
+	return r->drop[r->drops++] = kept;
+}
+
 struct report *
 report_new(uint64_t id, struct span dest, struct wall when)
 {
@@ -44,6 +55,7 @@ report_add(struct report *r, const struct outcome *o)
 	to->reply = keep(r, span_cut(o->reply, 0, 300));
 	to->host = keep(r, span_cut(o->host, 0, 300));
 	to->dest = keep(r, o->dest);
+	to->drop = o->drops > 0 ? keep_drops(r, o->drop, o->drops) : NULL;
 }
 
 void
@@ -59,6 +71,9 @@ report_free(struct report **rp)
 	}
 	message_unref(&r->notice[0]);
 	message_unref(&r->notice[1]);
+	for (size_t i = 0; i < r->drops; i++)
+		mem_free(&r->drop[i]);
+	mem_free(&r->drop);
 	mem_free(&r->outcome);
 	mem_free(rp);
 }

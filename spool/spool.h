@@ -108,7 +108,7 @@ typedef void spool_done_fn(void *arg, enum err e);
  * Store m and its recipients, due at rcpt[i].due (0: now).  Takes a reference.
  * m->id is set before done; the 13 characters at prefix + id_at are written.
  * ERR_RANGE: it cannot be stored (a destination's key of no octets or over 299,
- * no recipient, no content, an envelope of megabytes); the spool goes on.
+ * neither recipient nor drop, no content, an envelope of megabytes); the spool goes on.
  */
 struct spool_request *spool_accept_start(struct spool *s, struct message *m,
     struct inbox *reply, spool_done_fn *done, void *arg);
@@ -134,6 +134,9 @@ struct outcome {
 	struct wall due; /* WAIT, MOVED */
 	struct span reply, host;
 	struct span dest; /* MOVED: the new key */
+	const struct drop
+	    *drop; /* DELIVERED: into these mailboxes, in the same transaction */
+	size_t drops;
 };
 
 /* What became of some recipients of one message at one destination: one transaction. */
@@ -144,10 +147,12 @@ struct report {
 	bool warned;             /* set the message's warned mark */
 	struct outcome *outcome; /* report_add() */
 	size_t outcomes;
-	struct message *notice[2];    /* stored in the same transaction if any outcome
-					 applied; may be NULL */
-	struct report_memory *memory; /* private */
-	size_t cap;                   /* private */
+	struct message *notice[2]; /* stored in the same transaction if any outcome
+				      applied; may be NULL */
+	/* private */
+	struct report_memory *memory;
+	struct drop **drop;
+	size_t drops, cap;
 };
 
 struct report *report_new(uint64_t id, struct span dest, struct wall when);

@@ -35,6 +35,7 @@
 /* ---- courier: an io thread's outgoing side */
 
 struct courier;
+struct directory;
 
 struct courier_options {
 	struct loop *loop;
@@ -42,6 +43,7 @@ struct courier_options {
 	struct spool *spool;
 	struct resolver *resolver;   /* borrowed; the same thread's */
 	const struct config *config; /* a reference is taken */
+	struct directory *directory; /* borrowed; NULL: nobody has a mailbox */
 };
 
 struct courier *courier_new(const struct courier_options *o);

@@ -53,6 +53,9 @@ struct meters;
 struct meters *meters_new(struct world *w);
 void meters_free(struct meters **m);
 
+struct directory;
+struct pickup;
+
 struct ingress_options {
 	struct loop *loop;
 	struct resolver *resolver; /* of the same thread, for block lists; NULL: none */
@@ -64,6 +67,8 @@ struct ingress_options {
 	struct content_budget *budget;
 	struct ingress_counters *counters;
 	atomic_bool *paused;         /* 421 4.3.2 for new mail while set; may be NULL */
+	struct directory *directory; /* whose mailboxes are whose; NULL: nobody has one */
+	struct pickup *pickup; /* of the same thread: serves listeners of its protocols */
 	const struct config *config; /* a reference is taken */
 };
 
