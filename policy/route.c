@@ -26,8 +26,8 @@ route_clear(struct route *r)
 	mem_free(&r->socks);
 	if (r->secret != NULL)
 		explicit_bzero(r->secret, strlen(r->secret));
-	char **text[] = {&r->name, &r->reject_text, &r->tls_name, &r->tls_ca, &r->user,
-	    &r->secret_file, &r->secret, &r->helo, &r->always_bcc};
+	char **text[] = {&r->name, &r->reject_text, &r->catch_all, &r->tls_name,
+	    &r->tls_ca, &r->user, &r->secret_file, &r->secret, &r->helo, &r->always_bcc};
 	for (size_t i = 0; i < COUNT_OF(text); i++)
 		mem_free(text[i]);
 	*r = (struct route){0};
