@@ -18,7 +18,7 @@
 #include "policy/address.h"
 #include "relay/config.h"
 #include "relay/signin/signin.h"
-#include "spool/message.h"
+#include "spool/mailbox.h"
 
 #define DIRECTORY_OWNERS_MAX 100 /* of one address; more are not delivered to */
 
