@@ -109,10 +109,11 @@ enum mailbox_unread { UNREAD_STAY, UNREAD_DELETE, UNREAD_RETURN };
 struct mailbox_config {
 	char *name; /* NULL: the defaults */
 	struct name_list accounts, domains;
-	uint64_t quota, quota_messages; /* 0: none */
-	enum quota_over over;           /* 452 or 552 */
-	enum mailbox_unread unread;     /* what becomes of mail that nobody fetches */
-	int64_t unread_ms;              /* in so long; 0: it stays */
+	uint64_t quota;             /* octets; 0: none */
+	unsigned quota_messages;    /* 0: none */
+	enum quota_over over;       /* 452 or 552 */
+	enum mailbox_unread unread; /* what becomes of mail that nobody fetches */
+	int64_t unread_ms;          /* in so long; 0 just where unread is UNREAD_STAY */
 	int64_t picked_ms; /* what was fetched is deleted so long after; 0: it stays */
 	int64_t login_delay_ms; /* between two sign-ins by POP3 (RFC 2449); 0: none */
 	unsigned line;
@@ -189,7 +190,7 @@ struct config {
 	struct mailbox_config mailbox[CONFIG_MAILBOX_MAX];
 	size_t mailboxes;
 	struct mailbox_config mailbox_default;
-	char *delimiter; /* between an address and its detail: "+"; "": none */
+	char *delimiter; /* between an address and its detail, one octet: "+"; "": none */
 	struct submit_config submit;
 	struct spool_config spool;
 	struct retry_config retry;

@@ -93,6 +93,8 @@ build_keys(struct reading *r, const struct block *b, const char *section, void *
 /* ---- titled sections */
 
 #define LMTP_PORT 24
+#define POP3_PORT 110
+#define POP3S_PORT 995
 
 /* A title becomes a word in logs, keys and file names of the spool's schedule. */
 static bool
@@ -109,6 +111,21 @@ title_ok(struct reading *r, const struct block *b)
 		    "-, _ and .",
 		    b->section->name, b->title);
 	return ok;
+}
+
+/* What a protocol brings with it. */
+static void
+settle_protocol(const struct block *b, struct listener_config *l)
+{
+	uint16_t port = l->bind[0].port;
+	if (l->protocol == LISTENER_LMTP)
+		port = LMTP_PORT;
+	else if (l->protocol == LISTENER_POP3)
+		port = l->tls == TLS_IMPLICIT ? POP3S_PORT : POP3_PORT;
+	for (size_t i = 0; block_setting(b, "bind") == NULL && i < l->binds; i++)
+		l->bind[i].port = port;
+	if (l->protocol == LISTENER_POP3)
+		l->auth = AUTH_REQUIRED;
 }
 
 static void
@@ -128,6 +145,7 @@ build_listener(struct reading *r, const struct block *b, struct config *c)
 	l->has_networks = block_setting(b, "networks") != NULL;
 	if (block_setting(b, "tls") == NULL && c->tls.certificates.n > 0)
 		l->tls = TLS_STARTTLS;
+	settle_protocol(b, l);
 }
 
 static bool
@@ -174,6 +192,19 @@ build_dnsbl(struct reading *r, const struct block *b, struct config *c)
 	build_keys(r, b, "dnsbl", d);
 }
 
+/* What is not said is as in mailboxes { }, which is built by now. */
+static void
+build_mailbox(struct reading *r, const struct block *b, struct config *c)
+{
+	if (!has_room(r, b, c->mailboxes, CONFIG_MAILBOX_MAX))
+		return;
+	struct mailbox_config *m = &c->mailbox[c->mailboxes++];
+	*m = c->mailbox_default;
+	m->name = mem_strdup(b->title);
+	m->line = b->at.line;
+	build_keys(r, b, "mailbox", m);
+}
+
 static struct route *
 add_route(struct config *c, const char *name)
 {
@@ -199,6 +230,8 @@ build_route(struct reading *r, const struct block *b, struct config *c)
 	build_keys(r, b, "route", route);
 	if (block_setting(b, "deliver") == NULL && block_setting(b, "via") != NULL)
 		route->deliver = ROUTE_VIA;
+	if (block_setting(b, "inbound") == NULL && route->deliver == ROUTE_MAILBOX)
+		route->inbound = true;
 	for (size_t i = 0; route->deliver == ROUTE_LMTP && i < route->hops; i++)
 		if (route->hop[i].bare)
 			route->hop[i].port = route->hop[i].addr.port = LMTP_PORT;
@@ -240,6 +273,14 @@ fit_initial(const struct reading *r, struct config *c)
 		c->client.initial = c->client.concurrency;
 }
 
+/* Mail that stays, stays: whoever looks at unread_ms alone sees it. */
+static void
+fit_unread(struct mailbox_config *m)
+{
+	if (m->unread == UNREAD_STAY)
+		m->unread_ms = 0;
+}
+
 static void
 complete(struct reading *r, struct config *c)
 {
@@ -260,7 +301,7 @@ complete(struct reading *r, struct config *c)
 static void
 check_blocks(struct reading *r, const struct config *c)
 {
-	size_t listener = 0, route = 0, limit = 0, dnsbl = 0;
+	size_t listener = 0, route = 0, limit = 0, dnsbl = 0, mailbox = 0;
 	for (size_t i = 0; i < r->blocks; i++) {
 		const struct block *b = &r->block[i];
 		if (strcmp(b->section->name, "listener") == 0 && listener < c->listeners)
@@ -272,6 +313,9 @@ check_blocks(struct reading *r, const struct config *c)
 			check_limit(r, &c->limit[limit++], b);
 		else if (strcmp(b->section->name, "dnsbl") == 0 && dnsbl < c->dnsbls)
 			check_dnsbl(r, &c->dnsbl[dnsbl++], b);
+		else if (strcmp(b->section->name, "mailbox") == 0 &&
+			 mailbox < c->mailboxes)
+			check_mailbox(r, &c->mailbox[mailbox++], b);
 	}
 }
 
@@ -284,6 +328,7 @@ static const struct {
     {"rule", build_rule},
     {"limit", build_limit},
     {"dnsbl", build_dnsbl},
+    {"mailbox", build_mailbox},
 };
 
 struct config *
@@ -304,6 +349,9 @@ config_build(struct reading *r, const char *name)
 	check_blocks(r, c);
 	if (!r->broken)
 		check_all(r, c);
+	fit_unread(&c->mailbox_default);
+	for (size_t i = 0; i < c->mailboxes; i++)
+		fit_unread(&c->mailbox[i]);
 	return c;
 }
 
@@ -336,6 +384,14 @@ dnsbl_clear(struct dnsbl_config *d)
 }
 
 static void
+mailbox_clear(struct mailbox_config *m)
+{
+	mem_free(&m->name);
+	name_list_clear(&m->accounts);
+	name_list_clear(&m->domains);
+}
+
+static void
 tls_clear(struct config *c)
 {
 	name_list_clear(&c->tls.certificates);
@@ -358,6 +414,9 @@ config_free(struct config *c)
 		limit_clear(&c->limit[i]);
 	for (size_t i = 0; i < c->dnsbls; i++)
 		dnsbl_clear(&c->dnsbl[i]);
+	for (size_t i = 0; i < c->mailboxes; i++)
+		mailbox_clear(&c->mailbox[i]);
+	mem_free(&c->delimiter);
 	tls_clear(c);
 	network_list_clear(&c->policy.networks);
 	rule_table_clear(&c->policy.rules);

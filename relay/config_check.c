@@ -5,6 +5,7 @@
  */
 #include "relay/config_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -125,11 +126,52 @@ check_needs(struct reading *r, const struct block *b, const char *key, bool fine
 		    b->title, key, needs);
 }
 
+/* RFC 2033 5: who speaks LMTP there is taken for an SMTP server. */
+static void
+check_lmtp(struct reading *r, const struct listener_config *l, const struct block *b)
+{
+	const struct setting *s = block_setting(b, "bind");
+	for (size_t i = 0; s != NULL && i < l->binds; i++)
+		if (l->bind[i].port == 25)
+			reading_problem(r, s->at,
+			    "listener \"%.60s\": LMTP must not be spoken on port 25, "
+			    "where "
+			    "all expect SMTP; write another, 24 for example",
+			    l->name);
+}
+
+/* POP3 takes no mail, and always asks who it is. */
+static void
+check_pop3(struct reading *r, const struct listener_config *l, const struct block *b)
+{
+	static const char *const keys[] = {
+	    "auth", "networks", "xclient-from", "message-size", "recipients"};
+	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+		const struct setting *s = block_setting(b, keys[i]);
+		if (s != NULL)
+			reading_problem(r, s->at,
+			    "listener \"%.60s\": %s means nothing with protocol = "
+			    "\"pop3\", %s; remove it",
+			    l->name, keys[i],
+			    i == 0 ? "where everyone signs in" : "which takes no mail");
+	}
+}
+
+static void
+check_protocol(struct reading *r, const struct listener_config *l, const struct block *b)
+{
+	if (l->protocol == LISTENER_LMTP)
+		check_lmtp(r, l, b);
+	else if (l->protocol == LISTENER_POP3)
+		check_pop3(r, l, b);
+}
+
 static void
 check_sign_in(struct reading *r, const struct listener_config *l, const struct block *b)
 {
 	bool tls = l->tls != TLS_NONE;
-	const struct setting *auth = block_setting(b, "auth");
+	const struct setting *auth =
+	    block_setting(b, l->protocol == LISTENER_POP3 ? "protocol" : "auth");
 	if ((l->auth == AUTH_OPTIONAL || l->auth == AUTH_REQUIRED) && !tls &&
 	    !l->auth_in_clear && auth != NULL)
 		reading_problem(r, auth->at,
@@ -177,6 +219,7 @@ check_listener(struct reading *r, const struct config *c, size_t i, const struct
 	}
 	if (l->has_networks)
 		check_networks(r, b, c, &l->networks);
+	check_protocol(r, l, b);
 	check_sign_in(r, l, b);
 }
 
@@ -223,7 +266,8 @@ hidden_by(const struct config *c, size_t i)
 static bool
 carries_on(const struct route *route)
 {
-	return route->deliver != ROUTE_DISCARD && route->deliver != ROUTE_REJECT;
+	return route->deliver != ROUTE_DISCARD && route->deliver != ROUTE_REJECT &&
+	       route->deliver != ROUTE_MAILBOX;
 }
 
 static bool
@@ -232,6 +276,8 @@ pattern_failed(const struct block *b, const struct route *route)
 	return (block_setting(b, "to") != NULL && route->to.n == 0) ||
 	       (block_setting(b, "from") != NULL && route->from.n == 0);
 }
+
+#define NEXT_HOP "a next hop: deliver = \"mx\", \"via\" or \"lmtp\""
 
 /* How we speak to the next hop: all of it is for routes that speak to one. */
 static void
@@ -243,8 +289,7 @@ check_speaking(
 	    "family", "ipv4-fallback", "socks", "rate", "rewrite-sender", "rewrite-from",
 	    "keep-reply-to", "rewrite-to", "masquerade"};
 	for (size_t i = 0; i < COUNT_OF(keys); i++)
-		check_needs(r, b, keys[i], speaks,
-		    "a next hop: deliver = \"mx\", \"via\" or \"lmtp\"");
+		check_needs(r, b, keys[i], speaks, NEXT_HOP);
 	bool checks = route->tls == ROUTE_TLS_VERIFY;
 	check_needs(r, b, "tls-name", checks, "tls = \"verify\"");
 	check_needs(r, b, "tls-ca", checks, "tls = \"verify\"");
@@ -276,6 +321,8 @@ check_ways(struct reading *r, const struct block *b, const struct route *route)
 	check_goes_with(r, b, "port", mx, "mx");
 	check_goes_with(r, b, "allow-loopback", mx, "mx");
 	check_goes_with(r, b, "text", route->deliver == ROUTE_REJECT, "reject");
+	check_goes_with(r, b, "catch-all", route->deliver == ROUTE_MAILBOX, "mailbox");
+	check_needs(r, b, "concurrency", route->deliver != ROUTE_MAILBOX, NEXT_HOP);
 	if (via && block_setting(b, "via") == NULL)
 		reading_problem(r, s != NULL ? s->at : b->at,
 		    "route \"%.60s\": deliver = \"%s\" says not where; write via = "
@@ -298,6 +345,11 @@ check_route(struct reading *r, const struct config *c, size_t i, const struct bl
 		    "route \"%.60s\": strangers could send to anyone; name our own "
 		    "domains with "
 		    "to = {\"example.org\"}: " OPEN_RELAY_HINT,
+		    b->title);
+	if (route->catch_all != NULL && matches_any(&route->to))
+		reading_problem(r, block_setting(b, "catch-all")->at,
+		    "route \"%.60s\": catch-all would get the mail of all the world; "
+		    "name our own domains with to = {\"example.org\"}",
 		    b->title);
 	const struct route *other = hidden_by(c, i);
 	if (other != NULL)
@@ -329,6 +381,65 @@ check_dnsbl(struct reading *r, const struct dnsbl_config *d, const struct block 
 		reading_problem(r, b->at,
 		    "dnsbl \"%.60s\" says not which; write zone = \"bl.example.org\"",
 		    d->name);
+}
+
+/* ---- mailboxes */
+
+#define KEEP_MIN ((int64_t)HOUR_MS)
+
+/* A unit that was mistyped would throw mail away. */
+static void
+check_keeps(struct reading *r, const struct block *b, const char *name, const char *key,
+    int64_t ms)
+{
+	const struct setting *s = block_setting(b, key);
+	if (s != NULL && ms > 0 && ms < KEEP_MIN)
+		reading_problem(r, s->at,
+		    "%s: %s is too short to fetch mail in; write 1h or more", name, key);
+}
+
+void
+check_mailbox(struct reading *r, const struct mailbox_config *m, const struct block *b)
+{
+	char name[100] = "mailboxes";
+	if (b == NULL)
+		return;
+	if (b->title != NULL)
+		(void)snprintf(name, sizeof(name), "mailbox \"%.60s\"", b->title);
+	const struct setting *unread = block_setting(b, "unread");
+	const struct setting *after = block_setting(b, "unread-after");
+	check_keeps(r, b, name, "unread-after", m->unread_ms);
+	check_keeps(r, b, name, "picked-after", m->picked_ms);
+	if (m->unread != UNREAD_STAY && m->unread_ms == 0 && (unread || after))
+		reading_problem(r, (unread ? unread : after)->at,
+		    "%s: unread = \"%s\" needs unread-after, the time until then; write "
+		    "unread-after = \"90d\"",
+		    name, m->unread == UNREAD_DELETE ? "delete" : "return");
+	if (m->unread == UNREAD_STAY && m->unread_ms > 0 && after != NULL)
+		reading_problem(r, after->at,
+		    "%s: unread-after says when, but not what then; write unread = "
+		    "\"return\" or \"delete\"",
+		    name);
+	if (m->name != NULL && block_setting(b, "account") == NULL &&
+	    block_setting(b, "domain") == NULL)
+		reading_problem(r, b->at,
+		    "%s is for nobody; write account = {\"ann\"} or domain = "
+		    "{\"example.org\"}; what is for all stands in mailboxes { }",
+		    name);
+}
+
+/* One that may stand in a local part without quotes, and is not part of every name. */
+static void
+check_delimiter(struct reading *r, const struct config *c)
+{
+	const char *d = c->delimiter;
+	if (d == NULL || *d == '\0' || strchr("!#$%&'*+-/=?^_`{|}~.", *d) != NULL)
+		return;
+	reading_problem(r, reading_place(r, "mailboxes", "delimiter"),
+	    "mailboxes: delimiter = \"%s\" will not do; write \"+\" or \"-\", or \"\" "
+	    "for "
+	    "none",
+	    d);
 }
 
 /* ---- the rest */
@@ -378,6 +489,8 @@ check_all(struct reading *r, const struct config *c)
 	check_certificates(r, c);
 	check_networks(r, reading_block(r, ""), c, &c->policy.networks);
 	check_retry(r, &c->retry);
+	check_mailbox(r, &c->mailbox_default, reading_block(r, "mailboxes"));
+	check_delimiter(r, c);
 	if (c->client.initial > c->client.concurrency)
 		reading_problem(r, reading_place(r, "outgoing", "initial"),
 		    "outgoing: initial is more than concurrency; write %u or less",

@@ -93,6 +93,18 @@ take_name(struct value *v)
 }
 
 bool
+take_domain_of_list(struct value *v)
+{
+	char *name = domain_name(v->text);
+	if (name == NULL)
+		return wrong(
+		    v, SHOWN " is not a domain; write it like \"example.org\"", SHOW(v));
+	*(char **)one_more(v, sizeof(char *)) = name;
+	++*v->count;
+	return true;
+}
+
+bool
 take_file_of_list(struct value *v)
 {
 	if (v->text.n == 0 || v->text.n > 4000 || *v->count == TLS_FILES_MAX)

@@ -50,6 +50,7 @@ enum config_type {
 	TYPE_HOPS,     /* struct route_hop [ROUTE_HOP_MAX] */
 	TYPE_SERVERS,  /* char *, "host:port,..." */
 	TYPE_NAMES,    /* char ** of a struct name_list: titles, account names */
+	TYPE_DOMAINS,  /* the same: canonical domains */
 	TYPE_PATHS,    /* the same: files; relative ones are beside the configuration */
 	TYPE_FINGERPRINTS, /* the same: SHA-256 in 64 hexadecimal digits */
 	TYPE_RATES,        /* struct rate [RATE_MAX] */
@@ -196,6 +197,9 @@ void
 check_route(struct reading *r, const struct config *c, size_t i, const struct block *b);
 void check_limit(struct reading *r, const struct limit_config *l, const struct block *b);
 void check_dnsbl(struct reading *r, const struct dnsbl_config *d, const struct block *b);
+/* b: NULL where the file says nothing about mailboxes. */
+void
+check_mailbox(struct reading *r, const struct mailbox_config *m, const struct block *b);
 void check_all(struct reading *r, const struct config *c);
 
 /* The block of an untitled section; NULL if it is not there. */

@@ -19,6 +19,9 @@
 #define SUN_PATH_MAX 107 /* sockaddr_un.sun_path without its NUL */
 #define WAIT_MIN 100     /* ms */
 #define WAIT_MAX ((uint64_t)DAY_MS)
+#define KEEP_MAX (3660 * (uint64_t)DAY_MS)
+#define QUOTA_MESSAGES_MAX 1000000000
+#define OF_MAILBOXES "(that of mailboxes)"
 
 #define TOP(name, type, flags, min, max, fallback, field, about) \
 	{                                                        \
@@ -51,8 +54,14 @@
 		    offsetof(struct route, field), 0, about       \
 	}
 
+#define MAILBOX(name, type, max, field, about)                        \
+	{                                                             \
+		"mailbox", name, type, 0, 0, max, OF_MAILBOXES, NULL, \
+		    offsetof(struct mailbox_config, field), 0, about  \
+	}
+
 /* Each in the order of its enum. */
-static const char *const protocols[] = {"smtp", NULL};
+static const char *const protocols[] = {"smtp", "lmtp", "pop3", NULL};
 static const char *const tls_words[] = {"none", "starttls", "implicit", "legacy", NULL};
 static const char *const certificate_words[] = {"no", "ask", "required", NULL};
 static const char *const auth_words[] = {"no", "optional", "required", "any", NULL};
@@ -64,7 +73,9 @@ static const char *const action_words[] = {"accept", "reject", "defer", "hold", 
 static const char *const per_words[] = {"client", "account", "sender", NULL};
 static const char *const dnsbl_words[] = {"reject", "defer", "log", NULL};
 static const char *const deliver_words[] = {
-    "mx", "via", "discard", "reject", "hold", "lmtp", NULL};
+    "mx", "via", "discard", "reject", "hold", "lmtp", "mailbox", NULL};
+static const char *const over_words[] = {"defer", "reject", NULL};
+static const char *const unread_words[] = {"stay", "delete", "return", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 
@@ -74,6 +85,8 @@ const struct config_section config_sections[] = {
     {"listener", true, "where mail is taken"},
     {"tls", false, "certificates"},
     {"accounts", false, "people and programs that sign in"},
+    {"mailboxes", false, "mail that is held until its people fetch it"},
+    {"mailbox", true, "the same for some accounts or domains; the first that fits"},
     {"submit", false, "the socket of relay-sendmail"},
     {"rule", true, "who is let in or kept out; the first that fits"},
     {"limit", true, "how much one client, account or sender may do in a time"},
@@ -178,6 +191,45 @@ const struct config_key config_schema[] = {
     IN("accounts", "cache", TYPE_DURATION, 0, 0, (uint64_t)DAY_MS, "5m",
 	accounts.cache_ms, "how long a right password is believed again at once"),
 
+    /* ---- mailboxes */
+    IN("mailboxes", "delimiter", TYPE_TEXT, 0, 0, 1, "+", delimiter,
+	"what parts an address from its detail: ann+lists@example.org"),
+    IN("mailboxes", "quota", TYPE_SIZE, 0, 0, 1024 * T, "0", mailbox_default.quota,
+	"how much all mail of one account may take; 0: no limit"),
+    IN("mailboxes", "quota-messages", TYPE_COUNT, 0, 0, QUOTA_MESSAGES_MAX, "0",
+	mailbox_default.quota_messages, "how many messages that may be; 0: no limit"),
+    WORDS("mailboxes", "over-quota", over_words, "defer", struct config,
+	mailbox_default.over, "whether mail that does not fit may come again later"),
+    WORDS("mailboxes", "unread", unread_words, "stay", struct config,
+	mailbox_default.unread, "what becomes of mail that nobody fetches"),
+    IN("mailboxes", "unread-after", TYPE_DURATION, 0, 0, KEEP_MAX, "0",
+	mailbox_default.unread_ms, "after so long"),
+    IN("mailboxes", "picked-after", TYPE_DURATION, 0, 0, KEEP_MAX, "0",
+	mailbox_default.picked_ms,
+	"how long mail stays that was fetched and left there; 0: for ever"),
+    IN("mailboxes", "login-delay", TYPE_DURATION, 0, 0, (uint64_t)DAY_MS, "0",
+	mailbox_default.login_delay_ms,
+	"how long after a sign-in by POP3 the next one may come"),
+
+    /* ---- mailbox */
+    LIST("mailbox", "account", TYPE_NAMES, 0, "(none)", struct mailbox_config,
+	accounts.name, accounts.n, "accounts that it is for"),
+    LIST("mailbox", "domain", TYPE_DOMAINS, 0, "(none)", struct mailbox_config,
+	domains.name, domains.n, "accounts with an address in these domains"),
+    MAILBOX("quota", TYPE_SIZE, 1024 * T, quota,
+	"how much all mail of one account may take; 0: no limit"),
+    MAILBOX("quota-messages", TYPE_COUNT, QUOTA_MESSAGES_MAX, quota_messages,
+	"how many messages that may be; 0: no limit"),
+    WORDS("mailbox", "over-quota", over_words, OF_MAILBOXES, struct mailbox_config, over,
+	"whether mail that does not fit may come again later"),
+    WORDS("mailbox", "unread", unread_words, OF_MAILBOXES, struct mailbox_config, unread,
+	"what becomes of mail that nobody fetches"),
+    MAILBOX("unread-after", TYPE_DURATION, KEEP_MAX, unread_ms, "after so long"),
+    MAILBOX("picked-after", TYPE_DURATION, KEEP_MAX, picked_ms,
+	"how long mail stays that was fetched and left there; 0: for ever"),
+    MAILBOX("login-delay", TYPE_DURATION, (uint64_t)DAY_MS, login_delay_ms,
+	"how long after a sign-in by POP3 the next one may come"),
+
     /* ---- submit */
     IN("submit", "path", TYPE_PATH, KEY_RESTART, 1, SUN_PATH_MAX, "(none)", submit.path,
 	"where relay-sendmail hands in the mail of local users"),
@@ -249,6 +301,8 @@ const struct config_key config_schema[] = {
 	server.command_ms, "until a client's next command"),
     IN("timeouts", "data", TYPE_DURATION, 0, WAIT_MIN, WAIT_MAX, "3m", server.data_ms,
 	"until the next piece of a message"),
+    IN("timeouts", "pickup", TYPE_DURATION, 0, 10 * (uint64_t)MINUTE_MS, WAIT_MAX, "10m",
+	server.pickup_ms, "until the next command of a client that fetches mail"),
 
     /* ---- route */
     LIST("route", "to", TYPE_PATTERNS, 0, "(any)", struct route, to.pattern, to.n,
@@ -268,8 +322,10 @@ const struct config_key config_schema[] = {
     ROUTE("port", TYPE_PORT, 1, 65535, "25", port, "port of the servers found by MX"),
     ROUTE("allow-loopback", TYPE_BOOL, 0, 0, "false", allow_loopback,
 	"an MX may lead to this machine"),
-    ROUTE("inbound", TYPE_BOOL, 0, 0, "false", inbound,
-	"strangers may send to the recipients of this route"),
+    ROUTE("inbound", TYPE_BOOL, 0, 0, "(true with deliver = mailbox, else false)",
+	inbound, "strangers may send to the recipients of this route"),
+    ROUTE("catch-all", TYPE_TEXT, 1, 128, "(nobody: it is refused)", catch_all,
+	"the account that gets what is for nobody"),
     ROUTE("text", TYPE_TEXT, 1, 200, "(relayd's own words)", reject_text,
 	"the reason that a refused sender reads"),
     WORDS("route", "tls", route_tls_words, "opportunistic", struct route, tls,
@@ -416,9 +472,7 @@ static const struct {
 	const char *text;
 } later[] = {
     {"", "metrics", NULL, NEXT("the metrics page", "remove this section")},
-    {"listener", "protocol", "pop3", NEXT("POP3", "remove this listener")},
     {"listener", "protocol", "imap", NEXT("IMAP", "remove this listener")},
-    {"route", "deliver", "mailbox", NEXT("delivery to mailboxes", "remove this route")},
 };
 
 static bool

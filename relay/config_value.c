@@ -353,6 +353,7 @@ static const struct type_info types[TYPE_N] = {
     [TYPE_HOPS] = {"list of servers", true, 0, take_hop},
     [TYPE_SERVERS] = {"list of addresses", true, 0, take_server},
     [TYPE_NAMES] = {"list of names", true, 0, take_name},
+    [TYPE_DOMAINS] = {"list of domains", true, 0, take_domain_of_list},
     [TYPE_PATHS] = {"list of files", true, 0, take_file_of_list},
     [TYPE_FINGERPRINTS] = {"list of fingerprints", true, 0, take_fingerprint},
     [TYPE_RATES] = {"list of rates", true, 0, take_rate},

@@ -36,6 +36,7 @@ bool take_network(struct value *v);
 bool take_bind(struct value *v);
 bool take_pattern(struct value *v);
 bool take_name(struct value *v);
+bool take_domain_of_list(struct value *v);
 bool take_file_of_list(struct value *v);
 bool take_fingerprint(struct value *v);
 bool take_rate(struct value *v);

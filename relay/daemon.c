@@ -225,6 +225,7 @@ daemon_free(struct daemon **dp)
 	open_inboxes(d); /* jobs that were cut off come back */
 	control_free(&d->control);
 	signin_free(&d->signin);
+	directory_close(d);
 	close_accounts(d);
 	timer_clear(&d->look_at_files);
 	scheduler_free(&d->scheduler);
@@ -363,6 +364,7 @@ open_all(struct daemon *d, const struct daemon_options *o, struct buf *why)
 		return e;
 	d->signin = daemon_signin(d, d->loop, d->workers);
 	settle_signin(d);
+	directory_start(d);
 	open_scheduler(d);
 	watch_files(d);
 	serve_sockets(d);
@@ -393,6 +395,7 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 	d->budget.limit = d->config->server.memory;
 	d->census = census_new(d->world);
 	d->meters = meters_new(d->world);
+	directory_open(d);
 	timer_init(&d->drain_timer, d->loop, on_drain_deadline, d);
 	enum err e = open_all(d, o, why);
 	if (e != OK) {

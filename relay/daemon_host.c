@@ -185,6 +185,13 @@ host_probe(void *arg, struct span route, struct span domain,
 	call_worker(&d->worker[0], probing_begin, p);
 }
 
+static void
+host_account_changed(
+    void *arg, struct span name, bool ends, void (*told)(void *told_arg), void *told_arg)
+{
+	directory_changed(arg, name, ends, told, told_arg);
+}
+
 struct control_host
 daemon_host(struct daemon *d)
 {
@@ -195,6 +202,7 @@ daemon_host(struct daemon *d)
 	    .dns = host_dns,
 	    .sessions = host_sessions,
 	    .probe = host_probe,
+	    .account_changed = host_account_changed,
 	    .signin = d->signin,
 	    .arg = d,
 	};

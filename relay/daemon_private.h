@@ -6,6 +6,7 @@
  *	daemon_workers.c  io threads, and calls to them and back
  *	daemon_sockets.c  what is bound while we still may; privileges
  *	daemon_secrets.c  the helper, the sandbox, files that change
+ *	daemon_directory.c  what is known of accounts follows them
  *	daemon_host.c     what control asks of us
  */
 #ifndef RELAY_DAEMON_PRIVATE_H
@@ -17,6 +18,7 @@
 #include "base/pool.h"
 #include "relay/control/control.h"
 #include "relay/daemon.h"
+#include "relay/directory.h"
 #include "relay/ingress/ingress.h"
 
 #define WORKERS_MAX 64
@@ -67,6 +69,10 @@ struct daemon {
 	struct signin_engine *engine; /* in single mode */
 	struct signin *signin;        /* the main thread's */
 	struct meters *meters;
+	struct directory *directory;
+	struct timer directory_again; /* read the accounts again after a failure */
+	bool directory_failed;        /* that is logged */
+	struct list account_changes;  /* the directory is about to know them */
 	struct timer look_at_files;
 	bool started;
 	/* the end */
@@ -100,6 +106,15 @@ struct signin *daemon_signin(struct daemon *d, struct loop *l, unsigned channel)
 struct signin_settings daemon_signin_settings(const struct config *c);
 void close_sandbox(struct daemon *d); /* before the first thread */
 void watch_files(struct daemon *d);
+
+/* ---- daemon_directory.c */
+void directory_open(struct daemon *d);  /* nothing is known yet */
+void directory_start(struct daemon *d); /* the main thread's signin is there */
+/* An account has come, changed or gone; told comes once, later, when that is in force.
+ * ends: whoever is signed in as it must go. */
+void directory_changed(
+    struct daemon *d, struct span name, bool ends, void (*told)(void *arg), void *arg);
+void directory_close(struct daemon *d); /* after the main thread's signin */
 
 /* ---- daemon_host.c */
 struct control_host daemon_host(struct daemon *d);

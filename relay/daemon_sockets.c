@@ -18,6 +18,8 @@ static enum err
 bind_listener(struct daemon *d, const struct listener_config *l,
     const struct net_addr *at, struct buf *why)
 {
+	static const char *const protocol[] = {
+	    [LISTENER_SMTP] = "smtp", [LISTENER_LMTP] = "lmtp", [LISTENER_POP3] = "pop3"};
 	char text[NET_TEXT];
 	unsigned n = worker_count(d);
 	net_format(at, text);
@@ -37,7 +39,7 @@ bind_listener(struct daemon *d, const struct listener_config *l,
 		d->bound[d->bounds++] = (struct bound){fd, l->name, i};
 	}
 	LOG(d->log, EV_LISTENING, F_STR("listener", l->name), F_STR("at", text),
-	    F_STR("protocol", "smtp"));
+	    F_STR("protocol", protocol[l->protocol]));
 	return OK;
 }
 

@@ -108,10 +108,12 @@ worker_open(
 	    .budget = &d->budget,
 	    .counters = &d->ingress_counters,
 	    .paused = &d->paused_in,
+	    .directory = d->directory,
 	    .config = d->config,
 	};
 	w->ingress = ingress_new(&io);
-	struct courier_options co = {w->loop, d->log, d->spool, w->resolver, d->config, NULL};
+	struct courier_options co = {
+	    w->loop, d->log, d->spool, w->resolver, d->config, d->directory};
 	w->courier = courier_new(&co);
 	return OK;
 }

@@ -15,21 +15,28 @@
 #ifndef RELAY_DIRECTORY_H
 #define RELAY_DIRECTORY_H
 
+#include "base/world.h"
 #include "policy/address.h"
 #include "relay/config.h"
 #include "relay/signin/signin.h"
 #include "spool/mailbox.h"
 
 #define DIRECTORY_OWNERS_MAX 100 /* of one address; more are not delivered to */
+#define DIRECTORY_ADDRESS_MAX (LOCAL_PART_MAX + 1 + DOMAIN_MAX)
 
 struct directory;
-struct directory *directory_new(void);
+struct directory *directory_new(struct world *w);
 void directory_free(struct directory **d);
 
 /* ---- the main thread */
 
-/* Read all accounts (user-list); done once, later; call it again after a failure. */
-void directory_load(struct directory *d, struct signin *s, struct log *log,
+/* Read all accounts (user-list), in place of all that was known; done once, later.  After
+ * a failure nothing has changed: call it again.  signin must be freed before d is. */
+void directory_load(
+    struct directory *d, struct signin *s, void (*done)(void *arg, bool ok), void *arg);
+
+/* The same for one account, which may have come, changed, or gone. */
+void directory_refresh(struct directory *d, struct signin *s, struct span name,
     void (*done)(void *arg, bool ok), void *arg);
 
 /* One account, as user-list told it, in place of what was known of it. */
@@ -47,8 +54,11 @@ enum directory_answer {
 };
 
 struct directory_owner {
-	char name[ACCOUNT_NAME_MAX + 1]; /* in lower case */
-	bool caught;                     /* by catch-all, not by its own address */
+	char name[ACCOUNT_NAME_MAX + 1];         /* in lower case */
+	char address[DIRECTORY_ADDRESS_MAX + 1]; /* its own, by which it was found; by
+						    catch-all: its first; "": it has none
+						  */
+	bool caught; /* by catch-all or as postmaster, not by its own address */
 	bool tagged; /* the address had a +detail that was taken off */
 };
 
@@ -59,16 +69,18 @@ struct directory_match {
 
 /*
  * Who gets mail for this address by this route (of kind mailbox).  In this order: the
- * address as it is; without its +detail (mailboxes.delimiter); for postmaster@ the
- * account of the configuration's postmaster; the route's catch-all.  Local parts are
- * compared without regard to case.
+ * address as it is; without its +detail (mailboxes.delimiter; the shortest that leaves
+ * somebody's address); for postmaster@ the account of the configuration's postmaster; the
+ * route's catch-all.  Local parts are compared without regard to ASCII case, and however
+ * they are quoted.  Owners come by name.
  */
 enum directory_answer directory_find(const struct directory *d, const struct config *c,
     const struct route *r, struct span address, struct directory_match *out);
 
-/* Whether there is an account of this name (any case), and its addresses, told(arg,
- * address). */
+/* Whether there is an account of this name (any case), whether it is disabled, and its
+ * addresses, told(arg, address). */
 bool directory_has(const struct directory *d, struct span name);
+bool directory_disabled(const struct directory *d, struct span name);
 void directory_addresses(const struct directory *d, struct span name,
     void (*told)(void *arg, struct span address), void *arg);
 
@@ -85,8 +97,9 @@ directory_settings(const struct directory *d, const struct config *c, struct spa
 struct verdict directory_admit(const struct directory *d, const struct config *c,
     const struct spool *s, struct span owner, uint64_t size);
 
-/* The header fields of one mail: Return-Path, Delivered-To, and X-Original-To where the
- * owner was found by +detail or catch-all.  (RFC 5321 4.4) */
+/* The header fields of one mail: Return-Path (RFC 5321 4.4), Delivered-To, and
+ * X-Original-To where the owner was found by +detail or caught.  At most
+ * MAIL_PREFIX_MAX; whatever the addresses hold, no line can begin in them. */
 void directory_own_fields(struct span sender, struct span recipient,
     const struct directory_owner *o, struct buf *out);
 

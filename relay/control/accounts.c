@@ -3,10 +3,12 @@
  * accounts - requests about accounts go on to signin, its answer comes back
  * object by object.  They hold passwords: they are never logged, and the bytes
  * that we own are wiped.  What was changed by whom is logged when the answer
- * is there, even if the administrator has gone meanwhile.
+ * is there, even if the administrator has gone meanwhile; the administrator is
+ * told of a change when it is in force here, too.
  */
 #include <string.h>
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "relay/control/client.h"
 
@@ -17,19 +19,22 @@ struct asking {
 	char *name, *label;            /* of the request; label may be NULL */
 	struct buf changed;            /* names of members, never their values */
 	uint32_t uid;
+	struct control_host host;
+	json_t *last; /* the end of the answer; NULL: not understood */
 };
 
 static const struct {
 	const char *cmd;
 	bool writes, label;
+	bool ends; /* who is signed in with what is no longer right must go */
 } commands[] = {
-    {"user-add", true, false},
-    {"user-passwd", true, false},
-    {"user-set", true, false},
-    {"user-list", false, false},
-    {"user-delete", true, false},
-    {"user-secret-add", true, true},
-    {"user-secret-delete", true, true},
+    {"user-add", true, false, false},
+    {"user-passwd", true, false, true},
+    {"user-set", true, false, false},
+    {"user-list", false, false, false},
+    {"user-delete", true, false, true},
+    {"user-secret-add", true, true, false},
+    {"user-secret-delete", true, true, true},
 };
 
 void
@@ -57,6 +62,7 @@ asking_free(struct asking *a)
 	mem_free(&a->name);
 	mem_free(&a->label);
 	buf_clear(&a->changed);
+	json_decref(a->last);
 	mem_free(&a);
 }
 
@@ -66,13 +72,13 @@ gone(struct control_client *cc)
 	((struct asking *)cc->command)->client = NULL;
 }
 
-static bool
-writes(const char *cmd)
+static size_t
+command_of(const struct asking *a)
 {
-	for (size_t i = 0; i < COUNT_OF(commands); i++)
-		if (commands[i].cmd == cmd)
-			return commands[i].writes;
-	return false;
+	size_t i = 0;
+	while (commands[i].cmd != a->cmd)
+		CHECK(++i < COUNT_OF(commands));
+	return i;
 }
 
 static void
@@ -83,24 +89,41 @@ log_change(const struct asking *a, int status)
 	    F_SPAN("changed", buf_span(&a->changed)), F_INT("status", status));
 }
 
+static int
+status_of(const json_t *last)
+{
+	const json_t *number = json_object_get(last, "status");
+	return json_is_integer(number) ? (int)json_integer_value(number) : 1;
+}
+
+static void
+conclude(void *arg)
+{
+	struct asking *a = arg;
+	struct control_client *cc = a->client;
+	if (cc != NULL) {
+		cc->command = NULL;
+		control_end(cc, status_of(a->last),
+		    a->last == NULL
+			? "the answer about accounts is not understood"
+			: json_string_value(json_object_get(a->last, "error")));
+	}
+	asking_free(a);
+}
+
 static void
 finish(struct asking *a, struct span object)
 {
-	json_error_t error;
-	json_t *last = json_loadb(object.p, object.n, 0, &error);
-	const json_t *number = json_object_get(last, "status");
-	const char *why = json_string_value(json_object_get(last, "error"));
-	int status = json_is_integer(number) ? (int)json_integer_value(number) : 1;
-	struct control_client *cc = a->client;
-	if (writes(a->cmd))
+	size_t i = command_of(a);
+	a->last = json_loadb(object.p, object.n, 0, NULL);
+	int status = status_of(a->last);
+	if (commands[i].writes)
 		log_change(a, status);
-	asking_free(a);
-	if (cc != NULL) {
-		cc->command = NULL;
-		control_end(cc, status,
-		    last == NULL ? "the answer about accounts is not understood" : why);
-	}
-	json_decref(last);
+	if (commands[i].writes && status == 0 && a->host.account_changed != NULL)
+		a->host.account_changed(
+		    a->host.arg, span_str(a->name), commands[i].ends, conclude, a);
+	else
+		conclude(a);
 }
 
 static void
@@ -148,6 +171,7 @@ pass_on(struct control_client *cc, const json_t *request, const char *cmd)
 	} else {
 		struct asking *a = NEW(struct asking);
 		a->log = c->log;
+		a->host = c->host;
 		a->client = cc;
 		a->cmd = cmd;
 		a->uid = cc->uid;

@@ -57,6 +57,11 @@ struct control_host {
 	void (*probe)(void *arg, struct span route, struct span domain,
 	    void (*told)(void *told_arg, const struct probe_finding *f),
 	    void (*done)(void *told_arg, const char *why), void *told_arg);
+	/* An account has come, changed or gone; told(told_arg) comes once on the main
+	 * loop, later, when everyone here knows.  ends: whoever is signed in as it must
+	 * go.  NULL: nobody keeps anything of accounts. */
+	void (*account_changed)(void *arg, struct span name, bool ends,
+	    void (*told)(void *told_arg), void *told_arg);
 	struct signin *signin; /* the main thread's; borrowed; NULL: no accounts here */
 	void *arg;
 };

@@ -81,6 +81,13 @@ ingress_log_turned_away(struct ingress *in, const struct net_addr *client,
 	    F_STR("why", why));
 }
 
+static bool
+speaks_pop3(const struct ingress *in, const char *listener)
+{
+	const struct listener_config *l = find_listener(in->config, listener);
+	return l != NULL && l->protocol == LISTENER_POP3;
+}
+
 static void
 turn_away(struct ingress *in, int fd, const struct net_addr *peer, const char *listener,
     const char *why)
@@ -88,7 +95,11 @@ turn_away(struct ingress *in, int fd, const struct net_addr *peer, const char *l
 	ingress_log_turned_away(in, peer, listener, why);
 	struct buf b;
 	buf_init(&b, 0);
-	buf_addf(&b, "421 4.7.0 %s: %s\r\n", in->config->policy.hostname, why);
+	if (speaks_pop3(in, listener)) /* RFC 3206: it has nothing to do with who it is */
+		buf_addf(
+		    &b, "-ERR [SYS/TEMP] %s: %s\r\n", in->config->policy.hostname, why);
+	else
+		buf_addf(&b, "421 4.7.0 %s: %s\r\n", in->config->policy.hostname, why);
 	/* A new connection has room for a line; who is turned away costs us nothing
 	 * longer. */
 	(void)!send(fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL);

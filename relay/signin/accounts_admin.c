@@ -328,11 +328,19 @@ by_key(const void *x, const void *y)
 	    (*(struct account *const *)x)->key, (*(struct account *const *)y)->key);
 }
 
+/* For whoever must tell "nobody" from a failure. */
+static bool
+may_be_none(const struct admin *q)
+{
+	return json_is_true(json_object_get(q->request, "may_be_none"));
+}
+
 static void
 user_list(struct admin *q)
 {
 	if (q->name != NULL) {
-		tell_account(q, q->acc);
+		if (q->acc != NULL)
+			tell_account(q, q->acc);
 		end(q, 0, NULL);
 		return;
 	}
@@ -344,8 +352,10 @@ user_list(struct admin *q)
 	for (size_t i = 0; i < n; i++)
 		tell_account(q, all[i]);
 	mem_free(&all);
-	end(q, n > 0 ? 0 : 1,
-	    n > 0 ? NULL : "there are no accounts; see relayctl user add");
+	if (n > 0 || may_be_none(q))
+		end(q, 0, NULL);
+	else
+		end(q, 1, "there are no accounts; see relayctl user add");
 }
 
 static const char *
@@ -463,7 +473,8 @@ run(struct admin *q)
 		return;
 	}
 	q->acc = q->name != NULL ? accounts_find(q->a, span_str(q->name)) : NULL;
-	if (commands[i].exists && q->name != NULL && q->acc == NULL) {
+	if (commands[i].exists && q->name != NULL && q->acc == NULL &&
+	    !(commands[i].optional && may_be_none(q))) {
 		endf(q, 1, "there is no account \"%s\"; see relayctl user list", q->name);
 		return;
 	}

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/when.h"
 #include "relay/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,6 +29,13 @@ check_lines(const struct buf *errors)
 }
 
 static void
+check_mailbox(const struct mailbox_config *m)
+{
+	CHECK((m->unread == UNREAD_STAY) == (m->unread_ms == 0));
+	CHECK(m->picked_ms >= 0 && m->login_delay_ms >= 0);
+}
+
+static void
 check_snapshot(const struct config *c)
 {
 	CHECK(c->policy.hostname != NULL && c->spool.path != NULL &&
@@ -42,8 +50,17 @@ check_snapshot(const struct config *c)
 		CHECK((r->deliver == ROUTE_VIA || r->deliver == ROUTE_LMTP) ==
 		      (r->hops > 0));
 		CHECK(c->open_relay || !r->inbound || r->to.n > 0 ||
-		      r->deliver == ROUTE_DISCARD || r->deliver == ROUTE_REJECT);
+		      r->deliver == ROUTE_DISCARD || r->deliver == ROUTE_REJECT ||
+		      (r->deliver == ROUTE_MAILBOX && r->catch_all == NULL));
+		CHECK(r->catch_all == NULL || r->deliver == ROUTE_MAILBOX);
 	}
+	check_mailbox(&c->mailbox_default);
+	for (size_t i = 0; i < c->mailboxes; i++) {
+		CHECK(c->mailbox[i].accounts.n + c->mailbox[i].domains.n > 0);
+		check_mailbox(&c->mailbox[i]);
+	}
+	CHECK(c->delimiter != NULL && strlen(c->delimiter) <= 1);
+	CHECK(c->server.pickup_ms >= 10 * MINUTE_MS);
 }
 
 int

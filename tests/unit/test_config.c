@@ -368,14 +368,27 @@ test_bad(void **state)
 	    {BASE "listener b { tls = startls }\n", "did you mean \"starttls\"?"},
 	    {BASE "listener b { auth = yes }\n",
 		"write \"no\", \"optional\", \"required\" or \"any\""},
+	    {BASE "listener b { protocol = imap }\n",
+		"IMAP comes with the next release; remove this listener"},
 	    {BASE "listener b { protocol = pop3 }\n",
-		"POP3 comes with the next release; remove this listener"},
+		"t.conf:4: listener \"b\": nobody could sign in"},
+	    {BASE "listener b { protocol = pop3\n tls = starttls\n auth = no }\n",
+		"t.conf:6: listener \"b\": auth means nothing with protocol = \"pop3\", "
+		"where everyone signs in; remove it"},
+	    {BASE "listener b { protocol = pop3\n tls = starttls\n networks = {} }\n",
+		"listener \"b\": networks means nothing with protocol"},
+	    {BASE "listener b { protocol = pop3\n tls = starttls\n recipients = 7 }\n",
+		"recipients means nothing with protocol = \"pop3\", which takes no mail"},
+	    {BASE "listener b { protocol = pop3\n tls = starttls\n message-size = 1M }\n",
+		"message-size means nothing with"},
+	    {BASE "listener b { protocol = pop3\n tls = starttls\n"
+		  "xclient-from = {\"192.0.2.1\"} }\n",
+		"xclient-from means nothing with"},
+	    {BASE "listener b { protocol = lmtp\n bind = {\"[::1]:25\"} }\n",
+		"t.conf:5: listener \"b\": LMTP must not be spoken on port 25"},
 	    {BASE "listener b { protocol = smpt }\n", "did you mean \"smtp\"?"},
 	    {BASE "metrics { bind = \"127.0.0.1:9525\" }\n",
 		"t.conf:4: the metrics page comes with the next release"},
-	    {BASE "route a { to = {\"x.example\"}\n deliver = mailbox }\n",
-		"t.conf:5: route \"a\": deliver = \"mailbox\": delivery to mailboxes "
-		"comes with"},
 	    /* routes */
 	    {BASE "route a { via = {\":25\"} }\n",
 		"t.conf:4: route \"a\": via = \":25\" is not a server"},
@@ -944,6 +957,178 @@ test_diff(void **state)
 	drop(b);
 }
 
+/* ---- mailboxes */
+
+static void
+test_mailboxes(void **state)
+{
+	(void)state;
+	struct config *c = good(BASE
+	    "mailboxes { quota = \"1G\" quota-messages = 5000 over-quota = reject\n"
+	    "  unread = return unread-after = \"90d\" picked-after = \"30d\"\n"
+	    "  login-delay = \"1m\" delimiter = \"-\" }\n"
+	    "mailbox staff { account = {\"Ann\", \"bob\"} quota = 0 }\n"
+	    "mailbox old { domain = {\"OLD.example\", \"b\u00fccher.example\"}\n"
+	    "  unread = stay picked-after = 0 over-quota = defer\n"
+	    "  quota-messages = 7 login-delay = 0 }\n"
+	    "timeouts { pickup = \"30m\" }\n"
+	    "route own { to = {\"example.org\"} deliver = mailbox catch-all = ann\n"
+	    "  always-bcc = \"archive@example.net\" }\n"
+	    "route inner { to = {\"lan.example\"} deliver = mailbox inbound = false }\n"
+	    "route all { deliver = mailbox }\n");
+	const struct mailbox_config *m = &c->mailbox_default;
+	assert_null(m->name);
+	assert_int_equal(m->quota, 1 << 30);
+	assert_int_equal(m->quota_messages, 5000);
+	assert_int_equal(m->over, QUOTA_REJECT);
+	assert_int_equal(m->unread, UNREAD_RETURN);
+	assert_int_equal(m->unread_ms, 90 * DAY_MS);
+	assert_int_equal(m->picked_ms, 30 * DAY_MS);
+	assert_int_equal(m->login_delay_ms, MINUTE_MS);
+	assert_string_equal(c->delimiter, "-");
+	assert_int_equal(c->server.pickup_ms, 30 * MINUTE_MS);
+
+	assert_int_equal(c->mailboxes, 2);
+	m = &c->mailbox[0]; /* one key is its own, the rest is inherited */
+	assert_string_equal(m->name, "staff");
+	assert_int_equal(m->accounts.n, 2);
+	assert_int_equal(m->domains.n, 0);
+	assert_int_equal(m->quota, 0);
+	assert_int_equal(m->quota_messages, 5000);
+	assert_int_equal(m->over, QUOTA_REJECT);
+	assert_int_equal(m->unread_ms, 90 * DAY_MS);
+	m = &c->mailbox[1]; /* the other way round */
+	assert_string_equal(m->domains.name[0], "old.example");
+	assert_string_equal(m->domains.name[1], "xn--bcher-kva.example");
+	assert_int_equal(m->quota, 1 << 30);
+	assert_int_equal(m->quota_messages, 7);
+	assert_int_equal(m->over, QUOTA_DEFER);
+	assert_int_equal(m->unread, UNREAD_STAY);
+	assert_int_equal(m->unread_ms, 0);
+	assert_int_equal(m->picked_ms, 0);
+	assert_int_equal(m->login_delay_ms, 0);
+
+	const struct route *r = c->policy.routes.route;
+	assert_int_equal(r[0].deliver, ROUTE_MAILBOX);
+	assert_true(r[0].inbound);
+	assert_string_equal(r[0].catch_all, "ann");
+	assert_string_equal(r[0].always_bcc, "archive@example.net");
+	assert_false(r[1].inbound);
+	assert_true(r[2].inbound); /* no open relay: who has no account is refused */
+	assert_null(r[2].catch_all);
+	drop(c);
+}
+
+static void
+test_mailbox_defaults(void **state)
+{
+	(void)state;
+	struct config *c = good(BASE);
+	const struct mailbox_config *m = &c->mailbox_default;
+	assert_string_equal(c->delimiter, "+");
+	assert_int_equal(m->quota + m->quota_messages, 0);
+	assert_int_equal(m->over, QUOTA_DEFER);
+	assert_int_equal(m->unread, UNREAD_STAY);
+	assert_int_equal(m->unread_ms + m->picked_ms + m->login_delay_ms, 0);
+	assert_int_equal(c->server.pickup_ms, 10 * MINUTE_MS);
+	assert_int_equal(c->mailboxes, 0);
+	drop(c);
+	c = good(BASE "mailboxes { delimiter = \"\" }\n");
+	assert_string_equal(c->delimiter, "");
+	drop(c);
+}
+
+static void
+test_bad_mailboxes(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+	    {"mailboxes { quota = 10 }", "mailboxes: quota = \"10\" is not a size"},
+	    {"mailboxes { over-quota = bounce }", "write \"defer\" or \"reject\""},
+	    {"mailboxes { unread = return }",
+		"t.conf:4: mailboxes: unread = \"return\" needs unread-after, the time"},
+	    {"mailboxes { unread = delete unread-after = 0 }",
+		"t.conf:4: mailboxes: unread = \"delete\" needs unread-after"},
+	    {"mailboxes { unread-after = \"90d\" }",
+		"t.conf:4: mailboxes: unread-after says when, but not what then"},
+	    {"mailboxes { unread = delete unread-after = \"59m\" }",
+		"t.conf:4: mailboxes: unread-after is too short to fetch mail in"},
+	    {"mailboxes { picked-after = \"30s\" }",
+		"t.conf:4: mailboxes: picked-after is too short"},
+	    {"mailboxes { delimiter = \"a\" }",
+		"t.conf:4: mailboxes: delimiter = \"a\" will not do"},
+	    {"mailboxes { delimiter = \"@\" }", "delimiter = \"@\" will not do"},
+	    {"mailboxes { delimiter = \"++\" }", "is too long; 1 octets are the most"},
+	    {"mailboxes { login-delay = \"2d\" }", "is out of range"},
+	    {"mailboxes { account = {\"ann\"} }", "unknown key \"account\""},
+	    {"mailbox ann { quota = 1M }",
+		"t.conf:4: mailbox \"ann\" is for nobody; write account ="},
+	    {"mailbox ann { account = {\"ann\"} unread = delete }",
+		"t.conf:4: mailbox \"ann\": unread = \"delete\" needs unread-after"},
+	    {"mailbox ann { domain = {\"a b\"} }", "\"a b\" is not a domain"},
+	    {"mailbox \"a b\" { account = {\"ann\"} }", "this name will not do"},
+	    {"mailbox ann { account = {\"ann\"} delimiter = \"+\" }",
+		"it belongs into mailboxes { }"},
+	    {"timeouts { pickup = \"9m59s\" }", "is out of range; write 10m to 1d"},
+	    {"route a { deliver = mailbox\n via = {\"mx.example\"} }",
+		"t.conf:5: route \"a\": via goes with deliver = \"via\" only"},
+	    {"route a { deliver = mailbox\n rate = {\"1/1s\"} }",
+		"t.conf:5: route \"a\": rate needs a next hop"},
+	    {"route a { deliver = mailbox\n tls = verify }", "tls needs a next hop"},
+	    {"route a { deliver = mailbox\n concurrency = 5 }",
+		"t.conf:5: route \"a\": concurrency needs a next hop"},
+	    {"route a { deliver = mailbox\n masquerade = {\"example.org\"} }",
+		"masquerade needs a next hop"},
+	    {"route a { deliver = mailbox\n port = 26 }", "port goes with deliver"},
+	    {"route a { deliver = mailbox\n text = no }", "text goes with deliver"},
+	    {"route a { deliver = mailbox\n catch-all = ann }",
+		"t.conf:5: route \"a\": catch-all would get the mail of all the world"},
+	    {"route a { deliver = hold\n catch-all = ann }",
+		"t.conf:5: route \"a\": catch-all goes with deliver = \"mailbox\" only"},
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char text[1000];
+		snprintf(text, sizeof(text), "%s%s\n", BASE, cases[i].text);
+		bad(text, cases[i].want);
+	}
+	struct buf many;
+	buf_init(&many, 0);
+	buf_add_str(&many, BASE);
+	for (unsigned i = 0; i <= CONFIG_MAILBOX_MAX; i++)
+		buf_addf(&many, "mailbox m%u { account = {\"a\"} }\n", i);
+	char *text = buf_take(&many);
+	bad(text, "t.conf:204: mailbox \"m200\" is one too many; 200 are the most");
+	mem_free(&text);
+}
+
+static void
+test_protocols(void **state)
+{
+	(void)state;
+	struct config *c = good(BASE
+	    "listener l { protocol = lmtp }\n"
+	    "listener p { protocol = pop3 tls = starttls }\n"
+	    "listener s { protocol = pop3 tls = implicit }\n"
+	    "listener t { protocol = pop3 auth-in-clear = true bind = {\"[::1]:1110\"}\n"
+	    "  proxy-from = {\"192.0.2.1\"} clients = {\"192.0.2.0/24\"} }\n");
+	static const struct {
+		enum listener_protocol protocol;
+		unsigned port;
+		enum listener_auth auth;
+	} want[] = {{LISTENER_SMTP, 25, AUTH_NO}, {LISTENER_LMTP, 24, AUTH_NO},
+	    {LISTENER_POP3, 110, AUTH_REQUIRED}, {LISTENER_POP3, 995, AUTH_REQUIRED},
+	    {LISTENER_POP3, 1110, AUTH_REQUIRED}};
+	assert_int_equal(c->listeners, COUNT_OF(want));
+	for (size_t i = 0; i < COUNT_OF(want); i++) {
+		assert_int_equal(c->listener[i].protocol, want[i].protocol);
+		assert_int_equal(c->listener[i].bind[0].port, want[i].port);
+		assert_int_equal(c->listener[i].auth, want[i].auth);
+	}
+	drop(c);
+}
+
 /* ---- the manual page */
 
 struct page {
@@ -1034,6 +1219,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_unreadable, make_dir, remove_dir),
 	    cmocka_unit_test(test_twice_the_same),
 	    cmocka_unit_test(test_diff),
+	    cmocka_unit_test(test_mailboxes),
+	    cmocka_unit_test(test_mailbox_defaults),
+	    cmocka_unit_test(test_bad_mailboxes),
+	    cmocka_unit_test(test_protocols),
 	    cmocka_unit_test(test_manual),
 	};
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -65,6 +65,10 @@ struct fixture {
 	void (*done)(void *arg, const char *why);
 	void *arg;
 	char asked[200];
+	/* the account that has changed */
+	char changed[200];
+	void (*known)(void *arg);
+	void *known_arg;
 };
 
 static const struct config *
@@ -84,6 +88,17 @@ probe(void *arg, struct span route, struct span domain,
 	f->arg = told_arg;
 	(void)snprintf(
 	    f->asked, sizeof(f->asked), "%.*s %.*s", SPAN_ARG(route), SPAN_ARG(domain));
+}
+
+static void
+account_changed(
+    void *arg, struct span name, bool ends, void (*told)(void *told_arg), void *told_arg)
+{
+	struct fixture *f = arg;
+	(void)snprintf(f->changed, sizeof(f->changed), "%.*s%s", SPAN_ARG(name),
+	    ends ? " ends" : "");
+	f->known = told;
+	f->known_arg = told_arg;
 }
 
 static void
@@ -380,6 +395,54 @@ test_accounts(void **state)
 	HAS(read_answer(f), "{\"end\":true,\"status\":1,\"error\":\"the answer about");
 }
 
+/* The end of an answer waits until everyone here knows of the change. */
+static void
+test_accounts_change(void **state)
+{
+	static const struct {
+		const char *request, *changed;
+	} cases[] = {
+	    {"user-add\",\"password\":\"x", "Joe"},
+	    {"user-set\",\"disabled\":\"x", "Joe"},
+	    {"user-passwd\",\"password\":\"x", "Joe ends"},
+	    {"user-secret-add\",\"label\":\"x", "Joe"},
+	    {"user-secret-delete\",\"label\":\"x", "Joe ends"},
+	    {"user-delete", "Joe ends"},
+	};
+	struct fixture *f = *state;
+	f->control->host.signin = &f->signin;
+	f->control->host.account_changed = account_changed;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char request[300];
+		snprintf(request, sizeof(request),
+		    "{\"v\":1,\"name\":\"Joe\",\"cmd\":\"%s\"}", cases[i].request);
+		f->changed[0] = '\0';
+		assert_string_equal(ask(f, request), "");
+		assert_string_equal(f->changed, "");
+		answer(f, "{\"end\":true,\"status\":0}", true);
+		assert_string_equal(f->changed, cases[i].changed);
+		assert_string_equal(read_answer(f), "");
+		f->known(f->known_arg);
+		assert_string_equal(read_answer(f), "{\"end\":true,\"status\":0}\n");
+	}
+	/* nothing has changed */
+	f->changed[0] = '\0';
+	(void)ask(f, "{\"v\":1,\"cmd\":\"user-delete\",\"name\":\"Joe\"}");
+	answer(f, "{\"end\":true,\"status\":1,\"error\":\"no\"}", true);
+	HAS(read_answer(f), "\"status\":1,\"error\":\"no\"");
+	(void)ask(f, "{\"v\":1,\"cmd\":\"user-list\",\"name\":\"Joe\"}");
+	answer(f, "{\"end\":true,\"status\":0}", true);
+	HAS(read_answer(f), "\"status\":0");
+	assert_string_equal(f->changed, "");
+	/* the administrator has gone before it was in force, and then control */
+	(void)ask(f, "{\"v\":1,\"cmd\":\"user-delete\",\"name\":\"Joe\"}");
+	answer(f, "{\"end\":true,\"status\":0}", true);
+	assert_string_equal(f->changed, "Joe ends");
+	leave(f);
+	control_free(&f->control);
+	f->known(f->known_arg);
+}
+
 static void
 test_accounts_outlive(void **state)
 {
@@ -475,6 +538,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_probe_outlives, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_accounts, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_accounts_outlive, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_accounts_change, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_policy_account, setup, teardown),
 	    cmocka_unit_test(test_wiping),
 	};
