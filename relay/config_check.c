@@ -59,9 +59,9 @@ is_everyone(const struct network_list *l)
 
 /* Where the list says it: the network that is everyone alone, else the first of all. */
 static struct place
-widest(const struct block *b)
+widest(const struct block *b, const char *key)
 {
-	const struct setting *first = block_setting(b, "networks");
+	const struct setting *first = block_setting(b, key);
 	for (size_t i = 0; i < b->settings; i++) {
 		const struct setting *s = &b->setting[i];
 		struct net_cidr net;
@@ -74,15 +74,15 @@ widest(const struct block *b)
 
 static void
 check_networks(struct reading *r, const struct block *b, const struct config *c,
-    const struct network_list *l)
+    const char *key, const struct network_list *l)
 {
 	if (c->open_relay || b == NULL || !is_everyone(l))
 		return;
 	struct buf name;
 	buf_init(&name, 200);
 	block_add_name(b, &name);
-	reading_problem(r, widest(b), "%.*snetworks has everyone in it; " OPEN_RELAY_HINT,
-	    SPAN_ARG(buf_span(&name)));
+	reading_problem(r, widest(b, key), "%.*s%s has everyone in it; " OPEN_RELAY_HINT,
+	    SPAN_ARG(buf_span(&name)), key);
 	buf_clear(&name);
 }
 
@@ -176,7 +176,10 @@ check_listener(struct reading *r, const struct config *c, size_t i, const struct
 						: "; choose another port");
 	}
 	if (l->has_networks)
-		check_networks(r, b, c, &l->networks);
+		check_networks(r, b, c, "networks", &l->networks);
+	/* whoever may say who the client is may say that it is one of ours */
+	check_networks(r, b, c, "proxy-from", &l->proxy_from);
+	check_networks(r, b, c, "xclient-from", &l->xclient_from);
 	check_sign_in(r, l, b);
 }
 
@@ -376,7 +379,7 @@ check_all(struct reading *r, const struct config *c)
 {
 	check_there(r, c);
 	check_certificates(r, c);
-	check_networks(r, reading_block(r, ""), c, &c->policy.networks);
+	check_networks(r, reading_block(r, ""), c, "networks", &c->policy.networks);
 	check_retry(r, &c->retry);
 	if (c->client.initial > c->client.concurrency)
 		reading_problem(r, reading_place(r, "outgoing", "initial"),

@@ -413,6 +413,13 @@ test_bad(void **state)
 		"t.conf:4: networks has everyone in it"},
 	    {BASE "listener b { networks = {\"0.0.0.0/0\"} bind = {\"127.0.0.1:26\"} }\n",
 		"t.conf:4: listener \"b\": networks has everyone in it"},
+	    {BASE "listener b { bind = {\"127.0.0.1:26\"}\nxclient-from = "
+		  "{\"0.0.0.0/0\"} }\n",
+		"t.conf:5: listener \"b\": xclient-from has everyone in it; that is an "
+		"open relay"},
+	    {BASE "listener b { bind = {\"127.0.0.1:26\"}\nproxy-from = "
+		  "{\"10.0.0.1\",\n\"::/0\"} }\n",
+		"t.conf:6: listener \"b\": proxy-from has everyone in it"},
 	    {BASE "route a {\n inbound = true }\n",
 		"t.conf:5: route \"a\": strangers could send to anyone"},
 	    {BASE "route a { to = {\"x.example\", \"*\"} inbound = true }\n",
