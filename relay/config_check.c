@@ -183,6 +183,33 @@ check_listener(struct reading *r, const struct config *c, size_t i, const struct
 	check_sign_in(r, l, b);
 }
 
+/* ---- names of listeners */
+
+static bool
+is_listener(const struct config *c, const char *name)
+{
+	struct span local = SPAN("local"); /* relay-sendmail's socket */
+	for (size_t i = 0; i < c->listeners; i++)
+		if (span_ieq(span_str(c->listener[i].name), span_str(name)))
+			return true;
+	return span_ieq(span_str(name), local);
+}
+
+/* Not an error: mail that waits may have come by a listener that is gone. */
+void
+check_listener_names(struct reading *r, const struct config *c, const struct block *b)
+{
+	const struct setting *first = block_setting(b, "listener");
+	for (size_t i = 0; first != NULL && i < b->settings; i++) {
+		const struct setting *s = &b->setting[i];
+		if (s->key == first->key && s->text != NULL && !is_listener(c, s->text))
+			reading_warning(r, s->at,
+			    "%s \"%.60s\": there is no listener \"%.60s\"; nothing comes "
+			    "in by it",
+			    b->section->name, b->title, s->text);
+	}
+}
+
 /* ---- routes */
 
 static bool

@@ -726,6 +726,20 @@ test_warnings(void **state)
 				      "put it before that one\n");
 	buf_clear(&errors);
 	drop(c);
+	/* a listener that nothing comes in by: the rule would silently never fit */
+	c = parse(BASE "rule a { listener = {\"SMTP\", \"local\"} }\n"
+		       "rule b { listener = {\"smtp\",\n\"smpt\"} }\n"
+		       "limit l { messages = {\"1/1s\"} listener = {\"x\"} }\n",
+	    &errors);
+	assert_non_null(c);
+	assert_string_equal(errors.p,
+	    "t.conf:6: warning: rule \"b\": there is no listener \"smpt\"; nothing comes "
+	    "in by it\n"
+	    "t.conf:7: warning: limit \"l\": there is no listener \"x\"; nothing comes "
+	    "in "
+	    "by it\n");
+	buf_clear(&errors);
+	drop(c);
 	/* Without hostname: the machine's, perhaps with a warning. */
 	c = parse(strchr(BASE, '\n'), &errors);
 	assert_non_null(c);
