@@ -64,6 +64,43 @@ class Daemon(RealTest):
         send(relay.port)
         relay.wait_empty()
 
+    def test_a_file_that_replaces_the_old_one_is_read(self):
+        """Editors and certificate clients rename; the names may be short, or links."""
+        for name in ("etc", "store"):
+            os.mkdir(os.path.join(self.dir, name))
+        etc = os.path.join(self.dir, "etc")
+        port = real.free_port()
+
+        def put(text, name="text"):
+            path = os.path.join(self.dir, "store", name)
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(f'hostname = "gw.test"\nspool {{ path = "{self.dir}/spool" }}\n'
+                        f'control {{ path = "{self.dir}/control.sock" }}\n'
+                        f'listener "smtp" {{ bind = {{"127.0.0.1:{port}"}} }}\n'
+                        f'route "r" {{ deliver = "reject" text = "{text}" }}\n')
+            return path
+        os.rename(put("one"), os.path.join(etc, "t.conf"))
+        short = self.started(real.Process([os.path.join(real.BUILD, "relayd"), "-c", "t.conf"],
+                                          cwd=etc))
+        short.wait_line(r" started ")
+        os.rename(put("two"), os.path.join(etc, "t.conf"))
+        short.child.send_signal(signal.SIGHUP)
+        short.wait_line(r" reload(ed|-failed) ")
+        with self.assertRaisesRegex(smtplib.SMTPRecipientsRefused, "two"):
+            send(port)
+        short.stop()
+        link = os.path.join(etc, "t.conf")
+        os.unlink(link)
+        os.symlink(put("three", "v3"), link)
+        linked = self.started(real.Process([os.path.join(real.BUILD, "relayd"), "-c", link]))
+        linked.wait_line(r" started ")
+        os.unlink(link)
+        os.symlink(put("four", "v4"), link)
+        linked.child.send_signal(signal.SIGHUP)
+        linked.wait_line(r" reload(ed|-failed) ")
+        with self.assertRaisesRegex(smtplib.SMTPRecipientsRefused, "four"):
+            send(port)
+
     def test_term_drains_and_the_queue_survives(self):
         port = real.free_port()
         relay = self.relay(VIA % port)
