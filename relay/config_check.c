@@ -401,9 +401,26 @@ check_certificates(struct reading *r, const struct config *c)
 		    (unsigned)c->tls.certificates.n, (unsigned)c->tls.keys.n);
 }
 
+/* The process that parses mail reads these directories: daemon_secrets.c. */
+static void
+check_accounts(struct reading *r, const struct config *c)
+{
+	static const struct span read[] = {
+	    {"/etc/", 5}, {"/usr/", 5}, {"/lib/", 5}, {"/lib64/", 7}};
+	struct span path = span_str(c->accounts.path);
+	for (size_t i = 0; i < COUNT_OF(read); i++)
+		if (span_starts(path, read[i]))
+			reading_problem(r, reading_place(r, "accounts", "path"),
+			    "accounts: path = \"%.200s\" is where relayd reads other "
+			    "things, and no secrets may be; write path = "
+			    "\"/var/lib/relayd-accounts\"",
+			    c->accounts.path);
+}
+
 void
 check_all(struct reading *r, const struct config *c)
 {
+	check_accounts(r, c);
 	check_there(r, c);
 	check_certificates(r, c);
 	check_networks(r, reading_block(r, ""), c, "networks", &c->policy.networks);

@@ -397,6 +397,11 @@ test_bad(void **state)
 	    {BASE "route a { port = 0 }\n", "\"0\" is out of range; write 1 to 65535"},
 	    {BASE "route a { to = {\"a b\"} }\n",
 		"t.conf:4: route \"a\": to = \"a b\" is not a pattern"},
+	    /* the hashes stay out of reach of the process that parses mail */
+	    {BASE "accounts { path = \"/etc/relayd/accounts\" }\n",
+		"t.conf:4: accounts: path = \"/etc/relayd/accounts\" is where relayd "
+		"reads "
+		"other things"},
 	    /* open relays */
 	    {BASE "networks = {\"127.0.0.1/32\",\n\"0.0.0.0/0\"}\n",
 		"t.conf:5: networks has everyone in it; that is an open relay"},
