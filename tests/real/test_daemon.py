@@ -5,6 +5,7 @@ spool, the sendmail command."""
 import os
 import signal
 import smtplib
+import socket
 import stat
 import subprocess
 import unittest
@@ -59,8 +60,27 @@ class Daemon(RealTest):
         relay.log(r" reload-failed .*vai")
         with self.assertRaises(smtplib.SMTPRecipientsRefused):
             send(relay.port)
+        # listeners that are gone are closed at once, and said to be, each in a line
+        extra = real.free_port()
+        relay.stop()
+        relay.write(VIA % sink.port + "".join(
+            f'listener "{name}" {{ bind = {{"127.0.0.{host}:{extra}"}} }}\n'
+            for name, host in (("x", 2), ("y", 3))))
+        relay.start()
+        smtplib.SMTP("127.0.0.2", extra).quit()
         relay.write(VIA % sink.port)
-        self.assertEqual(relay.ctl("reload").returncode, 0)
+        done = relay.ctl("reload")
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stdout.splitlines()[1:],
+                         ['listener "x": closed', 'listener "y": closed'])
+
+        def is_closed():
+            try:
+                socket.create_connection(("127.0.0.2", extra), 1).close()
+                return False
+            except ConnectionRefusedError:
+                return True
+        wait_for("the listener to close", is_closed)
         send(relay.port)
         relay.wait_empty()
 

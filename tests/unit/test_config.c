@@ -963,7 +963,7 @@ test_diff(void **state)
 	    "dns servers: restart relayd to change it\n"
 	    "control path: restart relayd to change it\n"
 	    "listener \"smtp\" bind: restart relayd to change it\n"
-	    "listener \"x\": restart relayd to close it\n"
+	    "listener \"x\": closed\n"
 	    "listener \"y\": restart relayd to open it\n");
 	buf_clear(&notes);
 	drop(a);
