@@ -36,7 +36,12 @@ sane_due(struct wall due)
 void
 batch_begin(struct batch *b, struct spool *s)
 {
-	*b = (struct batch){.spool = s, .last_id = s->last_id, .next_dest = s->next_dest};
+	*b = (struct batch){.spool = s,
+	    .last_id = s->last_id,
+	    .next_dest = s->next_dest,
+	    .next_mbox = s->next_mbox,
+	    .uidvalidity = s->uidvalidity,
+	    .freed = s->freed};
 	buf_init(&b->record, RECORD_MAX);
 }
 
@@ -48,6 +53,7 @@ batch_clear(struct batch *b)
 	b->accepted_n = 0;
 	mem_free(&b->accepted);
 	mem_free(&b->unlink);
+	mem_free(&b->usage);
 	buf_clear(&b->record);
 }
 
@@ -92,15 +98,15 @@ put_rcpt(struct batch *b, uint64_t id, uint32_t dest, const struct recipient *r,
 }
 
 enum err
-put_message(struct batch *b, const struct message *m, const struct message_extra *x,
-    unsigned flags)
+put_message(struct batch *b, enum dbi where, const struct message *m,
+    const struct message_extra *x, unsigned flags)
 {
 	unsigned char key[KEY_ID];
 	key_put(key, m->id, 8);
 	buf_reset(&b->record);
 	record_put_message(&b->record, m, x);
 	return db_put(
-	    b->txn, b->spool->dbi[DB_MSG], key, KEY_ID, buf_span(&b->record), flags);
+	    b->txn, b->spool->dbi[where], key, KEY_ID, buf_span(&b->record), flags);
 }
 
 /* ---- what can be stored at all */
@@ -120,13 +126,15 @@ message_storable(const struct message *m)
 	size_t n = 0;
 	for (size_t i = 0; i < COUNT_OF(text); i++)
 		n += text[i].n;
-	bool fits = n < RECORD_MAX / 2 && m->rcpts > 0 && m->content != NULL;
+	bool fits = n < RECORD_MAX / 2 && m->rcpts + m->drops > 0 && m->content != NULL;
 	if (m->file == 0 && m->content != NULL)
 		fits = fits && content_in_memory(m->content) &&
 		       content_slices(m->content) <= UINT16_MAX &&
 		       content_size(m->content) == m->size;
 	for (size_t i = 0; i < m->rcpts && fits; i++)
 		fits = recipient_storable(&m->rcpt[i]);
+	for (size_t i = 0; i < m->drops && fits; i++)
+		fits = drop_storable(&m->drop[i]);
 	return fits;
 }
 
@@ -205,24 +213,37 @@ accept_message(struct batch *b, struct message *m)
 	give_id(b, m, now);
 	enum err e = put_body(b, m, chunks);
 	if (e == OK)
-		e = put_message(b, m, &x, MDB_APPEND);
+		e = m->rcpts > 0 ? put_message(b, DB_MSG, m, &x, MDB_APPEND)
+				 : put_message(b, DB_KEPT, m, &x, 0);
 	if (e == OK)
 		e = put_recipients(b, m, now);
+	if (e == OK)
+		e = put_drops(b, m, m->drop, m->drops);
 	if (e != OK)
 		return e;
 	b->bytes += (int64_t)account_of(m->size, m->rcpts);
 	b->work += chunks * CONTENT_SLICE + account_of(0, m->rcpts);
-	will_tell(b, m);
+	if (m->rcpts > 0)
+		will_tell(b, m);
 	return OK;
+}
+
+static enum err
+accept_if_fine(struct batch *b, struct message *m)
+{
+	if (!message_storable(m))
+		return ERR_RANGE;
+	enum err e = drops_fit(b, m->drop, m->drops);
+	return e == OK ? accept_message(b, m) : e;
 }
 
 enum err
 apply_request(struct batch *b, struct spool_request *q)
 {
 	switch (q->kind) {
-	case REQUEST_ACCEPT:
-		return message_storable(q->message) ? accept_message(b, q->message)
-						    : ERR_RANGE;
+	case REQUEST_ACCEPT: return accept_if_fine(b, q->message);
+	case REQUEST_MAIL: return apply_mail_change(b, q->change);
+	case REQUEST_OWNER: return apply_owner_delete(b, span_str(q->name));
 	case REQUEST_REPORT: return apply_report(b, q->report);
 	case REQUEST_MARK: break;
 	}

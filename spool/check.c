@@ -11,25 +11,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "spool/private.h"
+#include "spool/check.h"
 
 #define SENTENCES 1000 /* told; all are counted */
 
-struct check {
-	struct spool_reader *r;
-	struct spool *s;
-	MDB_txn *t;
-	void (*told)(void *arg, const char *sentence);
-	void *arg;
-	uint64_t found;
-	uint64_t account;
-	bool damaged;     /* a record: the account cannot be compared then */
-	uint64_t body_id; /* of the chunk before */
-	uint64_t *file;   /* named so far */
-	size_t files, cap;
-};
-
-__attribute__((format(printf, 2, 3))) static void
+__attribute__((format(printf, 2, 3))) void
 violation(struct check *c, const char *fmt, ...)
 {
 	char text[512];
@@ -41,13 +27,7 @@ violation(struct check *c, const char *fmt, ...)
 		c->told(c->arg, text);
 }
 
-static struct span
-value_of(const MDB_val *v)
-{
-	return (struct span){v->mv_data, v->mv_size};
-}
-
-static bool
+bool
 exists(struct check *c, enum dbi d, const void *key, size_t n)
 {
 	struct span v;
@@ -67,7 +47,7 @@ begins(struct check *c, enum dbi d, const unsigned char *prefix, size_t n)
 	return e == OK;
 }
 
-static bool
+bool
 key_fits(struct check *c, const MDB_val *k, size_t n, const char *what)
 {
 	if (k->mv_size == n)
@@ -107,19 +87,12 @@ check_chunks(struct check *c, const unsigned char *id, unsigned chunks, const ch
 		violation(c, "I2: message %s has more than its %u chunks", text, chunks);
 }
 
-static void
-check_message(struct check *c, const MDB_val *k, const MDB_val *v)
+void
+check_record(struct check *c, const unsigned char *key, const MDB_val *v, const char *id)
 {
-	char id[SPOOL_ID_LEN + 1];
 	struct message_extra x;
 	uint64_t size, file;
-	if (!key_fits(c, k, KEY_ID, "message"))
-		return;
-	const unsigned char *key = k->mv_data;
-	spool_id_format(key_get(key, 8), id);
-	if (!begins(c, DB_RCPT, key, KEY_ID))
-		violation(c, "I1: message %s has no recipient and should be gone", id);
-	if (record_get_sizes(value_of(v), &size, &file, &x) != OK) {
+	if (record_get_sizes(check_value(v), &size, &file, &x) != OK) {
 		violation(c, "I0: the record of message %s is damaged", id);
 		c->damaged = true;
 		return;
@@ -128,6 +101,19 @@ check_message(struct check *c, const MDB_val *k, const MDB_val *v)
 	if (file != 0)
 		note_file(c, file);
 	check_chunks(c, key, x.chunks, id);
+}
+
+static void
+check_message(struct check *c, const MDB_val *k, const MDB_val *v)
+{
+	char id[SPOOL_ID_LEN + 1];
+	if (!key_fits(c, k, KEY_ID, "message"))
+		return;
+	const unsigned char *key = k->mv_data;
+	spool_id_format(key_get(key, 8), id);
+	if (!begins(c, DB_RCPT, key, KEY_ID))
+		violation(c, "I1: message %s has no recipient and should be gone", id);
+	check_record(c, key, v, id);
 }
 
 static int
@@ -163,7 +149,7 @@ check_body(struct check *c, const MDB_val *k, const MDB_val *v)
 		return; /* said already, or fine */
 	c->body_id = number;
 	spool_id_format(number, id);
-	if (!exists(c, DB_MSG, key, KEY_ID))
+	if (!exists(c, DB_MSG, key, KEY_ID) && !exists(c, DB_KEPT, key, KEY_ID))
 		violation(c, "I2: there is content of %s, but no message", id);
 }
 
@@ -185,7 +171,7 @@ check_rcpt(struct check *c, const MDB_val *k, const MDB_val *v)
 	if (!exists(c, DB_DEST, key + 8, 4))
 		violation(
 		    c, "I4: recipient %s/%u has a destination without a name", id, index);
-	if (record_get_rcpt(value_of(v), &r) != OK) {
+	if (record_get_rcpt(check_value(v), &r) != OK) {
 		violation(c, "I0: the record of recipient %s/%u is damaged", id, index);
 		return;
 	}
@@ -214,7 +200,7 @@ covers_any(struct check *c, const struct sched_key *row)
 	     e = db_next(cur, prefix, 12, &k, &v)) {
 		struct recipient r = {0};
 		covers =
-		    record_get_rcpt(value_of(&v), &r) != OK ||
+		    record_get_rcpt(check_value(&v), &r) != OK ||
 		    (lane_of(r.state) == (enum lane)row->lane && r.due.ms == row->due);
 	}
 	mdb_cursor_close(cur);
@@ -255,13 +241,13 @@ check_destname(struct check *c, const MDB_val *k, const MDB_val *v)
 	struct span name;
 	if (v->mv_size != 4 ||
 	    db_get(c->t, c->s->dbi[DB_DEST], v->mv_data, 4, &name) != OK ||
-	    !span_eq(name, value_of(k)))
+	    !span_eq(name, check_value(k)))
 		violation(c, "I4: a destination's name leads to another one");
 }
 
 /* ---- meta */
 
-static uint64_t
+uint64_t
 highest(struct check *c, enum dbi d, size_t bytes)
 {
 	MDB_cursor *cur;
@@ -289,6 +275,8 @@ check_meta(struct check *c)
 	    highest(c, DB_RCPT, 8) > id)
 		violation(c, "I6: an id is above the high-water mark and could be given "
 			     "out again");
+	if (highest(c, DB_KEPT, 8) > id || c->highest_mail > id)
+		violation(c, "I6: an id of a mailbox is above the high-water mark");
 	if (highest(c, DB_DEST, 4) > dest)
 		violation(c, "I6: a destination's number could be given out again");
 }
@@ -308,6 +296,20 @@ check_content(struct check *c, uint64_t id)
 		    text, err_text(e));
 }
 
+/* Those that only mails hold: ids from a slice of the table at a time. */
+static void
+check_kept_contents(struct check *c)
+{
+	uint64_t id[100], after = 0;
+	size_t n = COUNT_OF(id);
+	while (
+	    n == COUNT_OF(id) && check_kept_slice(c, after, id, COUNT_OF(id), &n) == OK)
+		for (size_t i = 0; i < n; i++) {
+			after = id[i];
+			check_content(c, after);
+		}
+}
+
 static void
 check_contents(struct check *c)
 {
@@ -325,7 +327,7 @@ check_contents(struct check *c)
 
 /* ---- all */
 
-static void
+void
 each(struct check *c, enum dbi d,
     void (*row)(struct check *, const MDB_val *k, const MDB_val *v))
 {
@@ -360,10 +362,12 @@ spool_check(struct spool_reader *r, void (*told)(void *arg, const char *sentence
 	each(&c, DB_SCHED, check_sched);
 	each(&c, DB_DEST, check_dest);
 	each(&c, DB_DESTNAME, check_destname);
+	check_mailboxes(&c);
 	check_files(&c);
 	check_meta(&c);
 	reader_end(r);
 	check_contents(&c);
+	check_kept_contents(&c);
 	mem_free(&c.file);
 	*found = c.found;
 	return OK;

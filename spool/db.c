@@ -20,8 +20,8 @@
 #define READERS_MAX 64
 #define DBS_MAX 32
 
-static const char *const name[DB_COUNT] = {
-    "meta", "msg", "body", "rcpt", "sched", "dest", "destname"};
+static const char *const name[DB_COUNT] = {"meta", "msg", "body", "rcpt", "sched", "dest",
+    "destname", "kept", "ref", "freed", "owner", "mbox", "mboxname", "mail"};
 
 enum err
 db_err(int rc)
@@ -109,6 +109,20 @@ db_get_dest(MDB_txn *t, const struct spool *s, struct span key, uint32_t *number
 	if (e == OK)
 		*number = (uint32_t)key_get((const unsigned char *)v.p, 4);
 	return e;
+}
+
+enum err
+db_get_message(
+    MDB_txn *t, const struct spool *s, uint64_t id, struct span *value, enum dbi *where)
+{
+	unsigned char key[KEY_ID];
+	key_put(key, id, 8);
+	*where = DB_MSG;
+	enum err e = db_get(t, s->dbi[DB_MSG], key, KEY_ID, value);
+	if (e != ERR_NOT_FOUND)
+		return e;
+	*where = DB_KEPT;
+	return db_get(t, s->dbi[DB_KEPT], key, KEY_ID, value);
 }
 
 static enum err
@@ -217,10 +231,19 @@ check_version(struct spool *s, MDB_txn *t, struct buf *why)
 	enum err e = db_get_u64(t, s, "format", &version);
 	if (e != OK)
 		return e;
-	if (version == 0 && s->create)
+	/* an older spool only lacks tables, which are made empty */
+	if ((version == 0 && s->create) ||
+	    (version == FORMAT_WITHOUT_MAILBOXES && !s->read_only))
 		return db_put_u64(t, s, "format", FORMAT_VERSION);
 	if (version == FORMAT_VERSION)
 		return OK;
+	if (version == FORMAT_WITHOUT_MAILBOXES) {
+		buf_addf(why,
+		    "spool %s was written by an older relayd: start this one once, "
+		    "then it can be looked at",
+		    s->path);
+		return ERR_VERSION;
+	}
 	buf_addf(why,
 	    "spool %s has format %llu and this relayd knows %d: use the relayd that "
 	    "wrote it",
@@ -231,13 +254,23 @@ check_version(struct spool *s, MDB_txn *t, struct buf *why)
 static enum err
 read_meta(struct spool *s, MDB_txn *t)
 {
-	uint64_t bytes, dest;
+	uint64_t bytes, dest, mailbox, uidvalidity;
+	MDB_stat freed;
 	enum err e = db_get_u64(t, s, "id", &s->last_id);
 	if (e == OK)
 		e = db_get_u64(t, s, "bytes", &bytes);
 	if (e == OK)
 		e = db_get_u64(t, s, "dest", &dest);
+	if (e == OK)
+		e = db_get_u64(t, s, "mailbox", &mailbox);
+	if (e == OK)
+		e = db_get_u64(t, s, "uidvalidity", &uidvalidity);
+	if (e == OK)
+		e = db_err(mdb_stat(t, s->dbi[DB_FREED], &freed));
 	if (e == OK) {
+		s->next_mbox = (uint32_t)mailbox + 1;
+		s->uidvalidity = (uint32_t)uidvalidity;
+		s->freed = freed.ms_entries > 0;
 		atomic_store(&s->bytes, bytes);
 		s->next_dest = (uint32_t)dest + 1;
 	}
@@ -260,6 +293,8 @@ open_tables(struct spool *s, struct buf *why)
 		    mdb_dbi_open(t, name[i], s->read_only ? 0 : MDB_CREATE, &s->dbi[i]));
 	if (e == OK)
 		e = read_meta(s, t);
+	if (e == OK)
+		e = usage_load(s, t);
 	if (FAULT("spool.open.tables"))
 		e = ERR_IO;
 	if (e != OK) {

@@ -244,23 +244,33 @@ name_of(const MDB_val *v, struct numbers *out)
 	return e;
 }
 
+/* ERR_NOT_FOUND: all of them. */
+static enum err
+list_named_in(struct spool *s, MDB_txn *t, enum dbi d, struct numbers *out)
+{
+	MDB_cursor *cur;
+	MDB_val k, v;
+	enum err e = db_err(mdb_cursor_open(t, s->dbi[d], &cur));
+	if (e != OK)
+		return e;
+	while (
+	    (e = db_next(cur, NULL, 0, &k, &v)) == OK && (e = name_of(&v, out)) == OK) {
+	}
+	mdb_cursor_close(cur);
+	return e;
+}
+
 /* The files that messages name. A damaged record may name any: then nothing is swept. */
 static enum err
 list_named(struct spool *s, struct numbers *out)
 {
 	MDB_txn *t;
-	MDB_cursor *cur;
-	MDB_val k, v;
 	enum err e = db_err(mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t));
 	if (e != OK)
 		return e;
-	e = db_err(mdb_cursor_open(t, s->dbi[DB_MSG], &cur));
-	if (e == OK) {
-		while ((e = db_next(cur, NULL, 0, &k, &v)) == OK &&
-		       (e = name_of(&v, out)) == OK) {
-		}
-		mdb_cursor_close(cur);
-	}
+	e = list_named_in(s, t, DB_MSG, out);
+	if (e == ERR_NOT_FOUND)
+		e = list_named_in(s, t, DB_KEPT, out);
 	mdb_txn_abort(t);
 	if (out->n > 0)
 		qsort(out->p, out->n, sizeof(*out->p), by_number);

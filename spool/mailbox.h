@@ -116,7 +116,8 @@ void mail_change_free(struct mail_change **c); /* only if it was not started */
 struct spool_request *spool_mail_change_start(struct spool *s, struct mail_change *c,
     struct inbox *reply, spool_done_fn *done, void *arg);
 
-/* Everything that an owner holds, and the owner. In slices; done after the last. */
+/* Everything that an owner holds, and the owner. ERR_NOT_FOUND: nothing is known of it.
+ */
 struct spool_request *spool_owner_delete_start(struct spool *s, struct span owner,
     struct inbox *reply, spool_done_fn *done, void *arg);
 

@@ -301,13 +301,18 @@ apply_outcome(struct batch *b, const struct rows *rows, struct row *row,
 }
 
 static enum err
-apply_outcomes(struct batch *b, const struct report *rep, struct rows *rows)
+apply_outcomes(
+    struct batch *b, const struct report *rep, struct rows *rows, const struct message *m)
 {
 	enum err e = OK;
 	for (size_t i = 0; i < rep->outcomes && e == OK; i++) {
-		struct row *row = find_row(rows, rep->outcome[i].index);
-		if (row != NULL)
-			e = apply_outcome(b, rows, row, &rep->outcome[i], rep->when);
+		const struct outcome *o = &rep->outcome[i];
+		struct row *row = find_row(rows, o->index);
+		if (row == NULL)
+			continue;
+		e = apply_outcome(b, rows, row, o, rep->when);
+		if (e == OK)
+			e = put_drops(b, m, o->drop, o->drops);
 	}
 	b->work += account_of(0, rep->outcomes);
 	return e == OK ? reschedule(b, rows) : e;
@@ -352,63 +357,30 @@ has_recipients(struct batch *b, uint64_t id, bool *has)
 	return e == ERR_NOT_FOUND ? OK : e;
 }
 
-/* All chunks, whatever the message's record says of their number. */
+/* Nobody waits for it any more, but it is in a mailbox: the record moves as it is. */
 static enum err
-delete_body(struct batch *b, uint64_t id)
+keep_message(struct batch *b, const unsigned char key[KEY_ID])
 {
-	unsigned char key[KEY_BODY] = {0};
-	MDB_cursor *c;
-	MDB_val k, v;
-	key_put(key, id, 8);
-	enum err e = db_err(mdb_cursor_open(b->txn, b->spool->dbi[DB_BODY], &c));
-	if (e != OK)
-		return e;
-	while (e == OK && (e = db_seek(c, key, KEY_BODY, KEY_ID, &k, &v)) == OK) {
-		b->work += v.mv_size;
-		e = db_err(mdb_cursor_del(c, 0));
-	}
-	mdb_cursor_close(c);
-	return e == ERR_NOT_FOUND ? OK : e;
-}
-
-static void
-will_unlink(struct batch *b, uint64_t file)
-{
-	if (b->unlink_n == b->unlink_cap) {
-		b->unlink_cap = b->unlink_cap ? b->unlink_cap * 2 : 8;
-		b->unlink = mem_resize(b->unlink, b->unlink_cap, sizeof(*b->unlink));
-	}
-	b->unlink[b->unlink_n++] = file;
-}
-
-/* The account anew: what a damaged message had in it is not known. */
-static enum err
-recount(struct batch *b)
-{
-	MDB_cursor *c;
-	MDB_val k, v;
-	uint64_t sum = 0;
-	enum err e = db_err(mdb_cursor_open(b->txn, b->spool->dbi[DB_MSG], &c));
-	if (e != OK)
-		return e;
-	while ((e = db_next(c, NULL, 0, &k, &v)) == OK) {
-		struct message_extra x;
-		uint64_t size, file;
-		if (record_get_sizes(
-			(struct span){v.mv_data, v.mv_size}, &size, &file, &x) == OK)
-			sum += account_of(size, x.rcpts_total);
-	}
-	mdb_cursor_close(c);
-	b->bytes = (int64_t)(sum - atomic_load(&b->spool->bytes));
-	return e == ERR_NOT_FOUND ? OK : e;
+	struct span v;
+	enum err e = db_get(b->txn, b->spool->dbi[DB_MSG], key, KEY_ID, &v);
+	buf_reset(&b->record);
+	buf_add_span(&b->record, v);
+	if (e == OK)
+		e = db_put(
+		    b->txn, b->spool->dbi[DB_KEPT], key, KEY_ID, buf_span(&b->record), 0);
+	return e == OK ? db_del(b->txn, b->spool->dbi[DB_MSG], key, KEY_ID) : e;
 }
 
 static enum err
 delete_message(struct batch *b, const struct envelope *v)
 {
 	unsigned char key[KEY_ID];
+	uint32_t holders;
 	key_put(key, v->m->id, 8);
-	enum err e = db_del(b->txn, b->spool->dbi[DB_MSG], key, KEY_ID);
+	enum err e = count_holders(b, v->m->id, &holders);
+	if (e != OK || holders > 0)
+		return e == OK ? keep_message(b, key) : e;
+	e = db_del(b->txn, b->spool->dbi[DB_MSG], key, KEY_ID);
 	if (e == OK && (v->x.chunks > 0 || v->damaged))
 		e = delete_body(b, v->m->id);
 	if (v->damaged)
@@ -434,7 +406,7 @@ settle_message(struct batch *b, const struct report *rep, struct envelope *v)
 	if (!rep->warned || v->m->warned || v->damaged)
 		return OK;
 	v->m->warned = true;
-	return put_message(b, v->m, &v->x, 0);
+	return put_message(b, DB_MSG, v->m, &v->x, 0);
 }
 
 /* ---- the report */
@@ -447,11 +419,27 @@ report_storable(const struct report *rep)
 		if (o->kind == OUTCOME_MOVED &&
 		    (o->dest.n == 0 || o->dest.n > DEST_KEY_MAX))
 			return false;
+		for (size_t k = 0; k < o->drops; k++)
+			if (o->kind != OUTCOME_DELIVERED || !drop_storable(&o->drop[k]))
+				return false;
 	}
 	for (size_t i = 0; i < COUNT_OF(rep->notice); i++)
 		if (rep->notice[i] != NULL && !message_storable(rep->notice[i]))
 			return false;
 	return true;
+}
+
+/* A mail needs the envelope that it goes on with, and a uid. */
+static enum err
+drops_apply(struct batch *b, const struct report *rep, const struct envelope *v)
+{
+	enum err e = OK;
+	for (size_t i = 0; i < rep->outcomes && e == OK; i++) {
+		const struct outcome *o = &rep->outcome[i];
+		e = o->drops > 0 && v->damaged ? ERR_RANGE
+					       : drops_fit(b, o->drop, o->drops);
+	}
+	return e;
 }
 
 /* A report without outcomes only marks the message as warned, once. */
@@ -470,7 +458,7 @@ static enum err
 apply_found(
     struct batch *b, const struct report *rep, struct rows *rows, struct envelope *v)
 {
-	enum err e = rep->outcomes > 0 ? apply_outcomes(b, rep, rows) : OK;
+	enum err e = rep->outcomes > 0 ? apply_outcomes(b, rep, rows, v->m) : OK;
 	if (e == OK)
 		e = settle_message(b, rep, v);
 	for (size_t i = 0; i < COUNT_OF(rep->notice) && e == OK; i++)
@@ -493,6 +481,8 @@ apply_report(struct batch *b, const struct report *rep)
 		e = read_rows(b, &rows);
 	if (e == OK)
 		e = read_envelope(b, rep->id, &v);
+	if (e == OK)
+		e = drops_apply(b, rep, &v);
 	if (e == OK)
 		e = any_applies(rep, &rows, &v) ? apply_found(b, rep, &rows, &v)
 						: ERR_NOT_FOUND;

@@ -10,6 +10,9 @@
  *	query.c    reads in the pool          room.c     quota, free space, reserve
  *	body.c     content that arrives       files.c    big/: who uses which file
  *	check.c    the invariants             id.c, message.c, report.c
+ *	mailbox.c  what a mail writes         mail_read.c  mailboxes, in snapshots
+ *	release.c  content that is let go of  usage.c      how much an owner holds
+ *	mail_change.c  requests of owners     check_mail.c the invariants of mailboxes
  */
 #ifndef SPOOL_PRIVATE_H
 #define SPOOL_PRIVATE_H
@@ -19,11 +22,13 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/map.h"
+#include "spool/mailbox.h"
 #include "spool/record.h"
-#include "spool/spool.h"
 
 #define ID_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01T00:00:00Z */
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
+#define FORMAT_WITHOUT_MAILBOXES 1
 #define INLINE_MAX_DEFAULT (256u << 10)
 #define INLINE_LIMIT (100u << 20) /* chunk numbers have 16 bits */
 #define RESERVE_BYTES (32u << 20)
@@ -33,7 +38,23 @@
 #define DEST_KEY_MAX 299                 /* octets of a destination's key */
 #define FILE_NAME 24                     /* "ab/ab0123456789cdef" and its NUL fit */
 
-enum dbi { DB_META, DB_MSG, DB_BODY, DB_RCPT, DB_SCHED, DB_DEST, DB_DESTNAME, DB_COUNT };
+enum dbi {
+	DB_META,
+	DB_MSG,
+	DB_BODY,
+	DB_RCPT,
+	DB_SCHED,
+	DB_DEST,
+	DB_DESTNAME,
+	DB_KEPT,     /* as msg, of messages that only mails hold */
+	DB_REF,      /* id: how many mails hold it */
+	DB_FREED,    /* id of a mail that is gone: what it held, still to be let go of */
+	DB_OWNER,    /* name: struct owner_record */
+	DB_MBOX,     /* number: struct mbox_record */
+	DB_MBOXNAME, /* owner NUL name: number */
+	DB_MAIL,     /* number, uid: struct mail_record */
+	DB_COUNT
+};
 
 /*
  * What jobs in the pool and completions share with the spool: it may outlive
@@ -51,6 +72,12 @@ struct commons {
 	struct list files; /* struct file_use */
 	atomic_uchar
 	    synced[256]; /* sub-directories of big/ that are on disk for certain */
+};
+
+/* How much each owner holds: what quotas ask, without the disk. */
+struct usage {
+	pthread_mutex_t mutex;
+	struct map by_name;
 };
 
 struct spool {
@@ -74,7 +101,8 @@ struct spool {
 
 	/* the writer's own */
 	uint64_t last_id;
-	uint32_t next_dest;
+	uint32_t next_dest, next_mbox, uidvalidity;
+	bool freed;            /* rows in DB_FREED */
 	int reserve_fd;        /* the reserve file */
 	bool reserve;          /* it takes its room */
 	struct instant looked; /* at the free disk space */
@@ -90,12 +118,19 @@ struct spool {
 	/* shared */
 	atomic_uint_fast64_t bytes, disk_free, commits, flush_us, requests;
 	atomic_bool full;
+	struct usage usage;
 	pthread_mutex_t mutex; /* reader, readers */
 	struct spool_reader *reader[READERS_KEPT];
 	size_t readers;
 };
 
-enum request_kind { REQUEST_ACCEPT, REQUEST_REPORT, REQUEST_MARK };
+enum request_kind {
+	REQUEST_ACCEPT,
+	REQUEST_REPORT,
+	REQUEST_MARK,
+	REQUEST_MAIL,
+	REQUEST_OWNER
+};
 
 struct file_use;
 
@@ -109,7 +144,8 @@ struct spool_request {
 	struct message *message;
 	struct file_use *file; /* of message; NULL: inline */
 	struct report *report;
-	char name[40];
+	struct mail_change *change;
+	char name[MAILBOX_OWNER_MAX + 1]; /* of a mark; of an owner */
 	uint64_t value;
 	bool applied; /* in the transaction that is open now */
 	enum err result;
@@ -120,14 +156,23 @@ struct batch {
 	struct spool *spool;
 	MDB_txn *txn;
 	uint64_t last_id;
-	uint32_t next_dest;
+	uint32_t next_dest, next_mbox, uidvalidity;
+	bool freed;                /* rows were put there */
 	int64_t bytes;             /* change of the account */
 	uint64_t work;             /* octets written and freed: bounds the transaction */
 	struct message **accepted; /* references; told after the commit */
 	size_t accepted_n, accepted_cap;
 	uint64_t *unlink; /* files whose message is gone */
 	size_t unlink_n, unlink_cap;
+	struct usage_change *usage; /* told after the commit */
+	size_t usage_n, usage_cap;
 	struct buf record; /* scratch */
+};
+
+struct usage_change {
+	char owner[MAILBOX_OWNER_MAX + 1];
+	struct mailbox_usage now;
+	bool gone;
 };
 
 /* ---- id.c */
@@ -159,7 +204,7 @@ enum err db_next(MDB_cursor *c, const void *key, size_t prefix, MDB_val *k, MDB_
 enum err apply_request(struct batch *b, struct spool_request *q);
 enum err accept_message(struct batch *b, struct message *m);
 enum err intern_dest(struct batch *b, struct span key, uint32_t *number);
-enum err put_message(struct batch *b, const struct message *m,
+enum err put_message(struct batch *b, enum dbi where, const struct message *m,
     const struct message_extra *x, unsigned flags);
 enum err put_rcpt(struct batch *b, uint64_t id, uint32_t dest, const struct recipient *r,
     unsigned flags);
@@ -170,6 +215,54 @@ struct wall sane_due(struct wall due); /* as it fits into a key */
 uint64_t account_of(uint64_t size, uint64_t rcpts);
 void batch_begin(struct batch *b, struct spool *s);
 void batch_clear(struct batch *b); /* after an abort: references dropped */
+
+/* The message's record, as it is or where only mails hold it. */
+enum err db_get_message(
+    MDB_txn *t, const struct spool *s, uint64_t id, struct span *value, enum dbi *where);
+
+/* ---- mailbox.c: one mailbox in the writer's transaction */
+
+#define MAIL_OVERHEAD 300 /* octets of a mail beside its content, for the account */
+
+struct mbox {
+	uint32_t number;
+	struct mbox_record record;
+	struct owner_record owner;
+	char owner_name[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
+};
+/* ERR_NOT_FOUND: there is none, and it was not to be made. */
+enum err mbox_open(
+    struct batch *b, struct span owner, struct span name, bool make, struct mbox *out);
+enum err mbox_close(struct batch *b, const struct mbox *m); /* writes it back */
+bool drop_storable(const struct drop *d);
+/* OK, or ERR_RANGE: a mailbox has no uid left. */
+enum err drops_fit(struct batch *b, const struct drop *drop, size_t n);
+/* A mail of m (whose id is set) for each drop; each holds m's content. */
+enum err
+put_drops(struct batch *b, const struct message *m, const struct drop *drop, size_t n);
+void will_use(struct batch *b, const struct usage_change *u);
+
+/* ---- release.c */
+enum err hold_message(struct batch *b, uint64_t id, uint32_t more);
+enum err count_holders(struct batch *b, uint64_t id, uint32_t *n);
+enum err release_message(struct batch *b, uint64_t id); /* one holder less */
+enum err release_later(struct batch *b, uint64_t mail, uint64_t message);
+/* A slice of what is to be let go of; *more: there is more of it. */
+enum err release_slice(struct batch *b, bool *more);
+enum err delete_body(struct batch *b, uint64_t id);
+enum err recount(struct batch *b);
+void will_unlink(struct batch *b, uint64_t file);
+
+/* ---- mail_change.c */
+enum err apply_mail_change(struct batch *b, const struct mail_change *c);
+enum err apply_owner_delete(struct batch *b, struct span owner);
+struct message *mail_change_get_notice(const struct mail_change *c); /* borrowed */
+
+/* ---- usage.c */
+void usage_init(struct spool *s);
+void usage_clear(struct spool *s);
+enum err usage_load(struct spool *s, MDB_txn *t);
+void usage_apply(struct batch *b);
 
 /* ---- outcome.c */
 enum err apply_report(struct batch *b, const struct report *rep);
@@ -211,6 +304,10 @@ enum err files_sweep(struct spool *s, uint64_t *swept);
 /* ---- reader.c */
 enum err reader_begin(struct spool_reader *r);
 void reader_end(struct spool_reader *r);
+/* Inside a snapshot: a message wherever it is; its content unless that is a file. */
+enum err reader_message(
+    struct spool_reader *r, uint64_t id, bool with_content, struct message **out);
+enum err reader_file(struct spool_reader *r, struct message *m); /* outside of one */
 MDB_txn *reader_txn(struct spool_reader *r);
 struct spool *reader_spool(struct spool_reader *r);
 

@@ -149,8 +149,8 @@ check_file(int fd, const struct message *m)
 	}
 }
 
-static enum err
-open_file(struct spool_reader *r, struct message *m)
+enum err
+reader_file(struct spool_reader *r, struct message *m)
 {
 	char name[FILE_NAME];
 	file_name(m->file, name);
@@ -183,21 +183,31 @@ read_envelope(struct spool_reader *r, struct span value, uint64_t id,
 	return e;
 }
 
-static enum err
-read_one(struct spool_reader *r, uint64_t id, bool with_content, struct message **out)
+enum err
+reader_message(
+    struct spool_reader *r, uint64_t id, bool with_content, struct message **out)
 {
-	unsigned char key[KEY_ID];
 	struct span v;
+	enum dbi where;
 	unsigned chunks = 0;
-	enum err e = reader_begin(r);
-	if (e != OK)
-		return e;
-	key_put(key, id, 8);
-	e = db_get(r->txn, r->spool->dbi[DB_MSG], key, KEY_ID, &v);
+	*out = NULL;
+	enum err e = db_get_message(r->txn, r->spool, id, &v, &where);
 	if (e == OK)
 		e = read_envelope(r, v, id, out, &chunks);
 	if (e == OK && with_content && (*out)->file == 0)
 		e = read_chunks(r, *out, chunks);
+	if (e != OK)
+		message_unref(out);
+	return e;
+}
+
+static enum err
+read_one(struct spool_reader *r, uint64_t id, bool with_content, struct message **out)
+{
+	enum err e = reader_begin(r);
+	if (e != OK)
+		return e;
+	e = reader_message(r, id, with_content, out);
 	reader_end(r);
 	return e;
 }
@@ -209,7 +219,7 @@ spool_read_message(
 	*out = NULL;
 	enum err e = read_one(r, id, with_content, out);
 	if (e == OK && with_content && (*out)->file != 0)
-		e = open_file(r, *out);
+		e = reader_file(r, *out);
 	if (e == ERR_NOT_FOUND && *out != NULL) {
 		/* no file: with its message, or without? */
 		message_unref(out);
@@ -396,6 +406,8 @@ read_tables(struct spool_reader *r, struct spool_stat *out)
 	out->recipients = entries(r, DB_RCPT);
 	out->waiting_rows = entries(r, DB_SCHED);
 	out->destinations = entries(r, DB_DEST);
+	out->kept = entries(r, DB_KEPT);
+	out->mails = entries(r, DB_MAIL);
 	out->free_pages = free_pages(r);
 	if (mdb_env_info(r->spool->env, &info) == 0 &&
 	    info.me_last_pgno + 1 > out->free_pages)

@@ -204,7 +204,96 @@ lane_of(enum recipient_state s)
 	return LANE_READY;
 }
 
+/* ---- mailboxes */
+
+void
+record_put_mail(struct buf *b, const struct mail_record *m)
+{
+	size_t at = begin(b);
+	put_n(b, m->id, 8);
+	put_n(b, m->message, 8);
+	put_n(b, m->modseq, 8);
+	put_n(b, m->size, 8);
+	put_n(b, m->flags, 4);
+	put_n(b, (uint64_t)m->arrival.ms, 8);
+	put_n(b, (uint64_t)m->picked.ms, 8);
+	put_span(b, m->recipient);
+	put_span(b, m->own);
+	end(b, at);
+}
+
+enum err
+record_get_mail(struct span value, struct mail_record *m)
+{
+	struct reader r = open_record(value);
+	m->id = get_n(&r, 8);
+	m->message = get_n(&r, 8);
+	m->modseq = get_n(&r, 8);
+	m->size = get_n(&r, 8);
+	m->flags = (uint32_t)get_n(&r, 4);
+	m->arrival.ms = (int64_t)get_n(&r, 8);
+	m->picked.ms = (int64_t)get_n(&r, 8);
+	m->recipient = get_span(&r);
+	m->own = get_span(&r);
+	return r.bad ? ERR_DAMAGED : OK;
+}
+
+void
+record_put_mbox(struct buf *b, const struct mbox_record *m)
+{
+	size_t at = begin(b);
+	put_n(b, m->uidvalidity, 4);
+	put_n(b, m->uidnext, 4);
+	put_n(b, m->modseq, 8);
+	put_n(b, m->messages, 8);
+	put_n(b, m->octets, 8);
+	put_span(b, m->owner);
+	put_span(b, m->name);
+	end(b, at);
+}
+
+enum err
+record_get_mbox(struct span value, struct mbox_record *m)
+{
+	struct reader r = open_record(value);
+	m->uidvalidity = (uint32_t)get_n(&r, 4);
+	m->uidnext = (uint32_t)get_n(&r, 4);
+	m->modseq = get_n(&r, 8);
+	m->messages = get_n(&r, 8);
+	m->octets = get_n(&r, 8);
+	m->owner = get_span(&r);
+	m->name = get_span(&r);
+	return r.bad ? ERR_DAMAGED : OK;
+}
+
+void
+record_put_owner(struct buf *b, const struct owner_record *o)
+{
+	size_t at = begin(b);
+	put_n(b, o->messages, 8);
+	put_n(b, o->octets, 8);
+	put_n(b, (uint64_t)o->last_pickup.ms, 8);
+	end(b, at);
+}
+
+enum err
+record_get_owner(struct span value, struct owner_record *o)
+{
+	struct reader r = open_record(value);
+	o->messages = get_n(&r, 8);
+	o->octets = get_n(&r, 8);
+	o->last_pickup.ms = (int64_t)get_n(&r, 8);
+	return r.bad ? ERR_DAMAGED : OK;
+}
+
 /* ---- keys */
+
+void
+mail_key_put(unsigned char p[KEY_MAIL], uint32_t mailbox, uint32_t uid)
+{
+	key_put(p, mailbox, 4);
+	key_put(p + 4, uid, 4);
+}
 
 void
 key_put(unsigned char *p, uint64_t v, size_t bytes)

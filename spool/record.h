@@ -39,11 +39,40 @@ enum err record_get_rcpt(struct span value, struct recipient *r);
 
 enum lane lane_of(enum recipient_state s);
 
+/* ---- mailboxes */
+
+struct mail_record {
+	uint64_t id, message, modseq, size;
+	uint32_t flags;
+	struct wall arrival, picked;
+	struct span recipient, own;
+};
+
+struct mbox_record {
+	uint32_t uidvalidity, uidnext;
+	uint64_t modseq, messages, octets;
+	struct span owner, name;
+};
+
+struct owner_record {
+	uint64_t messages, octets;
+	struct wall last_pickup;
+};
+
+/* Spans of what is got point into value. */
+void record_put_mail(struct buf *b, const struct mail_record *m);
+enum err record_get_mail(struct span value, struct mail_record *m);
+void record_put_mbox(struct buf *b, const struct mbox_record *m);
+enum err record_get_mbox(struct span value, struct mbox_record *m);
+void record_put_owner(struct buf *b, const struct owner_record *o);
+enum err record_get_owner(struct span value, struct owner_record *o);
+
 /* ---- keys: big-endian, so that memory order is the order meant */
 #define KEY_ID 8
 #define KEY_BODY 10
 #define KEY_RCPT 14
 #define KEY_SCHED 19
+#define KEY_MAIL 8 /* mailbox, uid */
 
 void key_put(unsigned char *p, uint64_t v, size_t bytes);
 uint64_t key_get(const unsigned char *p, size_t bytes);
@@ -55,6 +84,7 @@ struct sched_key {
 	uint64_t id;
 };
 void sched_key_put(unsigned char p[KEY_SCHED], const struct sched_key *k);
+void mail_key_put(unsigned char p[KEY_MAIL], uint32_t mailbox, uint32_t uid);
 void rcpt_key_put(unsigned char p[KEY_RCPT], uint64_t id, uint32_t dest, uint16_t index);
 void sched_key_get(const unsigned char p[KEY_SCHED], struct sched_key *k);
 

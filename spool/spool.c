@@ -239,6 +239,7 @@ make(const struct spool_options *o)
 	s->arg = o->arg;
 	s->dir = s->lock = s->reserve_fd = -1;
 	s->commons = commons_new(o->pool, o->world);
+	usage_init(s);
 	CHECK(pthread_mutex_init(&s->mutex, NULL) == 0);
 	return s;
 }
@@ -263,6 +264,7 @@ destroy(struct spool **sp)
 	close_fd(&s->lock);
 	close_fd(&s->dir);
 	commons_unref(&s->commons);
+	usage_clear(s);
 	(void)pthread_mutex_destroy(&s->mutex);
 	mem_free(&s->path);
 	mem_free(sp);

@@ -221,6 +221,8 @@ uint64_t spool_read_mark(struct spool_reader *r, const char *name); /* 0 if neve
 
 struct spool_stat {
 	uint64_t messages, recipients, waiting_rows, destinations;
+	uint64_t kept;       /* messages that only mailboxes hold */
+	uint64_t mails;      /* in all mailboxes */
 	uint64_t bytes;      /* content and records, as the quota counts */
 	uint64_t file_bytes; /* of data.mdb */
 	uint64_t free_pages, used_pages;

@@ -58,6 +58,7 @@ open_request(struct parcel *p)
 	file_use_release(&q->file, q->reply);
 	message_unref(&q->message);
 	report_free(&q->report);
+	mail_change_free(&q->change);
 	mem_free(&q);
 	if (tell)
 		done(arg, result);

@@ -73,6 +73,10 @@ put_account(struct batch *b)
 		e = db_put_u64(b->txn, s, "bytes", bytes);
 	if (e == OK && b->next_dest != s->next_dest)
 		e = db_put_u64(b->txn, s, "dest", b->next_dest - 1);
+	if (e == OK && b->next_mbox != s->next_mbox)
+		e = db_put_u64(b->txn, s, "mailbox", b->next_mbox - 1);
+	if (e == OK && b->uidvalidity != s->uidvalidity)
+		e = db_put_u64(b->txn, s, "uidvalidity", b->uidvalidity);
 	return e;
 }
 
@@ -107,6 +111,10 @@ commit(struct batch *b)
 	atomic_fetch_add_explicit(&s->bytes, (uint64_t)b->bytes, memory_order_relaxed);
 	s->last_id = b->last_id;
 	s->next_dest = b->next_dest;
+	s->next_mbox = b->next_mbox;
+	s->uidvalidity = b->uidvalidity;
+	s->freed = b->freed;
+	usage_apply(b);
 	return OK;
 }
 
@@ -139,6 +147,8 @@ is_new_mail(const struct spool_request *q)
 static bool
 has_notice(const struct spool_request *q)
 {
+	if (q->kind == REQUEST_MAIL)
+		return mail_change_get_notice(q->change) != NULL;
 	return q->kind == REQUEST_REPORT &&
 	       (q->report->notice[0] != NULL || q->report->notice[1] != NULL);
 }
@@ -228,6 +238,43 @@ run_chain(struct spool *s, struct parcel *p)
 	}
 }
 
+/* ---- content that is let go of in slices */
+
+static enum err
+free_some(struct batch *b, struct spool *s)
+{
+	enum err e = db_err(mdb_txn_begin(s->env, NULL, 0, &b->txn));
+	if (e != OK)
+		return e;
+	(void)FAULT("spool.free");
+	e = release_slice(b, &b->freed);
+	if (e == OK)
+		e = put_account(b);
+	if (e == OK)
+		return commit(b);
+	mdb_txn_abort(b->txn);
+	return e;
+}
+
+/* One slice, if there is any; false: nothing is left to do now. */
+static bool
+run_freed(struct spool *s)
+{
+	struct batch b;
+	if (!s->freed || atomic_load_explicit(&s->failed, memory_order_relaxed))
+		return false;
+	batch_begin(&b, s);
+	enum err e = free_some(&b, s);
+	if (e == OK && b.unlink_n > 0)
+		files_unlink(s->commons, b.unlink, b.unlink_n, s->accepted_inbox);
+	if (e == ERR_DISK_FULL)
+		(void)give_up_reserve(s);
+	else if (e != OK)
+		fail_for_good(s, e);
+	batch_clear(&b);
+	return e == OK && s->freed;
+}
+
 /* ---- the thread */
 
 static void
@@ -285,12 +332,14 @@ writer_main(void *arg)
 	(void)prctl(PR_SET_NAME, "relayd-spool", 0, 0, 0);
 	block_signals();
 	size_t last = 0;
+	bool more = false;
 	for (;;) {
-		(void)poll(&p, 1, atomic_load(&s->stop) ? 0 : IDLE_MS);
+		(void)poll(&p, 1, atomic_load(&s->stop) || more ? 0 : IDLE_MS);
 		bool stop = atomic_load(&s->stop);
 		struct parcel *chain = inbox_take(s->in);
 		run_chain(s, stop ? chain : linger(s, chain, &last));
 		look_now_and_then(s);
+		more = run_freed(s);
 		if (stop && chain == NULL)
 			return NULL;
 	}
@@ -302,6 +351,8 @@ on_later(void *arg)
 	struct spool *s = arg;
 	run_chain(s, parcel_chain_take(&s->queued));
 	look_now_and_then(s);
+	if (run_freed(s))
+		later_set(&s->later);
 }
 
 enum err
@@ -311,6 +362,8 @@ writer_start(struct spool *s)
 	s->looked.ms -= IDLE_MS;
 	if (s->loop != NULL) {
 		later_init(&s->later, s->loop, on_later, s);
+		if (s->freed)
+			later_set(&s->later);
 		look_now_and_then(s);
 		return OK;
 	}
@@ -407,6 +460,25 @@ spool_mark_start(struct spool *s, const char *name, uint64_t value, struct inbox
 	struct spool_request *q = request_new(REQUEST_MARK, reply, done, arg);
 	(void)snprintf(q->name, sizeof(q->name), "mark.%s", name);
 	q->value = value;
+	return start(s, q);
+}
+
+struct spool_request *
+spool_mail_change_start(struct spool *s, struct mail_change *c, struct inbox *reply,
+    spool_done_fn *done, void *arg)
+{
+	struct spool_request *q = request_new(REQUEST_MAIL, reply, done, arg);
+	measure(mail_change_get_notice(c));
+	q->change = c;
+	return start(s, q);
+}
+
+struct spool_request *
+spool_owner_delete_start(struct spool *s, struct span owner, struct inbox *reply,
+    spool_done_fn *done, void *arg)
+{
+	struct spool_request *q = request_new(REQUEST_OWNER, reply, done, arg);
+	span_copy(owner, q->name, sizeof(q->name));
 	return start(s, q);
 }
 

@@ -249,6 +249,13 @@ spool_rig_rcpt(struct message *m, const char *address, const char *dest, int64_t
 	(void)message_add_rcpt(m, &r);
 }
 
+void
+spool_rig_drop(struct message *m, const char *owner, const char *own)
+{
+	message_add_drop(m, &(struct drop){span_str(owner), SPAN("someone@local.example"),
+				span_str(own)});
+}
+
 bool
 spool_rig_content_is(const struct message *m, size_t size, unsigned seed)
 {
@@ -327,6 +334,25 @@ spool_rig_outcome(struct spool_rig *r, uint64_t id, const char *dest, uint16_t i
 	o.dest = span_str(to);
 	report_add(rep, &o);
 	return spool_rig_report(r, rep);
+}
+
+enum err
+spool_rig_change(struct spool_rig *r, struct mail_change *c)
+{
+	struct answer a = {false, OK};
+	(void)spool_mail_change_start(r->spool, c, loop_inbox(r->loop), on_done, &a);
+	spool_rig_wait(r, &a.came);
+	return a.err;
+}
+
+enum err
+spool_rig_owner_delete(struct spool_rig *r, const char *owner)
+{
+	struct answer a = {false, OK};
+	(void)spool_owner_delete_start(
+	    r->spool, span_str(owner), loop_inbox(r->loop), on_done, &a);
+	spool_rig_wait(r, &a.came);
+	return a.err;
 }
 
 enum err
@@ -432,6 +458,41 @@ dump_rcpt(struct buf *out, const struct recipient *r)
 	buf_addf(out, " reply=%.*s host=%.*s\n", SPAN_ARG(r->reply), SPAN_ARG(r->host));
 }
 
+static void
+dump_mail(struct spool_reader *reader, uint32_t number, uint32_t uid, struct buf *out)
+{
+	struct mail *m;
+	enum err e = spool_read_mail(reader, number, uid, true, &m);
+	buf_addf(out, "    mail %u %s", uid, err_text(e));
+	if (e == OK)
+		buf_addf(out, " flags=%u size=%llu crc=%08x own=%.*s file=%d",
+		    m->row.flags, (unsigned long long)m->row.size, m->message->crc,
+		    SPAN_ARG(m->own), m->message->file != 0);
+	buf_add_char(out, '\n');
+	mail_free(&m);
+}
+
+static void
+dump_mailboxes(struct spool_reader *reader, struct buf *out)
+{
+	struct owner_row o = {0};
+	struct mailbox_view box;
+	struct mail_row row[100];
+	size_t n = 0;
+	while (spool_read_owner(reader, span_str(o.name), &o) == OK) {
+		buf_addf(out, "  owner %s messages=%llu octets=%llu picked=%d\n", o.name,
+		    (unsigned long long)o.usage.messages,
+		    (unsigned long long)o.usage.octets, o.usage.last_pickup.ms != 0);
+		if (spool_read_mailbox(
+			reader, span_str(o.name), SPAN(MAILBOX_INBOX), &box) != OK)
+			continue;
+		buf_addf(out, "   uidnext=%u\n", box.uidnext);
+		CHECK(spool_read_mails(reader, box.number, 0, 0, row, 100, &n) == OK);
+		for (size_t i = 0; i < n; i++)
+			dump_mail(reader, box.number, row[i].uid, out);
+	}
+}
+
 void
 spool_rig_dump(struct spool_rig *r, struct buf *out)
 {
@@ -457,6 +518,7 @@ spool_rig_dump(struct spool_rig *r, struct buf *out)
 			message_unref(&m[i]);
 		}
 	}
+	dump_mailboxes(reader, out);
 	buf_addf(out, "mark=%llu\n",
 	    (unsigned long long)spool_read_mark(reader, "sweep.warn"));
 	spool_reader_free(&reader);

@@ -17,7 +17,7 @@
 
 #include "base/loop.h"
 #include "base/pool.h"
-#include "spool/spool.h"
+#include "spool/mailbox.h"
 
 #define RIG_WALL_MS INT64_C(1795435200000) /* 2026-11-23T12:00:00Z */
 
@@ -70,6 +70,10 @@ enum err spool_rig_report(struct spool_rig *r, struct report *rep);
 enum err spool_rig_outcome(struct spool_rig *r, uint64_t id, const char *dest,
     uint16_t index, enum outcome_kind kind, int64_t due_ms, const char *to);
 enum err spool_rig_mark(struct spool_rig *r, const char *name, uint64_t value);
+
+void spool_rig_drop(struct message *m, const char *owner, const char *own);
+enum err spool_rig_change(struct spool_rig *r, struct mail_change *c);
+enum err spool_rig_owner_delete(struct spool_rig *r, const char *owner);
 
 /* Large content through a spool_body. */
 enum err spool_rig_body(struct spool_rig *r, size_t size, unsigned seed,

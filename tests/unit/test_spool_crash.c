@@ -173,10 +173,87 @@ finish_last(struct story *s)
 	    s->rig, s->ledger->id[1], "smtp d.example", 0, OUTCOME_DELIVERED, 0, NULL);
 }
 
+/* ---- into mailboxes, and out of them */
+
+static enum err
+accept_held(struct story *s)
+{
+	struct message *m = spool_rig_message(6000, 5);
+	spool_rig_drop(m, "alice", "Return-Path: <a@b>\r\n");
+	spool_rig_drop(m, "bob", "Return-Path: <b@b>\r\n");
+	return store(s, 3, m);
+}
+
+static enum err
+accept_mixed(struct story *s)
+{
+	struct message *m = spool_rig_message(3000, 6);
+	spool_rig_rcpt(m, "u@b.example", B, 0);
+	spool_rig_drop(m, "alice", "");
+	return store(s, 4, m);
+}
+
+static enum err
+finish_mixed(struct story *s)
+{
+	return spool_rig_outcome(
+	    s->rig, s->ledger->id[4], B, 0, OUTCOME_DELIVERED, 0, NULL);
+}
+
+static enum err
+accept_for_later(struct story *s)
+{
+	struct message *m = spool_rig_message(2000, 7);
+	spool_rig_rcpt(m, "carol@local.example", "mailbox:local", 0);
+	return store(s, 5, m);
+}
+
+static enum err
+into_mailbox(struct story *s)
+{
+	const struct drop drop = {
+	    SPAN("alice"), SPAN("alice@local.example"), SPAN("X: y\r\n")};
+	struct report *rep =
+	    report_new(s->ledger->id[5], SPAN("mailbox:local"), (struct wall){NOW});
+	struct outcome o = {.kind = OUTCOME_DELIVERED, .drop = &drop, .drops = 1};
+	report_add(rep, &o);
+	return spool_rig_report(s->rig, rep);
+}
+
+static enum err
+pick_up(struct story *s)
+{
+	struct mail_change *c = mail_change_new(SPAN("alice"), SPAN(MAILBOX_INBOX));
+	mail_change_delete(c, 1);
+	mail_change_flags(c, 2, MAIL_SEEN | MAIL_PICKED, 0);
+	mail_change_delete(c, 3);
+	mail_change_pickup(c);
+	return spool_rig_change(s->rig, c);
+}
+
+static enum err
+return_unread(struct story *s)
+{
+	struct mail_change *c = mail_change_new(SPAN("bob"), SPAN(MAILBOX_INBOX));
+	struct message *notice = spool_rig_message(700, 8);
+	spool_rig_rcpt(notice, "sender@d.example", "smtp d.example", 0);
+	mail_change_delete(c, 1);
+	mail_change_notice(c, notice);
+	return spool_rig_change(s->rig, c);
+}
+
+static enum err
+owner_goes(struct story *s)
+{
+	return spool_rig_owner_delete(s->rig, "alice");
+}
+
 typedef enum err op_fn(struct story *);
 
 static op_fn *const ops[] = {accept_small, accept_many, accept_large, defer, hold, move,
-    mark, deliver_large, bounce, finish_some, finish_more, finish_last};
+    mark, deliver_large, bounce, finish_some, finish_more, finish_last, accept_held,
+    accept_mixed, finish_mixed, accept_for_later, into_mailbox, pick_up, return_unread,
+    owner_goes};
 
 #define OPS COUNT_OF(ops)
 
