@@ -80,6 +80,23 @@ decide(struct walk *w, const char *rule, struct verdict v)
 
 /* ---- MAIL */
 
+/* Sessions ask this before they look at MAIL at all, in the same words. */
+static bool
+sign_in(struct walk *w)
+{
+	const struct access_facts *f = w->f;
+	bool known = f->account.n > 0 || f->certificate;
+	if (!f->auth_required || known) {
+		say(w, "sign-in: %s",
+		    f->auth_required ? "needed here, and done" : "not needed here");
+		return false;
+	}
+	say(w, "sign-in: needed at listener \"%.*s\", and nobody has signed in",
+	    SPAN_ARG(f->listener));
+	return decide(
+	    w, "sign-in", verdict_make(530, "5.7.0", "Authentication required"));
+}
+
 /* The null reverse-path is always fine: bounces must be able to travel. */
 static bool
 null_sender(struct walk *w)
@@ -143,7 +160,7 @@ sender_ok(struct walk *w)
 }
 
 static step_fn *const sender_steps[] = {
-    null_sender, sender_domain, sender_account, sender_ok};
+    sign_in, null_sender, sender_domain, sender_account, sender_ok};
 
 /* ---- RCPT */
 
@@ -212,7 +229,8 @@ block_list(struct walk *w)
 	bool asked = !w->accepted && !access_is_own(f);
 	if (!asked || f->listed.n == 0) {
 		say(w, "block-list: %s",
-		    asked ? "the client is in none" : "does not count for this client");
+		    asked ? "none has named the client"
+			  : "does not count for this client");
 		return false;
 	}
 	say(w, "block-list: %.*s", SPAN_ARG(f->listed));

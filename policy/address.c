@@ -267,24 +267,37 @@ next_local(struct scan *s)
 	return -1;
 }
 
+static int
+fold(int c)
+{
+	return c >= 0 ? (unsigned char)ascii_lower((char)c) : c;
+}
+
 static bool
-same_local(struct span a, struct span b)
+same_local(struct span a, struct span b, bool any_case)
 {
 	/* quotes are only quotes in a quoted string; elsewhere the byte cannot occur */
 	struct scan x = scan_over(a), y = scan_over(b);
-	int c;
+	int c, d;
 	do {
 		c = next_local(&x);
-		if (c != next_local(&y))
+		d = next_local(&y);
+		if (c != d && (!any_case || fold(c) != fold(d)))
 			return false;
 	} while (c >= 0);
 	return true;
 }
 
 bool
+address_local_alike(struct span a, struct span b)
+{
+	return same_local(a, b, true);
+}
+
+bool
 address_same(const struct address *a, const struct address *b)
 {
-	if (!same_local(a->local, b->local))
+	if (!same_local(a->local, b->local, false))
 		return false;
 	if (span_ieq(a->domain, b->domain))
 		return true;

@@ -68,6 +68,13 @@ enum err address_literal(struct span literal, struct net_addr *out);
  */
 bool address_same(const struct address *a, const struct address *b);
 
+/*
+ * What an administrator means who writes a local part: equal but for needless quotes
+ * and the case of ASCII letters.  Nearly every host takes Joe@ for joe@, so that a
+ * rule that told them apart could be walked around.
+ */
+bool address_local_alike(struct span a, struct span b);
+
 /* ---- xtext (RFC 3461 4) */
 
 /* Decode; ERR_SYNTAX on a bad escape or a byte that must be escaped; control characters

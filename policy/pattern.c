@@ -93,12 +93,11 @@ domain_fits(const struct route_pattern *p, struct span domain)
 	       span_iends(domain, p->domain);
 }
 
-/* One mailbox has one route, however it is quoted: "a"@x and "\a"@x are a@x. */
+/* One mailbox has one route, however it is written: "a"@x, "\a"@x and A@x are a@x. */
 static bool
 local_fits(const struct route_pattern *p, struct span local)
 {
-	struct address mine = {.local = p->local}, theirs = {.local = local};
-	return p->local.p == NULL || address_same(&mine, &theirs);
+	return p->local.p == NULL || address_local_alike(p->local, local);
 }
 
 bool

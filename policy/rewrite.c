@@ -107,10 +107,10 @@ rewriting_clear(struct rewriting *r)
 static bool
 fits(const struct route_pattern *p, struct span local, struct span domain)
 {
-	struct address mine = {.local = p->local}, theirs = {.local = local};
 	if (p->null_sender || (p->domain.p == NULL && p->local.p == NULL))
 		return !p->null_sender;
-	if (domain.n == 0 || (p->local.p != NULL && !address_same(&mine, &theirs)))
+	if (domain.n == 0 ||
+	    (p->local.p != NULL && !address_local_alike(p->local, local)))
 		return false;
 	if (!p->subdomains)
 		return span_eq(domain, p->domain);

@@ -115,8 +115,7 @@ diff_listeners(const struct config *from, const struct config *to, struct buf *n
 		const struct listener_config *l = &from->listener[i];
 		const struct listener_config *now = listener_find(to, l->name);
 		if (now == NULL)
-			buf_addf(notes, "listener \"%s\": restart relayd to close it\n",
-			    l->name);
+			buf_addf(notes, "listener \"%s\": closed\n", l->name);
 		else if (!same_binds(l, now))
 			buf_addf(notes,
 			    "listener \"%s\" bind: restart relayd to change it\n",

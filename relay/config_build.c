@@ -304,6 +304,7 @@ check_blocks(struct reading *r, const struct config *c)
 	size_t listener = 0, route = 0, limit = 0, dnsbl = 0, mailbox = 0;
 	for (size_t i = 0; i < r->blocks; i++) {
 		const struct block *b = &r->block[i];
+		check_listener_names(r, c, b);
 		if (strcmp(b->section->name, "listener") == 0 && listener < c->listeners)
 			check_listener(r, c, listener++, b);
 		else if (strcmp(b->section->name, "route") == 0 &&

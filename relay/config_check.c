@@ -60,9 +60,9 @@ is_everyone(const struct network_list *l)
 
 /* Where the list says it: the network that is everyone alone, else the first of all. */
 static struct place
-widest(const struct block *b)
+widest(const struct block *b, const char *key)
 {
-	const struct setting *first = block_setting(b, "networks");
+	const struct setting *first = block_setting(b, key);
 	for (size_t i = 0; i < b->settings; i++) {
 		const struct setting *s = &b->setting[i];
 		struct net_cidr net;
@@ -75,15 +75,15 @@ widest(const struct block *b)
 
 static void
 check_networks(struct reading *r, const struct block *b, const struct config *c,
-    const struct network_list *l)
+    const char *key, const struct network_list *l)
 {
 	if (c->open_relay || b == NULL || !is_everyone(l))
 		return;
 	struct buf name;
 	buf_init(&name, 200);
 	block_add_name(b, &name);
-	reading_problem(r, widest(b), "%.*snetworks has everyone in it; " OPEN_RELAY_HINT,
-	    SPAN_ARG(buf_span(&name)));
+	reading_problem(r, widest(b, key), "%.*s%s has everyone in it; " OPEN_RELAY_HINT,
+	    SPAN_ARG(buf_span(&name)), key);
 	buf_clear(&name);
 }
 
@@ -218,9 +218,39 @@ check_listener(struct reading *r, const struct config *c, size_t i, const struct
 						: "; choose another port");
 	}
 	if (l->has_networks)
-		check_networks(r, b, c, &l->networks);
+		check_networks(r, b, c, "networks", &l->networks);
+	/* whoever may say who the client is may say that it is one of ours */
+	check_networks(r, b, c, "proxy-from", &l->proxy_from);
+	check_networks(r, b, c, "xclient-from", &l->xclient_from);
 	check_protocol(r, l, b);
 	check_sign_in(r, l, b);
+}
+
+/* ---- names of listeners */
+
+static bool
+is_listener(const struct config *c, const char *name)
+{
+	struct span local = SPAN("local"); /* relay-sendmail's socket */
+	for (size_t i = 0; i < c->listeners; i++)
+		if (span_ieq(span_str(c->listener[i].name), span_str(name)))
+			return true;
+	return span_ieq(span_str(name), local);
+}
+
+/* Not an error: mail that waits may have come by a listener that is gone. */
+void
+check_listener_names(struct reading *r, const struct config *c, const struct block *b)
+{
+	const struct setting *first = block_setting(b, "listener");
+	for (size_t i = 0; first != NULL && i < b->settings; i++) {
+		const struct setting *s = &b->setting[i];
+		if (s->key == first->key && s->text != NULL && !is_listener(c, s->text))
+			reading_warning(r, s->at,
+			    "%s \"%.60s\": there is no listener \"%.60s\"; nothing comes "
+			    "in by it",
+			    b->section->name, b->title, s->text);
+	}
 }
 
 /* ---- routes */
@@ -482,12 +512,29 @@ check_certificates(struct reading *r, const struct config *c)
 		    (unsigned)c->tls.certificates.n, (unsigned)c->tls.keys.n);
 }
 
+/* The process that parses mail reads these directories: daemon_secrets.c. */
+static void
+check_accounts(struct reading *r, const struct config *c)
+{
+	static const struct span read[] = {
+	    {"/etc/", 5}, {"/usr/", 5}, {"/lib/", 5}, {"/lib64/", 7}};
+	struct span path = span_str(c->accounts.path);
+	for (size_t i = 0; i < COUNT_OF(read); i++)
+		if (span_starts(path, read[i]))
+			reading_problem(r, reading_place(r, "accounts", "path"),
+			    "accounts: path = \"%.200s\" is where relayd reads other "
+			    "things, and no secrets may be; write path = "
+			    "\"/var/lib/relayd-accounts\"",
+			    c->accounts.path);
+}
+
 void
 check_all(struct reading *r, const struct config *c)
 {
+	check_accounts(r, c);
 	check_there(r, c);
 	check_certificates(r, c);
-	check_networks(r, reading_block(r, ""), c, &c->policy.networks);
+	check_networks(r, reading_block(r, ""), c, "networks", &c->policy.networks);
 	check_retry(r, &c->retry);
 	check_mailbox(r, &c->mailbox_default, reading_block(r, "mailboxes"));
 	check_delimiter(r, c);

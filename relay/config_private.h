@@ -194,6 +194,8 @@ void config_free(struct config *c);
 void check_listener(
     struct reading *r, const struct config *c, size_t i, const struct block *b);
 void
+check_listener_names(struct reading *r, const struct config *c, const struct block *b);
+void
 check_route(struct reading *r, const struct config *c, size_t i, const struct block *b);
 void check_limit(struct reading *r, const struct limit_config *l, const struct block *b);
 void check_dnsbl(struct reading *r, const struct dnsbl_config *d, const struct block *b);

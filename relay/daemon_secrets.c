@@ -91,12 +91,13 @@ close_accounts(struct daemon *d)
 
 /* ---- the sandbox */
 
-#define PATHS_MAX 2100
+#define PATHS_MAX 4200
 
 struct paths {
 	char *path[PATHS_MAX];
 	size_t n;
 	const char *never; /* the accounts: nothing above them may be given */
+	char *alone;       /* a file that for their sake is given without its directory */
 };
 
 static void
@@ -132,20 +133,34 @@ is_above(const char *dir, const char *accounts)
 
 /* A file, by its directory if that can be had: who replaces a file makes a new one. */
 static void
-add_file(struct paths *p, const char *file)
+add_path(struct paths *p, const char *file)
 {
-	if (file == NULL)
-		return;
-	char *dir = mem_strdup(file);
-	char *slash = strrchr(dir, '/');
-	if (slash != NULL)
-		slash[slash == dir] = '\0';
-	if (slash != NULL && !is_above(dir, p->never)) {
+	const char *slash = strrchr(file, '/');
+	char *dir = slash == NULL ? mem_strdup(".")
+		    : slash == file
+			? mem_strdup("/")
+			: span_dup((struct span){file, (size_t)(slash - file)});
+	if (!is_above(dir, p->never)) {
 		add(p, dir);
 		return;
 	}
 	mem_free(&dir);
 	add(p, mem_strdup(file));
+	if (p->alone == NULL)
+		p->alone = mem_strdup(file);
+}
+
+/* As it is named, and where links lead to now: the next one is mostly beside it. */
+static void
+add_file(struct paths *p, const char *file)
+{
+	if (file == NULL)
+		return;
+	add_path(p, file);
+	char *target = realpath(file, NULL);
+	if (target != NULL && strcmp(target, file) != 0)
+		add_path(p, target);
+	free(target);
 }
 
 static void
@@ -189,6 +204,7 @@ paths_clear(struct paths *p)
 {
 	while (p->n > 0)
 		mem_free(&p->path[--p->n]);
+	mem_free(&p->alone);
 }
 
 void
@@ -205,6 +221,12 @@ close_sandbox(struct daemon *d)
 	if (e != OK)
 		LOG(d->log, EV_LIMIT, F_STR("what", "no landlock in this kernel"),
 		    F_STR("now", "file permissions alone keep relayd from other files"));
+	else if (read->alone != NULL)
+		LOG(d->log, EV_CONFIG, F_STR("file", read->alone),
+		    F_STR("why", "the accounts lie below its directory, so that relayd "
+				 "may read this "
+				 "file but none that replaces it: change it in place, or "
+				 "restart"));
 	paths_clear(write);
 	paths_clear(read);
 	mem_free(&write);

@@ -283,16 +283,29 @@ print_host(struct ctl *c, const json_t *line)
 	ctl_cell(ctl_text(line, "reason"), c->width > 64 ? c->width - 63 : 0, true);
 }
 
+/* What is told in lines is shown in lines. */
+static void
+put_lines(const char *text)
+{
+	struct span rest = span_str(text);
+	while (rest.n > 0) {
+		size_t end = span_find(rest, '\n');
+		char *line = span_dup(span_cut(rest, 0, end));
+		ctl_put(line);
+		mem_free(&line);
+		putchar('\n');
+		rest = span_cut(rest, end + 1, rest.n);
+	}
+}
+
 static void
 print_reload(struct ctl *c, const json_t *line)
 {
 	(void)c;
-	const char *notes = ctl_text(line, "notes"), *errors = ctl_text(line, "errors");
 	if (json_is_true(json_object_get(line, "reloaded")))
 		puts("the new configuration is in force");
-	ctl_put(*notes ? notes : errors);
-	if (*notes || *errors)
-		putchar('\n');
+	put_lines(ctl_text(line, "notes"));
+	put_lines(ctl_text(line, "errors"));
 }
 
 static void

@@ -46,7 +46,7 @@
 #define ENTRIES_MAX 20000 /* in memory, all destinations */
 #define READY_MAX 5000    /* in memory and ready, of one destination */
 #define FETCH_ROWS 300    /* schedule rows read at once beyond those in memory */
-#define TURNS 8           /* queues of one destination's ready entries */
+#define TURNS 32          /* queues of one destination's ready entries */
 #define FRESH_MAX 100     /* of one of them, taken in past a backlog */
 #define COURIERS_MAX 64
 #define NO_HEAD INT64_MAX

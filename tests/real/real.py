@@ -44,11 +44,11 @@ def wait_for(what, happens, limit=LIMIT):
 class Process:
     """A child whose output is collected by a thread."""
 
-    def __init__(self, args, env=None, stdin=subprocess.PIPE):
+    def __init__(self, args, env=None, stdin=subprocess.PIPE, cwd=None):
         self.lines = []
         self.args = args
         self.child = subprocess.Popen(args, stdin=stdin, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, env=env)
+                                      stderr=subprocess.STDOUT, env=env, cwd=cwd)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 

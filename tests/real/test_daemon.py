@@ -5,6 +5,7 @@ spool, the sendmail command."""
 import os
 import signal
 import smtplib
+import socket
 import stat
 import subprocess
 import unittest
@@ -59,10 +60,66 @@ class Daemon(RealTest):
         relay.log(r" reload-failed .*vai")
         with self.assertRaises(smtplib.SMTPRecipientsRefused):
             send(relay.port)
+        # listeners that are gone are closed at once, and said to be, each in a line
+        extra = real.free_port()
+        relay.stop()
+        relay.write(VIA % sink.port + "".join(
+            f'listener "{name}" {{ bind = {{"127.0.0.{host}:{extra}"}} }}\n'
+            for name, host in (("x", 2), ("y", 3))))
+        relay.start()
+        smtplib.SMTP("127.0.0.2", extra).quit()
         relay.write(VIA % sink.port)
-        self.assertEqual(relay.ctl("reload").returncode, 0)
+        done = relay.ctl("reload")
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stdout.splitlines()[1:],
+                         ['listener "x": closed', 'listener "y": closed'])
+
+        def is_closed():
+            try:
+                socket.create_connection(("127.0.0.2", extra), 1).close()
+                return False
+            except ConnectionRefusedError:
+                return True
+        wait_for("the listener to close", is_closed)
         send(relay.port)
         relay.wait_empty()
+
+    def test_a_file_that_replaces_the_old_one_is_read(self):
+        """Editors and certificate clients rename; the names may be short, or links."""
+        for name in ("etc", "store"):
+            os.mkdir(os.path.join(self.dir, name))
+        etc = os.path.join(self.dir, "etc")
+        port = real.free_port()
+
+        def put(text, name="text"):
+            path = os.path.join(self.dir, "store", name)
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(f'hostname = "gw.test"\nspool {{ path = "{self.dir}/spool" }}\n'
+                        f'control {{ path = "{self.dir}/control.sock" }}\n'
+                        f'listener "smtp" {{ bind = {{"127.0.0.1:{port}"}} }}\n'
+                        f'route "r" {{ deliver = "reject" text = "{text}" }}\n')
+            return path
+        os.rename(put("one"), os.path.join(etc, "t.conf"))
+        short = self.started(real.Process([os.path.join(real.BUILD, "relayd"), "-c", "t.conf"],
+                                          cwd=etc))
+        short.wait_line(r" started ")
+        os.rename(put("two"), os.path.join(etc, "t.conf"))
+        short.child.send_signal(signal.SIGHUP)
+        short.wait_line(r" reload(ed|-failed) ")
+        with self.assertRaisesRegex(smtplib.SMTPRecipientsRefused, "two"):
+            send(port)
+        short.stop()
+        link = os.path.join(etc, "t.conf")
+        os.unlink(link)
+        os.symlink(put("three", "v3"), link)
+        linked = self.started(real.Process([os.path.join(real.BUILD, "relayd"), "-c", link]))
+        linked.wait_line(r" started ")
+        os.unlink(link)
+        os.symlink(put("four", "v4"), link)
+        linked.child.send_signal(signal.SIGHUP)
+        linked.wait_line(r" reload(ed|-failed) ")
+        with self.assertRaisesRegex(smtplib.SMTPRecipientsRefused, "four"):
+            send(port)
 
     def test_term_drains_and_the_queue_survives(self):
         port = real.free_port()

@@ -335,6 +335,29 @@ test_rules(void **state)
 }
 
 static void
+test_sign_in(void **state)
+{
+	struct net_addr client;
+	struct access_facts facts = facts_from(*state, "192.0.2.7", &client);
+	struct told told = {0};
+	const char *rule;
+	facts.auth_required = true;
+	facts.listener = SPAN("submission");
+	assert_int_equal(access_sender(&facts, &rule).code, 530);
+	assert_string_equal(rule, "sign-in");
+	access_explain(&facts, SPAN("b@far.example"), on_told, &told);
+	assert_string_equal(told.last, "sign-in");
+	assert_int_equal(told.decisions, 1);
+	facts.sender = SPAN("");
+	assert_int_equal(access_sender(&facts, &rule).code, 530);
+	facts.certificate = true; /* says as well who it is */
+	assert_int_equal(access_sender(&facts, &rule).code, 250);
+	facts.certificate = false;
+	facts.account = SPAN("me");
+	assert_int_equal(access_sender(&facts, &rule).code, 250);
+}
+
+static void
 test_account_senders(void **state)
 {
 	struct net_addr client;
@@ -392,7 +415,8 @@ static const char *const tricks[] = {"b@far.example", "b%far.example@office.exam
     "b@", "@far.example", "\"b@far.example\"", "b@xn--far-.example",
     "b@office\xe3\x80\x82"
     "example.far.example",
-    "b@\xef\xbc\xaf" "ffice.far.example",
+    "b@\xef\xbc\xaf"
+    "ffice.far.example",
     "b@far\xe3\x80\x82"
     "example",
     "b\xc3\xbc@far.example", "postmaster", "postmaster@far.example",
@@ -446,6 +470,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_mapped, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sender, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_sign_in, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_account_senders, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_tricks, setup, teardown),
 	};

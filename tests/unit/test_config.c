@@ -410,6 +410,11 @@ test_bad(void **state)
 	    {BASE "route a { port = 0 }\n", "\"0\" is out of range; write 1 to 65535"},
 	    {BASE "route a { to = {\"a b\"} }\n",
 		"t.conf:4: route \"a\": to = \"a b\" is not a pattern"},
+	    /* the hashes stay out of reach of the process that parses mail */
+	    {BASE "accounts { path = \"/etc/relayd/accounts\" }\n",
+		"t.conf:4: accounts: path = \"/etc/relayd/accounts\" is where relayd "
+		"reads "
+		"other things"},
 	    /* open relays */
 	    {BASE "networks = {\"127.0.0.1/32\",\n\"0.0.0.0/0\"}\n",
 		"t.conf:5: networks has everyone in it; that is an open relay"},
@@ -426,6 +431,13 @@ test_bad(void **state)
 		"t.conf:4: networks has everyone in it"},
 	    {BASE "listener b { networks = {\"0.0.0.0/0\"} bind = {\"127.0.0.1:26\"} }\n",
 		"t.conf:4: listener \"b\": networks has everyone in it"},
+	    {BASE "listener b { bind = {\"127.0.0.1:26\"}\nxclient-from = "
+		  "{\"0.0.0.0/0\"} }\n",
+		"t.conf:5: listener \"b\": xclient-from has everyone in it; that is an "
+		"open relay"},
+	    {BASE "listener b { bind = {\"127.0.0.1:26\"}\nproxy-from = "
+		  "{\"10.0.0.1\",\n\"::/0\"} }\n",
+		"t.conf:6: listener \"b\": proxy-from has everyone in it"},
 	    {BASE "route a {\n inbound = true }\n",
 		"t.conf:5: route \"a\": strangers could send to anyone"},
 	    {BASE "route a { to = {\"x.example\", \"*\"} inbound = true }\n",
@@ -732,6 +744,20 @@ test_warnings(void **state)
 				      "put it before that one\n");
 	buf_clear(&errors);
 	drop(c);
+	/* a listener that nothing comes in by: the rule would silently never fit */
+	c = parse(BASE "rule a { listener = {\"SMTP\", \"local\"} }\n"
+		       "rule b { listener = {\"smtp\",\n\"smpt\"} }\n"
+		       "limit l { messages = {\"1/1s\"} listener = {\"x\"} }\n",
+	    &errors);
+	assert_non_null(c);
+	assert_string_equal(errors.p,
+	    "t.conf:6: warning: rule \"b\": there is no listener \"smpt\"; nothing comes "
+	    "in by it\n"
+	    "t.conf:7: warning: limit \"l\": there is no listener \"x\"; nothing comes "
+	    "in "
+	    "by it\n");
+	buf_clear(&errors);
+	drop(c);
 	/* Without hostname: the machine's, perhaps with a warning. */
 	c = parse(strchr(BASE, '\n'), &errors);
 	assert_non_null(c);
@@ -950,7 +976,7 @@ test_diff(void **state)
 	    "dns servers: restart relayd to change it\n"
 	    "control path: restart relayd to change it\n"
 	    "listener \"smtp\" bind: restart relayd to change it\n"
-	    "listener \"x\": restart relayd to close it\n"
+	    "listener \"x\": closed\n"
 	    "listener \"y\": restart relayd to open it\n");
 	buf_clear(&notes);
 	drop(a);

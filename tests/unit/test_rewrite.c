@@ -311,7 +311,7 @@ test_u_labels(void **state)
 	check(&r, "From: a@b\xc3\xbc.test\r\n\r\n", "From: a@out.example\r\n\r\n");
 	check(&r, "From: a@xn--b-eha.test\r\n\r\n", "From: a@out.example\r\n\r\n");
 	check(&r, "From: \"\\a\"@c.test\r\n\r\n", "From: x@out.example\r\n\r\n");
-	check(&r, "From: A@c.test\r\n\r\n", NULL);
+	check(&r, "From: A@c.test\r\n\r\n", "From: x@out.example\r\n\r\n");
 	rewriting_clear(&r);
 }
 
@@ -697,7 +697,7 @@ test_rules(void **state)
 	    {"b.test=@out.example", "a", NULL},
 	    {"a@b.test=c@out.example", "a@b.test", "c@out.example"},
 	    {"a@b.test=c@out.example", "\"a\"@b.test", "c@out.example"},
-	    {"a@b.test=c@out.example", "A@b.test", NULL},
+	    {"a@b.test=c@out.example", "A@b.test", "c@out.example"},
 	    {"a=b@c.test=@OUT.example", "a=b@c.test", "a=b@out.example"},
 	    {"[192.0.2.1]=@out.example", "a@[192.0.2.1]", "a@out.example"},
 	    {"b.test=@out.example", "a@..", NULL},
