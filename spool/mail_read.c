@@ -135,9 +135,9 @@ spool_read_mails(struct spool_reader *r, uint32_t number, uint32_t after, uint32
 /* ---- one mail */
 
 void
-mail_free(struct mail **mp)
+kept_mail_free(struct kept_mail **mp)
 {
-	struct mail *m = *mp;
+	struct kept_mail *m = *mp;
 	if (m == NULL)
 		return;
 	message_unref(&m->message);
@@ -147,7 +147,7 @@ mail_free(struct mail **mp)
 /* The mail's spans live in its message's memory, which is not shared yet. */
 static enum err
 load_mail(struct spool_reader *r, uint32_t number, uint32_t uid, bool with_content,
-    struct mail *out)
+    struct kept_mail *out)
 {
 	unsigned char key[KEY_MAIL];
 	struct mail_record m = {0};
@@ -169,9 +169,9 @@ load_mail(struct spool_reader *r, uint32_t number, uint32_t uid, bool with_conte
 
 enum err
 spool_read_mail(struct spool_reader *r, uint32_t number, uint32_t uid, bool with_content,
-    struct mail **out)
+    struct kept_mail **out)
 {
-	struct mail *m = NEW(struct mail);
+	struct kept_mail *m = NEW(struct kept_mail);
 	*out = NULL;
 	enum err e = reader_begin(r);
 	if (e == OK) {
@@ -191,7 +191,7 @@ spool_read_mail(struct spool_reader *r, uint32_t number, uint32_t uid, bool with
 	if (e == OK)
 		*out = m;
 	else
-		mail_free(&m);
+		kept_mail_free(&m);
 	return e;
 }
 

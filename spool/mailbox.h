@@ -76,7 +76,7 @@ enum err spool_read_mails(struct spool_reader *r, uint32_t number, uint32_t afte
  * One mail.  What is sent is: own, then message->prefix, then the content, then CRLF
  * if the content does not end with it (MESSAGE_NO_CRLF).  size counts all of that.
  */
-struct mail {
+struct kept_mail {
 	struct mail_row row;
 	struct span own;         /* the mail's own header fields */
 	struct span recipient;   /* the address that it came for */
@@ -84,8 +84,8 @@ struct mail {
 };
 /* ERR_NOT_FOUND: it is gone. ERR_DAMAGED: its bytes are not those that came. */
 enum err spool_read_mail(struct spool_reader *r, uint32_t number, uint32_t uid,
-    bool with_content, struct mail **out);
-void mail_free(struct mail **m); /* NULL inside is fine */
+    bool with_content, struct kept_mail **out);
+void kept_mail_free(struct kept_mail **m); /* NULL inside is fine */
 
 /* The first owner behind `after` ("" at the start), by name; ERR_NOT_FOUND at the end. */
 struct owner_row {

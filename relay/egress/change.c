@@ -225,7 +225,7 @@ static void
 compose_run(struct spool_reader *reader, void *arg)
 {
 	static const enum notice_kind kinds[] = {
-	    NOTICE_FAILED, NOTICE_DELAYED, NOTICE_RELAYED};
+	    NOTICE_FAILED, NOTICE_DELAYED, NOTICE_RELAYED, NOTICE_DELIVERED};
 	struct compose *c = arg;
 	struct message *m = NULL;
 	c->err = spool_read_message(reader, c->report->id, true, &m);

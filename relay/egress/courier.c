@@ -83,6 +83,7 @@ courier_new(const struct courier_options *o)
 	c->loop = o->loop;
 	c->log = o->log;
 	c->spool = o->spool;
+	c->directory = o->directory;
 	c->resolver = o->resolver;
 	c->config = config_ref(o->config);
 	list_init(&c->deliveries);

@@ -21,6 +21,7 @@ struct courier {
 	struct spool *spool;
 	struct resolver *resolver; /* borrowed */
 	const struct config *config;
+	struct directory *directory; /* borrowed; NULL: nobody has a mailbox */
 	struct list deliveries;
 	struct list idle; /* struct idle, the most recently used first */
 	unsigned idle_count;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "relay/egress/backoff.h"
+#include "relay/egress/local.h"
 #include "relay/routing.h"
 
 #define ADDRESS_MAX 1024 /* octets of a rewritten recipient, with room to spare */
@@ -328,6 +329,9 @@ sort_recipient(struct delivery *d, const struct recipient *r)
 	} else if (route->deliver == ROUTE_DISCARD) {
 		v = verdict_make(250, "2.0.0", "discarded by route %s", route->name);
 		result(d, r, OUTCOME_DELIVERED, &v, true);
+	} else if (route->deliver == ROUTE_MAILBOX) {
+		local_deliver(d->job, d->courier->directory, d->config, d->courier->spool,
+		    route, r);
 	} else {
 		d->route = route;
 		d->todo[d->todos++].rcpt = r;

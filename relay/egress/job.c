@@ -15,13 +15,26 @@ job_new(uint64_t id, const char *dest, struct message *m)
 }
 
 void
+mailing_free(struct mailing **mp)
+{
+	struct mailing *m = *mp;
+	if (m == NULL)
+		return;
+	mem_free(&m->drop);
+	buf_clear(&m->text);
+	mem_free(mp);
+}
+
+void
 job_free(struct job **jp)
 {
 	struct job *j = *jp;
 	if (j == NULL)
 		return;
-	for (size_t i = 0; i < j->results; i++)
+	for (size_t i = 0; i < j->results; i++) {
 		mem_free(&j->result[i].moved_to);
+		mailing_free(&j->result[i].mailing);
+	}
 	mem_free(&j->result);
 	mem_free(&j->dest);
 	message_unref(&j->message);

@@ -36,7 +36,15 @@ struct job_result {
 	bool relayed; /* delivered, but the next hop has no DSN and success was to be told
 		       */
 	struct verdict verdict;
-	char *moved_to; /* MOVED: the new key, owned */
+	char *moved_to;          /* MOVED: the new key, owned */
+	struct mailing *mailing; /* DELIVERED into mailboxes, owned; NULL */
+};
+
+/* The mails that one recipient becomes; their spans point into own and name. */
+struct mailing {
+	struct drop *drop;
+	size_t n;
+	struct buf text;
 };
 
 struct job {
@@ -70,6 +78,7 @@ struct job {
 
 struct job *job_new(uint64_t id, const char *dest, struct message *m);
 void job_free(struct job **j);
+void mailing_free(struct mailing **m); /* NULL inside is fine */
 struct job_result *job_add(struct job *j, const struct recipient *r,
     enum outcome_kind kind, const struct verdict *v);
 

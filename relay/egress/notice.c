@@ -70,7 +70,8 @@ notice_wanted(enum notice_kind kind, const struct message *m, const struct recip
 	switch (kind) {
 	case NOTICE_FAILED: return r->notify == 0 || (r->notify & NOTIFY_FAILURE);
 	case NOTICE_DELAYED: return r->notify == 0 || (r->notify & NOTIFY_DELAY);
-	case NOTICE_RELAYED: return (r->notify & NOTIFY_SUCCESS) != 0;
+	case NOTICE_RELAYED:
+	case NOTICE_DELIVERED: return (r->notify & NOTIFY_SUCCESS) != 0;
 	}
 	return false;
 }
@@ -81,6 +82,7 @@ subject(enum notice_kind kind)
 	switch (kind) {
 	case NOTICE_DELAYED: return "Your mail is delayed, and is still being tried";
 	case NOTICE_RELAYED: return "Your mail was passed on";
+	case NOTICE_DELIVERED: return "Your mail was delivered";
 	case NOTICE_FAILED: break;
 	}
 	return "Your mail could not be delivered";
@@ -151,6 +153,10 @@ put_explanation(struct composer *c)
 		put_crlf_line(
 		    &c->out, "report deliveries. You may hear no more about it.");
 		break;
+	case NOTICE_DELIVERED:
+		put_crlf_line(&c->out,
+		    "Your message is in the mailbox of the following recipients.");
+		break;
 	}
 }
 
@@ -193,6 +199,7 @@ action(enum notice_kind kind)
 	switch (kind) {
 	case NOTICE_DELAYED: return "delayed";
 	case NOTICE_RELAYED: return "relayed";
+	case NOTICE_DELIVERED: return "delivered";
 	case NOTICE_FAILED: break;
 	}
 	return "failed";

@@ -14,7 +14,7 @@
 #define NOTICE_CONTENT_MAX \
 	(64u << 10) /* octets of the original that are returned at most */
 
-enum notice_kind { NOTICE_FAILED, NOTICE_DELAYED, NOTICE_RELAYED };
+enum notice_kind { NOTICE_FAILED, NOTICE_DELAYED, NOTICE_RELAYED, NOTICE_DELIVERED };
 
 struct notice_recipient {
 	struct span address, orcpt;

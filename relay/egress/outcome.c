@@ -100,9 +100,10 @@ deliver(struct reporter *p, const struct recipient *r, const struct job_result *
 {
 	count(&p->s->counters->delivered);
 	log_outcome(p, EV_DELIVERED, r, &res->verdict, (struct wall){0});
-	if (!res->relayed || !notice_wanted(NOTICE_RELAYED, p->m, r))
+	enum notice_kind kind = res->mailing != NULL ? NOTICE_DELIVERED : NOTICE_RELAYED;
+	if ((!res->relayed && res->mailing == NULL) || !notice_wanted(kind, p->m, r))
 		return;
-	change_notice(p->change, r->index, NOTICE_RELAYED, "2.0.0");
+	change_notice(p->change, r->index, kind, "2.0.0");
 	LOG(p->s->log, EV_RELAYED_NOTICE, F_STR("id", p->id), F_ADDR("to", r->address),
 	    F_ADDR("from", p->m->sender));
 }
@@ -119,7 +120,11 @@ report_result(struct reporter *p, const struct job_result *res)
 	p->host = res->earlier ? p->job->earlier_host : p->job->host;
 	verdict_status(&res->verdict, status);
 	switch (res->kind) {
-	case OUTCOME_DELIVERED: deliver(p, r, res); break;
+	case OUTCOME_DELIVERED:
+		deliver(p, r, res);
+		o.drop = res->mailing != NULL ? res->mailing->drop : NULL;
+		o.drops = res->mailing != NULL ? res->mailing->n : 0;
+		break;
 	case OUTCOME_FAILED: fail(p, r, &o, &res->verdict, status); break;
 	case OUTCOME_WAIT: wait_or_expire(p, r, &o, &res->verdict); break;
 	case OUTCOME_MOVED:

@@ -7,6 +7,7 @@
 #include "relay/ingress/arrival.h"
 
 #include "base/mem.h"
+#include "relay/ingress/mailboxes.h"
 #include "relay/ingress/trace.h"
 
 /* A message may take an hour, and beyond it must have come at this rate. */
@@ -68,13 +69,27 @@ arrival_pace(struct session *s)
 
 /* ---- the end */
 
-void
-arrival_refuse(struct session *s, const struct verdict *v)
+static void
+log_refused(struct session *s, const struct verdict *v)
 {
 	const struct message *m = s->tx->message;
 	struct span to = m->rcpts > 0 ? m->rcpt[0].address : (struct span){0};
 	session_log_refused(s, "message", v, NULL, m->sender, to);
+}
+
+void
+arrival_refuse(struct session *s, const struct verdict *v)
+{
+	log_refused(s, v);
 	session_refuse(s, v);
+}
+
+/* The same behind the last octet of the data. */
+static void
+refuse_all(struct session *s, const struct verdict *v)
+{
+	log_refused(s, v);
+	session_answer(s, v);
 }
 
 static struct verdict
@@ -93,7 +108,7 @@ log_accepted(const struct session *s, const char *id)
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
 	LOG(s->in->o.log, EV_ACCEPTED, F_STR("id", id), F_ADDR("from", m->sender),
-	    F_INT("size", m->size), F_INT("nrcpt", m->rcpts), F_STR("client", client),
+	    F_INT("size", m->size), F_INT("nrcpt", t->taken), F_STR("client", client),
 	    F_SPAN("helo", m->helo), F_SPAN("proto", m->protocol),
 	    F_SPAN("account", m->account),
 	    F_STR("msgid", receive_header(t->receive)->message_id_text),
@@ -106,7 +121,7 @@ count_accepted(struct session *s)
 	const struct message *m = s->tx->message;
 	struct ingress_counters *n = s->in->o.counters;
 	atomic_fetch_add_explicit(&n->messages, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&n->recipients, m->rcpts, memory_order_relaxed);
+	atomic_fetch_add_explicit(&n->recipients, s->tx->taken, memory_order_relaxed);
 	atomic_fetch_add_explicit(&n->bytes, m->size, memory_order_relaxed);
 	s->accepted++;
 	s->idle = 0;
@@ -119,7 +134,9 @@ accepted(struct session *s)
 	spool_id_format(s->tx->message->id, id);
 	count_accepted(s);
 	log_accepted(s, id);
-	session_say(s, "250 2.0.0 Ok: queued as %s", id);
+	mailboxes_log(s, id);
+	struct verdict ok = verdict_make(250, "2.0.0", "Ok: queued as %s", id);
+	session_answer(s, &ok);
 }
 
 static void
@@ -139,7 +156,7 @@ on_stored(void *arg, enum err e)
 		accepted(s);
 	} else {
 		struct verdict v = verdict_of_spool(e);
-		arrival_refuse(s, &v);
+		refuse_all(s, &v);
 	}
 	done(s);
 	session_go_on(s);
@@ -162,6 +179,16 @@ complete(struct session *s)
 	if (t->binary)
 		m->flags |= MESSAGE_BINARY;
 	trace_complete(s, receive_header(t->receive));
+	t->taken = m->rcpts;
+	mailboxes_settle(s);
+}
+
+/* LMTP: nobody had room for it, and each hears so. */
+static bool
+is_for_nobody(const struct session *s)
+{
+	const struct message *m = s->tx->message;
+	return m->rcpts == 0 && m->drops == 0;
 }
 
 void
@@ -174,12 +201,18 @@ arrival_end(struct session *s)
 		enum err e = spool_admit(s->in->o.spool, receive_size(t->receive));
 		if (e == OK) {
 			complete(s);
+			if (is_for_nobody(s)) {
+				v = verdict_make(452, "4.2.2", "No room");
+				refuse_all(s, &v);
+				done(s);
+				return;
+			}
 			session_wait(s);
 			receive_store(t->receive, t->message, on_stored, s);
 			return;
 		}
 		v = verdict_of_spool(e);
 	}
-	arrival_refuse(s, &v);
+	refuse_all(s, &v);
 	done(s);
 }

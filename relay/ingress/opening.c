@@ -50,7 +50,8 @@ opening_greet(struct session *s)
 	}
 	if (!s->local)
 		gate_begin(s);
-	session_say(s, "220 %s ESMTP relayd", s->config->policy.hostname);
+	session_say(s, "220 %s %s relayd", s->config->policy.hostname,
+	    session_is_lmtp(s) ? "LMTP" : "ESMTP");
 }
 
 /* ---- TLS */

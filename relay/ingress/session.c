@@ -81,6 +81,27 @@ session_error(struct session *s, unsigned code, const char *status, const char *
 	session_refuse(s, &v);
 }
 
+bool
+session_is_lmtp(const struct session *s)
+{
+	return s->listener != NULL && s->listener->protocol == LISTENER_LMTP;
+}
+
+void
+session_answer(struct session *s, const struct verdict *v)
+{
+	if (!session_is_lmtp(s) || s->tx == NULL) {
+		session_refuse(s, v); /* counts only what is refused */
+		return;
+	}
+	for (size_t i = 0; s->tx != NULL && i < s->tx->lates; i++) {
+		const struct verdict *own = s->tx->late[i].why;
+		session_verdict(s, own != NULL ? own : v);
+	}
+	if (verdict_permanent(v))
+		count_error(s);
+}
+
 void
 session_log_refused(struct session *s, const char *what, const struct verdict *v,
     const char *rule, struct span from, struct span to)

@@ -164,6 +164,12 @@ void session_refuse(struct session *s, const struct verdict *v);
 void
 session_error(struct session *s, unsigned code, const char *status, const char *text);
 
+/* RFC 2033: another greeting, and after the data an answer for each recipient. */
+bool session_is_lmtp(const struct session *s);
+
+/* What is said of the message that has come: once, or (LMTP) for each recipient. */
+void session_answer(struct session *s, const struct verdict *v);
+
 /* The one log line of a refused MAIL, RCPT or message; rule and to may be NULL, {0}. */
 void session_log_refused(struct session *s, const char *what, const struct verdict *v,
     const char *rule, struct span from, struct span to);

@@ -20,16 +20,19 @@
 static struct span
 protocol(const struct session *s)
 {
-	static const char *const names[2][4] = {
+	static const char *const names[4][4] = {
 	    {"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
 	    {"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"},
+	    {"LMTP", "LMTPA", "LMTPS", "LMTPSA"},
+	    {"UTF8LMTP", "UTF8LMTPA", "UTF8LMTPS", "UTF8LMTPSA"},
 	};
 	if (s->local)
 		return SPAN("local");
 	if (s->hello != HELLO_EHLO)
 		return SPAN("SMTP");
 	unsigned tls = io_tls(s->io) != NULL ? 2 : 0;
-	return span_str(names[s->tx->smtputf8][tls + auth_has_name(s)]);
+	unsigned lmtp = session_is_lmtp(s) ? 2 : 0;
+	return span_str(names[lmtp + s->tx->smtputf8][tls + auth_has_name(s)]);
 }
 
 static void

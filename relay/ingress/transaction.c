@@ -30,6 +30,9 @@ transaction_free(struct transaction **tp)
 	mem_free(&t->set.slot);
 	mem_free(&t->copies.route);
 	mem_free(&t->copies.at);
+	for (size_t i = 0; i < t->lates; i++)
+		mem_free(&t->late[i].why);
+	mem_free(&t->late);
 	mem_free(tp);
 }
 
@@ -155,6 +158,23 @@ transaction_name_copy(
 	r->notify = named->notify;
 	r->orcpt = message_keep(t->message, named->orcpt);
 	r->state = named->state;
+}
+
+void
+transaction_answer_late(struct transaction *t, uint16_t index)
+{
+	t->late = mem_resize(t->late, t->lates + 1, sizeof(*t->late));
+	t->late[t->lates++] = (struct late){.index = index};
+}
+
+void
+transaction_refuse_late(struct transaction *t, uint16_t index, const struct verdict *why)
+{
+	for (size_t i = 0; i < t->lates; i++)
+		if (t->late[i].index == index && t->late[i].why == NULL) {
+			t->late[i].why = NEW(struct verdict);
+			*t->late[i].why = *why;
+		}
 }
 
 size_t

@@ -37,6 +37,14 @@ struct transaction {
 	bool utf8_address;  /* one of the addresses is not ASCII */
 	bool chunk_refused; /* a BDAT failed: nothing can come of this any more */
 	unsigned rcpts_refused;
+	uint64_t declared; /* SIZE of MAIL; 0: none */
+	/* LMTP (RFC 2033 4.2): an answer after the data for each RCPT that was taken */
+	struct late {
+		uint16_t index;      /* of the recipient, when RCPT was answered */
+		struct verdict *why; /* NULL: what is said of the message */
+	} * late;
+	size_t lates;
+	size_t taken; /* recipients, when the message was complete */
 	struct instant began;
 };
 
@@ -58,6 +66,12 @@ void transaction_add_copy(
 bool transaction_is_copy(const struct transaction *t, const struct recipient *r);
 void transaction_name_copy(
     struct transaction *t, struct recipient *r, const struct recipient *named);
+
+/* LMTP: one more RCPT was taken, and wants an answer after the data; which is this, for
+ * all RCPTs of the recipient. */
+void transaction_answer_late(struct transaction *t, uint16_t index);
+void
+transaction_refuse_late(struct transaction *t, uint16_t index, const struct verdict *why);
 
 /* The recipients that the client has named and that were taken. */
 size_t transaction_named(const struct transaction *t);

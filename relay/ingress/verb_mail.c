@@ -53,6 +53,7 @@ begin(struct session *s, const struct mail_command *c)
 	t->smtputf8 = c->smtputf8;
 	t->utf8_address = c->sender.utf8;
 	t->binary = c->binary;
+	t->declared = c->size;
 	t->began = loop_now(l);
 	t->message->flags = c->ret;
 	t->message->sender = message_keep(t->message, c->sender.text);

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "relay/ingress/gate.h"
+#include "relay/ingress/mailboxes.h"
 #include "relay/ingress/verbs.h"
 
 /* The block lists have answered. */
@@ -140,6 +141,12 @@ judge(const struct session *s, const struct address *a, const struct rcpt_comman
 		*rule = "route-key";
 		return verdict_make(501, "5.1.3", "This domain cannot be a destination");
 	}
+	if (route->deliver == ROUTE_MAILBOX) {
+		struct verdict v = mailboxes_admit(s, route, a->text);
+		*rule = verdict_temporary(&v) ? "mailbox-room" : "mailbox";
+		if (!verdict_ok(&v))
+			return v;
+	}
 	*via = route;
 	*r = (struct recipient){
 	    .address = a->text,
@@ -169,12 +176,20 @@ admit(struct session *s, const struct address *a, const struct rcpt_command *c,
 }
 
 static void
+answer_late(struct session *s, const struct recipient *r)
+{
+	if (session_is_lmtp(s))
+		transaction_answer_late(s->tx, r->index);
+}
+
+static void
 take(struct session *s, const struct address *a, const struct rcpt_command *c)
 {
 	struct transaction *t = s->tx;
 	struct recipient *there = transaction_find(t, a);
 	if (there != NULL && !transaction_is_copy(t, there)) {
 		session_say(s, "250 2.1.5 Ok");
+		answer_late(s, there);
 		return;
 	}
 	struct buf dest;
@@ -191,6 +206,8 @@ take(struct session *s, const struct address *a, const struct rcpt_command *c)
 			transaction_name_copy(t, there, &r);
 		else
 			transaction_add(t, &r, a);
+		answer_late(
+		    s, there != NULL ? there : &t->message->rcpt[t->message->rcpts - 1]);
 		t->utf8_address = t->utf8_address || a->utf8;
 		session_verdict(s, &v);
 		add_copy(s, via);

@@ -20,6 +20,7 @@ static const struct verb verb_table[] = {
     {V("RSET"), VERB_NO_ARGS | VERB_IDLE, check_nothing, proceed_rset},
     {V("QUIT"), VERB_NO_ARGS | VERB_ALWAYS | VERB_CLEAR, check_nothing, proceed_quit},
     {V("EHLO"), VERB_IDLE | VERB_CLEAR, check_ehlo, proceed_ehlo},
+    {V("LHLO"), VERB_IDLE | VERB_CLEAR, check_ehlo, proceed_ehlo},
     {V("HELO"), VERB_IDLE, check_helo, proceed_helo},
     {V("NOOP"), VERB_IDLE | VERB_CLEAR, check_nothing, proceed_noop},
     {V("VRFY"), VERB_IDLE, check_vrfy, proceed_vrfy},
@@ -130,6 +131,15 @@ may_run(struct session *s, const struct verb *v, struct span args)
 	return true;
 }
 
+/* RFC 2033 4.1: LMTP has one greeting of its own, and SMTP has not got that. */
+static bool
+is_other_protocol(const struct session *s, const struct verb *v)
+{
+	bool lhlo = span_eq(v->name, SPAN("LHLO"));
+	bool hello = v->proceed == proceed_ehlo || v->proceed == proceed_helo;
+	return hello && lhlo != session_is_lmtp(s);
+}
+
 static void
 not_found(struct session *s, struct span name)
 {
@@ -144,6 +154,8 @@ verb_run(struct session *s, struct span line)
 {
 	struct span name = {0}, args = {0};
 	const struct verb *v = command_split(line, &name, &args) ? find_verb(name) : NULL;
+	if (v != NULL && is_other_protocol(s, v))
+		v = NULL;
 	if (must_stop(s, v ? v->rules : 0)) {
 		session_close(s, "4.3.2", "shutting down");
 		return false;

@@ -27,7 +27,7 @@ fetched_free(struct fetched **fp)
 	if (f == NULL)
 		return;
 	for (size_t i = 0; i < f->mails; i++)
-		mail_free(&f->mail[i]);
+		kept_mail_free(&f->mail[i]);
 	mem_free(fp);
 }
 

@@ -34,8 +34,8 @@ enum pop_state { POP_AUTHORIZATION, POP_TRANSACTION, POP_UPDATE };
 struct fetched {
 	uint32_t first; /* number; 0: nothing */
 	size_t rows, mails;
-	struct mail_row row[FETCH_ROWS]; /* uid 0: it is gone */
-	struct mail *mail[FETCH_ROWS];   /* NULL: `e` of it, or handed over */
+	struct mail_row row[FETCH_ROWS];    /* uid 0: it is gone */
+	struct kept_mail *mail[FETCH_ROWS]; /* NULL: `e` of it, or handed over */
 	enum err err[FETCH_ROWS];
 };
 

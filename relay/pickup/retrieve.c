@@ -13,7 +13,7 @@
 
 struct retrieve {
 	struct sending base;
-	struct mail *mail;
+	struct kept_mail *mail;
 	uint32_t number;
 	unsigned part; /* own fields, the message's prefix, its content */
 	uint64_t at;   /* in the part */
@@ -136,7 +136,7 @@ static void
 clear(struct sending *x)
 {
 	struct retrieve *r = CONTAINER_OF(x, struct retrieve, base);
-	mail_free(&r->mail);
+	kept_mail_free(&r->mail);
 	mem_free(&r);
 }
 

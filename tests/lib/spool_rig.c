@@ -461,7 +461,7 @@ dump_rcpt(struct buf *out, const struct recipient *r)
 static void
 dump_mail(struct spool_reader *reader, uint32_t number, uint32_t uid, struct buf *out)
 {
-	struct mail *m;
+	struct kept_mail *m;
 	enum err e = spool_read_mail(reader, number, uid, true, &m);
 	buf_addf(out, "    mail %u %s", uid, err_text(e));
 	if (e == OK)
@@ -469,7 +469,7 @@ dump_mail(struct spool_reader *reader, uint32_t number, uint32_t uid, struct buf
 		    m->row.flags, (unsigned long long)m->row.size, m->message->crc,
 		    SPAN_ARG(m->own), m->message->file != 0);
 	buf_add_char(out, '\n');
-	mail_free(&m);
+	kept_mail_free(&m);
 }
 
 static void

@@ -84,7 +84,7 @@ view_of(struct spool_rig *r, const char *owner)
 }
 
 static enum err
-read_mail(struct spool_rig *r, const char *owner, uint32_t uid, struct mail **out)
+read_mail(struct spool_rig *r, const char *owner, uint32_t uid, struct kept_mail **out)
 {
 	struct spool_reader *reader = spool_reader_new(r->spool);
 	struct mailbox_view box;
@@ -125,7 +125,7 @@ test_only_into_a_mailbox(void **state)
 	(void)state;
 	struct spool_rig *r = open_rig();
 	struct mail_row row[2];
-	struct mail *m;
+	struct kept_mail *m;
 	uint64_t id = put(r, "alice", 5000, 1);
 	struct spool_stat st = stat_of(r);
 	assert_int_equal(st.messages, 0); /* no queue hop */
@@ -145,7 +145,7 @@ test_only_into_a_mailbox(void **state)
 					  (m->message->flags & MESSAGE_NO_CRLF ? 2 : 0));
 	assert_int_equal(usage_of(r, "alice").messages, 1);
 	assert_int_equal(usage_of(r, "alice").octets, m->row.size);
-	mail_free(&m);
+	kept_mail_free(&m);
 	spool_rig_clean(r);
 	assert_int_equal(delete_uid(r, "alice", 1), OK);
 	assert_int_equal(usage_of(r, "alice").messages, 0);
@@ -176,10 +176,10 @@ test_content_once(void **state)
 	assert_int_equal(stat_of(r).messages, 0);
 	assert_int_equal(stat_of(r).kept, 1);
 	spool_rig_clean(r);
-	struct mail *mail;
+	struct kept_mail *mail;
 	assert_int_equal(read_mail(r, "carol", 1, &mail), OK);
 	assert_true(spool_rig_content_is(mail->message, 9000, 2));
-	mail_free(&mail);
+	kept_mail_free(&mail);
 	assert_int_equal(delete_uid(r, "alice", 1), OK);
 	assert_int_equal(stat_of(r).kept, 1);
 	assert_int_equal(delete_uid(r, "carol", 1), OK);
@@ -249,7 +249,7 @@ test_large(void **state)
 	struct spool_rig *r = spool_rig_new(0);
 	struct spool_body *b;
 	struct spool_body_result result;
-	struct mail *mail;
+	struct kept_mail *mail;
 	r->options.inline_max = 9000;
 	assert_int_equal(spool_rig_open(r), OK);
 	assert_int_equal(spool_rig_body(r, 100000, 5, &b, &result), OK);
@@ -268,7 +268,7 @@ test_large(void **state)
 	assert_int_equal(spool_rig_files(r), 1);
 	assert_int_equal(read_mail(r, "alice", 1, &mail), OK);
 	assert_true(spool_rig_content_is(mail->message, 100000, 5));
-	mail_free(&mail);
+	kept_mail_free(&mail);
 	assert_int_equal(delete_uid(r, "alice", 1), OK);
 	spool_rig_run(r);
 	assert_empty(r);
@@ -612,7 +612,7 @@ test_damage(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(table); i++) {
 		struct spool_rig *r = open_rig();
-		struct mail *m;
+		struct kept_mail *m;
 		unsigned char key[KEY_BODY] = {0};
 		uint64_t id = put(r, "alice", 500, 1);
 		uint32_t number = view_of(r, "alice").number;
@@ -627,7 +627,7 @@ test_damage(void **state)
 		spoil(r, table[i].d, key, n, table[i].delete);
 		expect_violation(r, table[i].found);
 		assert_int_equal(read_mail(r, "alice", 1, &m), table[i].reads);
-		mail_free(&m);
+		kept_mail_free(&m);
 		spool_rig_free(&r);
 	}
 }
