@@ -403,7 +403,7 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 	d->budget.limit = d->config->server.memory;
 	d->census = census_new(d->world);
 	d->meters = meters_new(d->world);
-	d->drops = drops_new();
+	d->drops = drops_new(d->world);
 	directory_open(d);
 	timer_init(&d->drain_timer, d->loop, on_drain_deadline, d);
 	enum err e = open_all(d, o, why);

@@ -19,7 +19,7 @@
 #include "policy/address.h"
 #include "relay/config.h"
 #include "relay/signin/signin.h"
-#include "spool/spool.h"
+#include "spool/mailbox.h"
 
 #define DIRECTORY_OWNERS_MAX 100 /* of one address; more are not delivered to */
 #define DIRECTORY_ADDRESS_MAX (LOCAL_PART_MAX + 1 + DOMAIN_MAX)

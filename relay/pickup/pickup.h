@@ -4,7 +4,7 @@
  * per io thread owns its sessions; which mailboxes are open is known to all threads
  * together (struct drops).
  *
- *	drops = drops_new();                              once
+ *	drops = drops_new(world);                         once
  *	p = pickup_new(&options);                         per io thread
  *	pickup_serve(p, fd, hop, peer, listener);         the ingress has accepted and
  *counted it pickup_reload(p, config); pickup_drain(p, on_empty, arg); pickup_free(&p);
@@ -27,13 +27,15 @@
 /* ---- drops: the maildrops that POP3 sessions have open, over all threads (a mutex) */
 
 struct drops;
-struct drops *drops_new(void);
+struct drops *drops_new(struct world *w);
 void drops_free(struct drops **d);
-/* False: somebody has it. */
-bool drops_take(struct drops *d, struct span owner);
-void drops_leave(struct drops *d, struct span owner);
-/* When its owner signed in last (LOGIN-DELAY), and now: 0: not since the start. */
-struct instant drops_last_login(struct drops *d, struct span owner, struct instant now);
+
+/* Open an owner's maildrop, unless somebody has it, or (LOGIN-DELAY, RFC 2449 6.5) its
+ * owner has signed in less than delay_ms ago. */
+enum drops_answer { DROPS_TAKEN, DROPS_IN_USE, DROPS_TOO_EARLY };
+enum drops_answer
+drops_take(struct drops *d, struct span owner, struct instant now, int64_t delay_ms);
+void drops_leave(struct drops *d, struct span owner); /* who has taken it */
 
 struct pickup_counters {
 	atomic_uint_fast64_t sessions, logins, failed_logins, retrieved, deleted, octets;
