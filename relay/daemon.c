@@ -51,6 +51,7 @@ worker_reload(struct worker *w, void *arg)
 {
 	const struct config *c = arg;
 	ingress_reload(w->ingress, c);
+	pickup_reload(w->pickup, c);
 	courier_reload(w->courier, c);
 	config_unref(&c);
 }
@@ -138,17 +139,22 @@ worker_is_empty(struct worker *w, void *arg)
 	maybe_finish(w->daemon);
 }
 
+/* One of the two that have sessions. */
 static void
-on_ingress_empty(void *arg)
+on_empty(void *arg)
 {
-	call_main(arg, worker_is_empty, NULL);
+	struct worker *w = arg;
+	if (--w->full == 0)
+		call_main(w, worker_is_empty, NULL);
 }
 
 static void
 worker_drain(struct worker *w, void *arg)
 {
 	(void)arg;
-	ingress_drain(w->ingress, on_ingress_empty, w);
+	w->full = 2;
+	ingress_drain(w->ingress, on_empty, w);
+	pickup_drain(w->pickup, on_empty, w);
 }
 
 static void
@@ -241,6 +247,7 @@ daemon_free(struct daemon **dp)
 		census_free(&d->census);
 	if (d->meters != NULL)
 		meters_free(&d->meters);
+	drops_free(&d->drops);
 	loop_free(&d->loop);
 	if (d->started)
 		LOG(d->log, EV_STOPPED, F_INT("status", d->status));
@@ -335,6 +342,7 @@ open_scheduler(struct daemon *d)
 	    .scheduler = d->scheduler,
 	    .ingress = &d->ingress_counters,
 	    .egress = &d->egress_counters,
+	    .pickup = &d->pickup_counters,
 	    .host = daemon_host(d),
 	};
 	d->control = control_new(&co);
@@ -395,6 +403,7 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 	d->budget.limit = d->config->server.memory;
 	d->census = census_new(d->world);
 	d->meters = meters_new(d->world);
+	d->drops = drops_new(d->world);
 	directory_open(d);
 	timer_init(&d->drain_timer, d->loop, on_drain_deadline, d);
 	enum err e = open_all(d, o, why);

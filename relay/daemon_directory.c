@@ -64,11 +64,33 @@ change_over(struct account_change *c)
 }
 
 static void
+worker_end_account(struct worker *w, void *arg)
+{
+	char *owner = arg;
+	pickup_end_account(w->pickup, span_str(owner));
+	mem_free(&owner);
+}
+
+/* On each thread; owners are names in lower case. */
+static void
+end_sessions(struct daemon *d, const char *name)
+{
+	for (unsigned i = 0; i < d->workers; i++) {
+		char *owner = mem_strdup(name);
+		for (char *p = owner; *p != '\0'; p++)
+			*p = ascii_lower(*p);
+		call_worker(&d->worker[i], worker_end_account, owner);
+	}
+}
+
+static void
 on_refreshed(void *arg, bool ok)
 {
 	struct account_change *c = arg;
 	if (!ok)
 		on_loaded(c->daemon, false);
+	if (c->ends || directory_disabled(c->daemon->directory, span_str(c->name)))
+		end_sessions(c->daemon, c->name);
 	change_over(c);
 }
 

@@ -20,6 +20,7 @@
 #include "relay/daemon.h"
 #include "relay/directory.h"
 #include "relay/ingress/ingress.h"
+#include "relay/pickup/pickup.h"
 
 #define WORKERS_MAX 64
 
@@ -32,6 +33,8 @@ struct worker {
 	struct list probes; /* under way on its thread */
 	struct signin *signin;
 	struct ingress *ingress;
+	struct pickup *pickup;
+	unsigned full; /* of ingress and pickup, while it drains: its own thread's */
 	struct courier *courier;
 	struct ingress_counters counters;
 };
@@ -56,6 +59,8 @@ struct daemon {
 	struct census *census;
 	struct ingress_counters ingress_counters;
 	struct egress_counters egress_counters;
+	struct pickup_counters pickup_counters;
+	struct drops *drops;
 	atomic_bool paused_in;
 	struct worker worker[WORKERS_MAX];
 	unsigned workers;

@@ -97,6 +97,18 @@ worker_open(
 	ro.own_addrs = own_addresses(d->config, own, COUNT_OF(own));
 	w->resolver = resolver_new(w->loop, d->log, t, &ro);
 	w->signin = daemon_signin(d, w->loop, (unsigned)(w - d->worker));
+	struct pickup_options po = {
+	    .loop = w->loop,
+	    .signin = w->signin,
+	    .log = d->log,
+	    .spool = d->spool,
+	    .directory = d->directory,
+	    .drops = d->drops,
+	    .census = d->census,
+	    .counters = &d->pickup_counters,
+	    .config = d->config,
+	};
+	w->pickup = pickup_new(&po);
 	struct ingress_options io = {
 	    .loop = w->loop,
 	    .resolver = w->resolver,
@@ -108,6 +120,7 @@ worker_open(
 	    .budget = &d->budget,
 	    .counters = &d->ingress_counters,
 	    .paused = &d->paused_in,
+	    .pickup = w->pickup,
 	    .directory = d->directory,
 	    .config = d->config,
 	};
@@ -126,6 +139,7 @@ worker_close(struct worker *w, void *arg)
 	probes_end(w);
 	courier_free(&w->courier);
 	ingress_free(&w->ingress);
+	pickup_free(&w->pickup);
 	signin_free(&w->signin);
 	resolver_free(&w->resolver);
 	if (!w->daemon->single)

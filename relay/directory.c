@@ -14,7 +14,6 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "relay/directory_private.h"
-#include "spool/mailbox.h"
 
 /* ---- one form for all */
 

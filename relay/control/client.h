@@ -24,6 +24,7 @@ struct control {
 	struct scheduler *scheduler;
 	const struct ingress_counters *ingress;
 	const struct egress_counters *egress;
+	const struct pickup_counters *pickup;
 	struct control_host host;
 	struct watch accept;
 	struct timer accept_again;

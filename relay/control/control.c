@@ -268,6 +268,7 @@ control_new(const struct control_options *o)
 	c->scheduler = o->scheduler;
 	c->ingress = o->ingress;
 	c->egress = o->egress;
+	c->pickup = o->pickup;
 	c->host = o->host;
 	c->fd = -1;
 	list_init(&c->clients);

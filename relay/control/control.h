@@ -26,6 +26,7 @@
 #include "relay/egress/egress.h"
 #include "relay/egress/probe.h"
 #include "relay/ingress/ingress.h"
+#include "relay/pickup/pickup.h"
 #include "relay/signin/signin.h"
 #include "resolver/resolver.h"
 #include "spool/spool.h"
@@ -73,6 +74,7 @@ struct control_options {
 	struct scheduler *scheduler;
 	const struct ingress_counters *ingress;
 	const struct egress_counters *egress;
+	const struct pickup_counters *pickup; /* NULL: there is none */
 	struct control_host host;
 };
 

@@ -99,6 +99,21 @@ put_traffic(struct json *j, struct control *c)
 }
 
 static void
+put_pickup(struct json *j, const struct pickup_counters *p)
+{
+	if (p == NULL)
+		return;
+	json_open_as(j, "pickup", '{');
+	json_int(j, "sessions", load(&p->sessions));
+	json_int(j, "logins", load(&p->logins));
+	json_int(j, "failed_logins", load(&p->failed_logins));
+	json_int(j, "retrieved", load(&p->retrieved));
+	json_int(j, "deleted", load(&p->deleted));
+	json_int(j, "bytes", load(&p->octets));
+	json_close(j, '}');
+}
+
+static void
 put_scheduler(struct json *j, const struct scheduler *s)
 {
 	struct scheduler_status st;
@@ -124,6 +139,7 @@ stat_done(void *arg)
 	json_cstr(j, "hostname", control_config(cc->control)->policy.hostname);
 	put_spool(j, &a->stat);
 	put_traffic(j, cc->control);
+	put_pickup(j, cc->control->pickup);
 	put_scheduler(j, cc->control->scheduler);
 	json_close(j, '}');
 	control_send(cc);

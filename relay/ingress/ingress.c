@@ -14,9 +14,11 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "relay/ingress/gate.h"
 #include "relay/ingress/listener.h"
 #include "relay/ingress/proxied.h"
 #include "relay/ingress/session.h"
+#include "relay/pickup/pickup.h"
 
 static void
 sweep(void *arg)
@@ -88,23 +90,27 @@ speaks_pop3(const struct ingress *in, const char *listener)
 	return l != NULL && l->protocol == LISTENER_POP3;
 }
 
+/* code: of SMTP with its enhanced one, or -ERR with its own (RFC 3206). */
 static void
-turn_away(struct ingress *in, int fd, const struct net_addr *peer, const char *listener,
-    const char *why)
+say_no(const struct ingress *in, int fd, const char *code, const char *why)
 {
-	ingress_log_turned_away(in, peer, listener, why);
 	struct buf b;
 	buf_init(&b, 0);
-	if (speaks_pop3(in, listener)) /* RFC 3206: it has nothing to do with who it is */
-		buf_addf(
-		    &b, "-ERR [SYS/TEMP] %s: %s\r\n", in->config->policy.hostname, why);
-	else
-		buf_addf(&b, "421 4.7.0 %s: %s\r\n", in->config->policy.hostname, why);
+	buf_addf(&b, "%s %s: %s\r\n", code, in->config->policy.hostname, why);
 	/* A new connection has room for a line; who is turned away costs us nothing
 	 * longer. */
 	(void)!send(fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	buf_clear(&b);
 	close(fd);
+}
+
+static void
+turn_away(struct ingress *in, int fd, const struct net_addr *peer, const char *listener,
+    const char *why)
+{
+	bool pop3 = speaks_pop3(in, listener);
+	ingress_log_turned_away(in, peer, listener, why);
+	say_no(in, fd, pop3 ? "-ERR [SYS/TEMP]" : "421 4.7.0", why);
 }
 
 /* False: a limit is reached, and the connection is gone. max: of one client. */
@@ -135,12 +141,32 @@ client_max(
 	return many ? UINT_MAX : in->config->server.client_connections;
 }
 
+/* What an SMTP session asks before its greeting is asked here for the pickup. */
+static void
+serve_pickup(struct ingress *in, int fd, const struct net_addr *hop,
+    const struct net_addr *peer, const struct listener_config *l)
+{
+	const char *rule = NULL;
+	struct verdict v = gate_connect(in, peer, l, &rule);
+	if (verdict_ok(&v)) {
+		pickup_serve(in->o.pickup, fd, hop, peer, l->name);
+		return;
+	}
+	census_leave(in->o.census, peer);
+	ingress_log_turned_away(in, peer, l->name, rule != NULL ? rule : v.text);
+	say_no(in, fd, verdict_permanent(&v) ? "-ERR [SYS/PERM]" : "-ERR [SYS/TEMP]",
+	    v.text);
+}
+
 static void
 serve(struct ingress *in, int fd, const struct net_addr *hop, const struct net_addr *peer,
     const char *listener)
 {
 	atomic_fetch_add_explicit(&in->o.counters->connections, 1, memory_order_relaxed);
-	session_start(in, fd, hop, peer, listener);
+	if (speaks_pop3(in, listener) && in->o.pickup != NULL)
+		serve_pickup(in, fd, hop, peer, find_listener(in->config, listener));
+	else
+		session_start(in, fd, hop, peer, listener);
 }
 
 void
