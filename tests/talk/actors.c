@@ -442,7 +442,9 @@ keep_body(struct actor *a, struct span raw, bool stuffed)
 	a->body_fresh = true;
 	a->take.n = raw.n < LEDGER_BODY ? raw.n : LEDGER_BODY;
 	memcpy(a->take.text, raw.p, a->take.n);
-	a->take_ready = true;
+	a->take_ready = a->kind == PART_SERVER;
+	if (a->kind == PART_CLIENT) /* of a mailbox: he has it now */
+		ledger_take(a->stage->ledger, &a->take);
 	stage_say(a->stage, a->name, "<body", buf_span(&a->body));
 }
 

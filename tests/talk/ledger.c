@@ -61,6 +61,15 @@ has_text(const char *p, size_t n, const char *text)
 	return n > 0 && memmem(p, n, text, strlen(text)) != NULL;
 }
 
+/* Read by the owner of a mailbox. */
+static bool
+picked_up(const struct ledger_body *b, const char *rcpt)
+{
+	char field[160];
+	(void)snprintf(field, sizeof(field), "Delivered-To: %s\r\n", rcpt);
+	return has_text(b->text, b->n, field);
+}
+
 static bool
 taken(const struct ledger *l, const char *mark, const char *rcpt)
 {
@@ -71,6 +80,8 @@ taken(const struct ledger *l, const char *mark, const char *rcpt)
 		for (size_t k = 0; k < b->rcpts; k++)
 			if (strcmp(b->rcpt[k], rcpt) == 0)
 				return true;
+		if (picked_up(b, rcpt))
+			return true;
 		if (has_text(b->text, b->n, "delivery-status") &&
 		    has_text(b->text, b->n, rcpt))
 			return true;
@@ -116,6 +127,45 @@ in_spool(struct spool_reader *r, const char *mark, const char *rcpt)
 	return found;
 }
 
+static bool
+is_mail_for(struct spool_reader *r, uint32_t box, uint32_t uid, const char *mark,
+    const char *rcpt)
+{
+	struct kept_mail *m;
+	char text[64u << 10];
+	size_t n = 0;
+	if (spool_read_mail(r, box, uid, true, &m) != OK)
+		return false;
+	bool found =
+	    content_read(m->message->content, 0, text, sizeof(text), &n) == OK &&
+	    has_text(text, n, mark) &&
+	    (span_eq(m->recipient, span_str(rcpt)) ||
+		((m->message->flags & MESSAGE_NOTICE) && has_text(text, n, rcpt)));
+	kept_mail_free(&m);
+	return found;
+}
+
+static bool
+in_mailboxes(struct spool_reader *r, const char *mark, const char *rcpt)
+{
+	struct owner_row o = {0};
+	struct mailbox_view box;
+	struct mail_row row[PAGE_OF_MESSAGES];
+	size_t n = 0;
+	bool found = false;
+	while (!found && spool_read_owner(r, span_str(o.name), &o) == OK) {
+		if (spool_read_mailbox(r, span_str(o.name), SPAN(MAILBOX_INBOX), &box) !=
+		    OK)
+			continue;
+		CHECK(
+		    spool_read_mails(r, box.number, 0, 0, row, COUNT_OF(row), &n) == OK);
+		for (size_t i = 0; i < n; i++)
+			found =
+			    found || is_mail_for(r, box.number, row[i].uid, mark, rcpt);
+	}
+	return found;
+}
+
 bool
 ledger_check(struct ledger *l, struct spool_reader *r, struct buf *why)
 {
@@ -124,7 +174,8 @@ ledger_check(struct ledger *l, struct spool_reader *r, struct buf *why)
 		char mark[40];
 		(void)snprintf(mark, sizeof(mark), "X-Talk: %u\r\n", m->number);
 		for (size_t k = 0; k < m->rcpts; k++) {
-			if (taken(l, mark, m->rcpt[k]) || in_spool(r, mark, m->rcpt[k]))
+			if (taken(l, mark, m->rcpt[k]) || in_spool(r, mark, m->rcpt[k]) ||
+			    in_mailboxes(r, mark, m->rcpt[k]))
 				continue;
 			buf_addf(why, "message %u for <%s> was acknowledged and is lost",
 			    m->number, m->rcpt[k]);

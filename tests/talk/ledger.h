@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "spool/spool.h"
+#include "spool/mailbox.h"
 
 #define LEDGER_MESSAGES 64
 #define LEDGER_BODIES 256
