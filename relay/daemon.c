@@ -73,6 +73,7 @@ put_in_force(struct daemon *d, const struct config *c)
 	for (unsigned i = 0; i < d->workers; i++)
 		call_worker(&d->worker[i], worker_reload, config_ref(c));
 	scheduler_reload(d->scheduler, c);
+	retention_reload(d->retention, c);
 	settle_signin(d);
 	config_unref(&old);
 }
@@ -234,6 +235,7 @@ daemon_free(struct daemon **dp)
 	directory_close(d);
 	close_accounts(d);
 	timer_clear(&d->look_at_files);
+	retention_free(&d->retention);
 	scheduler_free(&d->scheduler);
 	spool_close(&d->spool);
 	if (d->pool != NULL)
@@ -335,6 +337,13 @@ open_scheduler(struct daemon *d)
 	    .config = d->config,
 	};
 	d->scheduler = scheduler_new(&o);
+	struct retention_options ro = {.loop = d->loop,
+	    .log = d->log,
+	    .spool = d->spool,
+	    .directory = d->directory,
+	    .counters = &d->egress_counters,
+	    .config = d->config};
+	d->retention = retention_new(&ro);
 	struct control_options co = {
 	    .loop = d->loop,
 	    .log = d->log,

@@ -18,6 +18,7 @@
 #include "base/pool.h"
 #include "relay/control/control.h"
 #include "relay/daemon.h"
+#include "relay/egress/retention.h"
 #include "relay/directory.h"
 #include "relay/ingress/ingress.h"
 #include "relay/pickup/pickup.h"
@@ -65,6 +66,7 @@ struct daemon {
 	struct worker worker[WORKERS_MAX];
 	unsigned workers;
 	struct scheduler *scheduler;
+	struct retention *retention;
 	struct control *control;
 	struct bound *bound; /* sockets not yet served */
 	size_t bounds;

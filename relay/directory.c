@@ -237,6 +237,15 @@ directory_remove(struct directory *d, struct span name)
 	unlock(d);
 }
 
+bool
+directory_ready(const struct directory *d)
+{
+	struct directory *locked = read_lock(d);
+	bool ready = d->ready;
+	unlock(locked);
+	return ready;
+}
+
 void
 directory_set_ready(struct directory *d)
 {

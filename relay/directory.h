@@ -77,6 +77,9 @@ struct directory_match {
 enum directory_answer directory_find(const struct directory *d, const struct config *c,
     const struct route *r, struct span address, struct directory_match *out);
 
+/* The first reading is over. */
+bool directory_ready(const struct directory *d);
+
 /* Whether there is an account of this name (any case), whether it is disabled, and its
  * addresses, told(arg, address). */
 bool directory_has(const struct directory *d, struct span name);
