@@ -13,7 +13,7 @@
 
 /* ---- answers */
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 say(struct pop *s, const char *begin, const char *fmt, va_list ap)
 {
 	char line[480]; /* RFC 2449 4: 512 octets */
