@@ -321,11 +321,33 @@ tell_account(struct admin *q, const struct account *acc)
 	buf_clear(&out);
 }
 
-static int
-by_key(const void *x, const void *y)
+static void
+merge(struct account **to, struct account *const *from, size_t begin, size_t middle,
+    size_t end)
 {
-	return strcmp(
-	    (*(struct account *const *)x)->key, (*(struct account *const *)y)->key);
+	size_t a = begin, b = middle;
+	for (size_t i = begin; i < end; i++) {
+		bool first =
+		    b == end || (a < middle && strcmp(from[a]->key, from[b]->key) < 0);
+		to[i] = first ? from[a++] : from[b++];
+	}
+}
+
+/* By name.  The C library's qsort() asks the system how much memory there is, which the
+ * helper must not: it would be killed. */
+static void
+sort_accounts(struct account **all, size_t n)
+{
+	struct account **room = mem_alloc((n + 1) * sizeof(*room));
+	for (size_t run = 1; run < n; run *= 2) {
+		for (size_t at = 0; at < n; at += 2 * run) {
+			size_t middle = at + run < n ? at + run : n;
+			size_t end = middle + run < n ? middle + run : n;
+			merge(room, all, at, middle, end);
+		}
+		memcpy(all, room, n * sizeof(struct account *));
+	}
+	mem_free(&room);
 }
 
 /* For whoever must tell "nobody" from a failure. */
@@ -348,7 +370,7 @@ user_list(struct admin *q)
 	struct account **all = mem_alloc((q->a->by_name.n + 1) * sizeof(*all));
 	MAP_EACH (&q->a->by_name, k)
 		all[n++] = CONTAINER_OF(k, struct account, node);
-	qsort(all, n, sizeof(*all), by_key);
+	sort_accounts(all, n);
 	for (size_t i = 0; i < n; i++)
 		tell_account(q, all[i]);
 	mem_free(&all);

@@ -4,9 +4,11 @@ relayctl and relay-sendmail against a script that answers on a Unix socket."""
 import hashlib
 import json
 import os
+import poplib
 import pty
 import select
 import signal
+import smtplib
 import socket
 import subprocess
 import termios
@@ -291,6 +293,59 @@ class Accounts(RealTest):
         relay = self.relay('route "world" { deliver = "mx" }\n')
         relay.stop()
         self.walk_through(relay)
+
+
+    def test_many(self):
+        """All of them are listed, and known again after a restart."""
+        relay = self.relay('route "own" { to = {"here.example"} deliver = "mailbox" }\n',
+                           networks="192.0.2.0/24")
+        n = 300  # a list of so many is sorted in another way by some C libraries
+        for i in reversed(range(n)):
+            finger = hashlib.sha256(b"%d" % i).hexdigest()
+            done = relay.ctl("user", "add", f"u{i:03}", "--certificate", finger,
+                             "--address", f"u{i:03}@here.example")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.answer_to(relay, "u000@here.example"), 250)
+        relay.stop()
+        relay.start()
+        rows = relay.ctl("user", "list").stdout.splitlines()
+        self.assertEqual([row.split()[0] for row in rows[1:]], [f"u{i:03}" for i in range(n)])
+        real.wait_for("the accounts are read",
+                      lambda: self.answer_to(relay, "u000@here.example") != 451)
+        self.assertEqual(self.answer_to(relay, f"U{n - 1}+x@here.example"), 250)
+        self.assertEqual(self.answer_to(relay, f"u{n}@here.example"), 550)
+        self.assertNotIn("ended by signal", "\n".join(relay.process.lines))
+
+    @staticmethod
+    def answer_to(relay, recipient):
+        with smtplib.SMTP("127.0.0.1", relay.port) as client:
+            client.helo("c.example")
+            client.mail("x@c.example")
+            return client.rcpt(recipient)[0]
+
+    def test_sessions_end(self):
+        """A new password ends the sessions of POP3, whichever thread has them."""
+        port = real.free_port()
+        relay = self.relay(
+            f'threads = 3\nlistener "pop" {{ bind = {{"127.0.0.1:{port}"}}\n'
+            '  protocol = "pop3" auth-in-clear = true }\n'
+            'route "own" { to = {"here.example"} deliver = "mailbox" }\n')
+        names = [f"u{i}" for i in range(8)]
+        clients = {}
+        for name in names:
+            relay.add_user(name, "xyzzy", "--address", f"{name}@here.example")
+            clients[name] = poplib.POP3("127.0.0.1", port, timeout=real.LIMIT)
+            clients[name].user(name)
+            clients[name].pass_("xyzzy")
+        for name in names[1:]:
+            self.assertEqual(relay.ctl("user", "passwd", name, "--password-stdin",
+                                       stdin="plugh\n").returncode, 0)
+        clients["u0"].noop()
+        clients["u0"].quit()
+        for name in names[1:]:
+            with self.assertRaisesRegex(poplib.error_proto, r"SYS/PERM"):
+                clients[name].noop()
+            clients[name].close()
 
 
 class Sendmail(RealTest):
