@@ -112,7 +112,9 @@ demo: deps-test
 
 bench: deps-test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
+	@tests/peers.sh build/peers dovecot-core dovecot-pop3d
 	@/usr/bin/python3 tests/bench/bench.py
+	@/usr/bin/python3 tests/bench/pickup.py
 
 help:
 	@echo "make run      build, and run a relay on loopback ports (installs what is missing)"
