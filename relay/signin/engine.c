@@ -132,6 +132,13 @@ void
 exchange_challenge(struct exchange *x, struct span data)
 {
 	struct buf b;
+	/* SCRAM says the client's nonce again, and more: what was just short enough to
+	 * come would be too long for the other side, which ends the channel of all. */
+	if (data.n > SIGNIN_DATA_MAX) {
+		exchange_fail(x, 501, "5.5.2", "this is not a message of the mechanism",
+		    "too long");
+		return;
+	}
 	buf_init(&b, SIGNIN_DATA_MAX + 64);
 	record_begin(&b, WIRE_CHALLENGE, x->number);
 	record_add(&b, data.p != NULL ? data : SPAN(""));

@@ -482,6 +482,40 @@ test_scram_garbage(void **state)
 	rig_free(r);
 }
 
+/*
+ * The longest message that there may be: what a client says comes back in the challenge,
+ * with more behind it.  Whatever is too long ends the exchange, and never the channel,
+ * which all other clients need.
+ */
+static void
+test_longest_message(void **state)
+{
+	static const size_t lengths[] = {64, 4096, SIGNIN_DATA_MAX - 80,
+	    SIGNIN_DATA_MAX - 60, SIGNIN_DATA_MAX - 40, SIGNIN_DATA_MAX - 20,
+	    SIGNIN_DATA_MAX - 1, SIGNIN_DATA_MAX};
+	(void)state;
+	struct rig *r = rig_new();
+	add_joe(r);
+	for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+		struct buf b;
+		buf_init(&b, SIGNIN_DATA_MAX);
+		buf_add_str(&b, "n,,n=joe,r=");
+		while (b.n < lengths[i])
+			buf_add_char(&b, 'r');
+		struct signin_exchange *x = begin(r, "SCRAM-SHA-256", NULL, buf_span(&b));
+		(void)wait_for(r, 1);
+		if (r->kind == SIGNIN_CHALLENGE) {
+			assert_true(r->data.n > b.n);
+			signin_cancel(&x);
+		} else {
+			assert_int_equal(r->verdict.code, 501);
+		}
+		buf_clear(&b);
+		assert_int_equal(plain(r, "joe", "open sesame"), 0);
+	}
+	rig_free(r);
+}
+
 /* ---- EXTERNAL */
 
 #define FINGERPRINT "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -834,6 +868,7 @@ main(void)
 	    cmocka_unit_test(test_scram_plus),
 	    cmocka_unit_test(test_scram_made_up),
 	    cmocka_unit_test(test_scram_garbage),
+	    cmocka_unit_test(test_longest_message),
 	    cmocka_unit_test(test_external),
 	    cmocka_unit_test(test_offered),
 	    cmocka_unit_test(test_any),
