@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "policy/sasl_client.h"
 #include "relay/signin/engine.h"
+#include "relay/signin/exchange.h"
 #include "relay/signin/password.h"
 #include "tests/lib/fake_world.h"
 
@@ -346,6 +347,47 @@ test_login(void **state)
 	rig_free(r);
 }
 
+/* Garbage at either step; a name at its bound, and one more. */
+static void
+test_login_garbage(void **state)
+{
+	char name[ACCOUNT_NAME_MAX + 1], whole[SIGNIN_DATA_MAX];
+	memset(name, 'n', sizeof(name));
+	memset(whole, 'w', sizeof(whole));
+	const struct {
+		struct span name, password;
+		unsigned code;
+	} table[] = {
+	    {SPAN(""), {0}, 501},
+	    {NUL_SPAN("\0"), {0}, 501},
+	    {NUL_SPAN("joe\0"), {0}, 501},
+	    {{name, ACCOUNT_NAME_MAX + 1}, {0}, 501},
+	    {{whole, sizeof(whole)}, {0}, 501},
+	    {{name, ACCOUNT_NAME_MAX}, SPAN("wrong"), 535},
+	    {SPAN("\xff\x01\r\n"), SPAN("wrong"), 535},
+	    {SPAN("joe"), NUL_SPAN("open sesame\0"), 501},
+	    {SPAN("joe"), {whole, sizeof(whole)}, 501},
+	};
+	(void)state;
+	struct rig *r = rig_new();
+	add_joe(r);
+	for (size_t i = 0; i < COUNT_OF(table); i++) {
+		struct signin_exchange *x = begin(r, "LOGIN", NULL, (struct span){0});
+		(void)wait_for(r, 1);
+		signin_respond(x, table[i].name);
+		(void)wait_for(r, 2);
+		if (r->kind == SIGNIN_CHALLENGE) {
+			signin_respond(x, table[i].password);
+			(void)wait_for(r, 3);
+		} else {
+			assert_null(table[i].password.p);
+		}
+		assert_int_equal(r->kind, SIGNIN_FAILED);
+		assert_int_equal(r->verdict.code, table[i].code);
+	}
+	rig_free(r);
+}
+
 /* ---- SCRAM */
 
 /* 0, or the reply code. */
@@ -668,6 +710,22 @@ test_delay_from_last(void **state)
 	rig_free(r);
 }
 
+/* The longest delay is no reason to believe that the helper has gone. */
+static void
+test_longest_delay(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new();
+	struct signin_settings s = {
+	    .delay_ms = SIGNIN_DELAY_MAX, .attempts = 10, .lockout_ms = MINUTE_MS};
+	int64_t took;
+	add_joe(r);
+	signin_settings(r->signin, &s);
+	assert_int_equal(plain_at(r, NULL, "joe", "wrong", &took), 535);
+	assert_int_equal(took, SIGNIN_DELAY_MAX);
+	rig_free(r);
+}
+
 /* ---- lockout */
 
 static void
@@ -712,6 +770,45 @@ test_lockout(void **state)
 	rig_free(r);
 }
 
+static void
+count_answer(void *arg, const struct signin_answer *a)
+{
+	unsigned *codes = arg;
+	assert_int_equal(a->kind, SIGNIN_FAILED);
+	codes[a->verdict.code == 535] += 1;
+}
+
+/* Made at once, guesses are no more than made one by one would be, twice over. */
+static void
+test_parallel(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new();
+	struct signin_facts f = facts();
+	unsigned codes[2] = {0};
+	add_joe(r);
+	settle(r, 4, 0);
+	for (unsigned i = 0; i < 50; i++) {
+		struct buf b;
+		buf_init(&b, 100);
+		buf_add_char(&b, '\0');
+		buf_addf(&b, "joe%u", i); /* for the address alone the limit is four */
+		buf_add_char(&b, '\0');
+		buf_addf(&b, "guess %u", i);
+		(void)signin_begin(
+		    r->signin, SPAN("PLAIN"), &f, buf_span(&b), count_answer, codes);
+		buf_clear(&b);
+	}
+	turns(r);
+	fake_world_pass(&r->world, DELAY_MS);
+	turns(r);
+	assert_int_equal(codes[0] + codes[1], 50);
+	assert_int_equal(codes[1], 4);
+	assert_int_equal(r->engine->hashing, 0);
+	assert_int_equal(r->engine->exchanges, 0);
+	rig_free(r);
+}
+
 /* ---- what was right is believed */
 
 static void
@@ -731,6 +828,43 @@ test_cache(void **state)
 	assert_int_equal(plain(r, "joe", "another"), 0);
 	(void)admin(r, 0, "{\"cmd\":\"user-delete\",\"name\":\"joe\"}");
 	assert_int_equal(plain(r, "joe", "another"), 535);
+	rig_free(r);
+}
+
+/* Whether a password is hashed for this sign-in, which must be right. */
+static bool
+was_hashed(struct rig *r)
+{
+	static const char message[] = "\0joe\0open sesame";
+	(void)begin(r, "PLAIN", NULL, NUL_SPAN(message));
+	bool hashed = false;
+	for (int i = 0; i < 20 && r->answers == 0; i++) {
+		(void)loop_turn(r->loop, false);
+		hashed = hashed || r->engine->hashing > 0;
+	}
+	assert_int_equal(r->answers, 1);
+	assert_int_equal(r->kind, SIGNIN_DONE);
+	return hashed;
+}
+
+static void
+test_cache_expires(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new();
+	add_joe(r);
+	settle(r, 10, 5 * MINUTE_MS);
+	assert_true(was_hashed(r));
+	fake_world_pass(&r->world, 5 * MINUTE_MS - 1);
+	turns(r);
+	assert_false(was_hashed(r));
+	fake_world_pass(&r->world, 1); /* using it has not made it last longer */
+	turns(r);
+	assert_true(was_hashed(r));
+	settle(r, 10, 0); /* never */
+	(void)admin(r, 0, "{\"cmd\":\"user-set\",\"name\":\"joe\",\"disabled\":false}");
+	assert_true(was_hashed(r));
+	assert_true(was_hashed(r));
 	rig_free(r);
 }
 
@@ -864,6 +998,7 @@ main(void)
 	    cmocka_unit_test(test_plain_messages),
 	    cmocka_unit_test(test_password_bound),
 	    cmocka_unit_test(test_login),
+	    cmocka_unit_test(test_login_garbage),
 	    cmocka_unit_test(test_scram),
 	    cmocka_unit_test(test_scram_plus),
 	    cmocka_unit_test(test_scram_made_up),
@@ -875,8 +1010,11 @@ main(void)
 	    cmocka_unit_test(test_unknown_mechanism),
 	    cmocka_unit_test(test_same_words_same_time),
 	    cmocka_unit_test(test_delay_from_last),
+	    cmocka_unit_test(test_longest_delay),
 	    cmocka_unit_test(test_lockout),
+	    cmocka_unit_test(test_parallel),
 	    cmocka_unit_test(test_cache),
+	    cmocka_unit_test(test_cache_expires),
 	    cmocka_unit_test(test_app_passwords),
 	    cmocka_unit_test(test_imported),
 	    cmocka_unit_test(test_cancel),
