@@ -97,6 +97,9 @@ on_answer(void *arg, const struct signin_answer *a)
 	rig->kind = a->kind;
 	CHECK(a->kind != SIGNIN_DONE); /* nobody here knows a password */
 	CHECK(a->data.n <= SIGNIN_DATA_MAX);
+	/* whatever a client says, it ends no channel: those are for all */
+	CHECK(a->kind != SIGNIN_FAILED ||
+	      strcmp(a->why, "the helper does not answer") != 0);
 }
 
 static struct span
