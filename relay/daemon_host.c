@@ -203,6 +203,7 @@ daemon_host(struct daemon *d)
 	    .sessions = host_sessions,
 	    .probe = host_probe,
 	    .account_changed = host_account_changed,
+	    .directory = d->directory,
 	    .signin = d->signin,
 	    .arg = d,
 	};

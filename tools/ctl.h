@@ -58,6 +58,17 @@ int ctl_offline(struct ctl *c, const json_t *request);
 bool ctl_user_can_offline(const char *command);
 int ctl_user_offline(struct ctl *c, const json_t *request);
 
+/* ---- ctl_mailbox.c */
+/* "mailbox" has been taken off argv. */
+int ctl_mailbox(struct ctl *c, json_t *request, int argc, char **argv);
+void ctl_mailbox_usage(FILE *to);
+bool ctl_mailbox_can_offline(const char *command);
+int ctl_mailbox_offline(struct ctl *c, const json_t *request);
+void ctl_print_mailbox(struct ctl *c, const json_t *line);
+void ctl_print_mail(struct ctl *c, const json_t *line);
+void ctl_print_mail_deleted(struct ctl *c, const json_t *line);
+void ctl_print_export(struct ctl *c, const json_t *line);
+
 /* ---- ctl_print.c */
 /* One answer line (not the last). */
 void ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n);

@@ -338,6 +338,10 @@ static const struct printer {
     {"policy-test", ctl_print_policy},
     {"route-test", ctl_print_route},
     {"probe", ctl_print_probe},
+    {"mailbox-list", ctl_print_mailbox},
+    {"mailbox-show", ctl_print_mail},
+    {"mailbox-export", ctl_print_export},
+    {"mailbox-delete", ctl_print_mail_deleted},
     {"user-list", ctl_print_user},
     {"user-secret-add", ctl_print_new_secret},
 };
@@ -354,7 +358,8 @@ ctl_choose_printer(struct ctl *c)
 void
 ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n)
 {
-	if (c->json && strcmp(c->command, "cat") != 0) {
+	if (c->json && strcmp(c->command, "cat") != 0 &&
+	    strcmp(c->command, "mailbox-export") != 0) {
 		(void)fwrite(text, 1, n, stdout);
 		putchar('\n');
 	} else {

@@ -49,7 +49,9 @@ ctl_print_user(struct ctl *c, const json_t *line)
 		ctl_cell("STATE", 8, false);
 		ctl_cell("SECRETS", 24, false);
 		ctl_cell("CERTS", 5, false);
-		ctl_cell("SENDS AS", 0, true);
+		ctl_cell("MAILS", 6, false);
+		ctl_cell("FETCHED", 10, false);
+		ctl_cell("ADDRESSES", 0, true);
 		c->header = true;
 	}
 	ctl_cell(ctl_text(line, "name"), 24, false);
@@ -58,8 +60,14 @@ ctl_print_user(struct ctl *c, const json_t *line)
 	joined_cell(json_object_get(line, "secrets"), "label", "-", 24, false);
 	(void)snprintf(count, sizeof(count), "%zu", json_array_size(fingerprints));
 	ctl_cell(count, 5, false);
-	joined_cell(json_object_get(line, "address"), NULL, "anybody",
-	    c->width > 88 ? c->width - 70 : 0, true);
+	const json_t *mails =
+	    json_object_get(line, "messages"); /* not with relayd stopped */
+	(void)snprintf(count, sizeof(count), "%lld", ctl_number(line, "messages"));
+	ctl_cell(mails != NULL ? count : "", 6, false);
+	(void)snprintf(count, sizeof(count), "%.10s", ctl_text(line, "last_pickup"));
+	ctl_cell(count, 10, false);
+	joined_cell(json_object_get(line, "address"), NULL, "(sends as anybody)",
+	    c->width > 108 ? c->width - 90 : 0, true);
 }
 
 void

@@ -29,14 +29,15 @@ static const struct verb {
 	enum secret secret;
 	const char *usage;
 } verbs[] = {
-    {"add", NULL, "user-add", 1, 1, " address certificate service ",
+    {"add", NULL, "user-add", 1, 1, " address certificate service mail ",
 	SECRET_OR_CERTIFICATE,
 	"add NAME [--address PATTERN]... [--certificate FP]... [--service smtp]...\n"
-	"                           [--password-stdin | --hash-stdin]"},
+	"                           [--password-stdin | --hash-stdin] [--keep-mail]"},
     {"passwd", NULL, "user-passwd", 1, 1, " ", SECRET_NEEDED,
 	"passwd NAME [--password-stdin | --hash-stdin]"},
     {"list", NULL, "user-list", 0, 1, " ", SECRET_NONE, "list [NAME]"},
-    {"delete", NULL, "user-delete", 1, 1, " ", SECRET_NONE, "delete NAME"},
+    {"delete", NULL, "user-delete", 1, 1, " mail ", SECRET_NONE,
+	"delete NAME [--keep-mail | --delete-mail]"},
     {"set", NULL, "user-set", 1, 1, " address certificate disabled ", SECRET_NONE,
 	"set NAME [--address PATTERN]... [--certificate FP]... [--disable | --enable]"},
     {"secret", "add", "user-secret-add", 2, 2, " service ", SECRET_NONE,

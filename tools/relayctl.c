@@ -23,6 +23,7 @@ enum words {
 	WORDS_ROUTE,
 	WORDS_POLICY,
 	WORDS_USER,
+	WORDS_MAILBOX,
 	WORDS_CHECK
 };
 
@@ -56,6 +57,8 @@ static const struct command {
     {"dns", WORDS_DOMAIN, "DOMAIN", "where the DNS says its mail goes"},
     {"user", WORDS_USER, "add|passwd|list|delete|set|secret ...",
 	"accounts that may sign in (below)"},
+    {"mailbox", WORDS_MAILBOX, "list|show|export|delete ...",
+	"mail that is held for pickup (below)"},
     {"check", WORDS_CHECK, "", "check the configuration file"},
     {"spool-check", WORDS_NONE, "",
 	"check every invariant and checksum (also: spool check)"},
@@ -70,6 +73,7 @@ usage(FILE *to)
 		    commands[i].usage, "", commands[i].about);
 	putc('\n', to);
 	ctl_user_usage(to);
+	ctl_mailbox_usage(to);
 	fputs(
 	    "  A password is asked for on a terminal, or is the line of "
 	    "--password-stdin;\n"
@@ -100,6 +104,8 @@ enum {
 	OPT_PASSWORD,
 	OPT_HASH,
 	OPT_DISABLE,
+	OPT_KEEP_MAIL,
+	OPT_DELETE_MAIL,
 	OPT_ENABLE,
 };
 
@@ -119,6 +125,10 @@ static const struct option longs[] = {
     {"address", required_argument, NULL, OPT_LIST},
     {"certificate", required_argument, NULL, OPT_LIST},
     {"service", required_argument, NULL, OPT_LIST},
+    {"uidl", required_argument, NULL, OPT_LIST},
+    {"format", required_argument, NULL, OPT_TEXT},
+    {"keep-mail", no_argument, NULL, OPT_KEEP_MAIL},
+    {"delete-mail", no_argument, NULL, OPT_DELETE_MAIL},
     {"password-stdin", no_argument, NULL, OPT_PASSWORD},
     {"hash-stdin", no_argument, NULL, OPT_HASH},
     {"disable", no_argument, NULL, OPT_DISABLE},
@@ -160,6 +170,8 @@ ctl_run(struct ctl *c, const json_t *request)
 		return ctl_offline(c, request);
 	if (ctl_user_can_offline(c->command) && c->socket == NULL)
 		return ctl_user_offline(c, request);
+	if (ctl_mailbox_can_offline(c->command) && c->socket == NULL)
+		return ctl_mailbox_offline(c, request);
 	fprintf(stderr,
 	    "relayctl: relayd does not answer%s%s; is it running, and is this its %s?\n",
 	    c->socket ? " at " : "", c->socket ? c->socket : "",
@@ -287,8 +299,8 @@ options_fit(const struct ctl *c, const struct command *k, const json_t *request)
 	const char *member, *bad = c->secret != CTL_SECRET_ASK ? "password-stdin" : NULL;
 	json_t *value, *selector = json_object_get(request, "selector");
 	char word[64];
-	if (k->words == WORDS_USER)
-		return true; /* ctl_user looks for itself */
+	if (k->words == WORDS_USER || k->words == WORDS_MAILBOX)
+		return true; /* they look for themselves */
 	json_object_foreach((json_t *)(uintptr_t)request, member, value)
 	{
 		(void)snprintf(word, sizeof(word), " %s ", member);
@@ -327,6 +339,7 @@ run_command(
 		    json_string(argv[0]));
 		return ctl_run(c, request);
 	case WORDS_USER: return ctl_user(c, request, argc, argv);
+	case WORDS_MAILBOX: return ctl_mailbox(c, request, argc, argv);
 	case WORDS_POLICY: return argc == 0 ? run_policy_test(c, k, request) : wrong(k);
 	case WORDS_ROUTE:
 		if (argc < 1 || argc > 2)
@@ -385,6 +398,11 @@ parse_options(struct ctl *c, json_t *request, int argc, char **argv)
 		case OPT_ENABLE:
 			json_object_set_new(
 			    request, "disabled", json_boolean(opt == OPT_DISABLE));
+			break;
+		case OPT_KEEP_MAIL:
+		case OPT_DELETE_MAIL:
+			json_object_set_new(request, "mail",
+			    json_string(opt == OPT_KEEP_MAIL ? "keep" : "delete"));
 			break;
 		case OPT_ALL: json_object_set_new(selector, "all", json_true()); break;
 		case OPT_SELECT: set_text(selector, longs[at].name, optarg); break;

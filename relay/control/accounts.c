@@ -6,6 +6,7 @@
  * is there, even if the administrator has gone meanwhile; the administrator is
  * told of a change when it is in force here, too.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -20,7 +21,10 @@ struct asking {
 	struct buf changed;            /* names of members, never their values */
 	uint32_t uid;
 	struct control_host host;
-	json_t *last; /* the end of the answer; NULL: not understood */
+	struct spool *spool;
+	struct inbox *inbox;
+	bool delete_mail; /* with the account */
+	json_t *last;     /* the end of the answer; NULL: not understood */
 };
 
 static const struct {
@@ -97,9 +101,8 @@ status_of(const json_t *last)
 }
 
 static void
-conclude(void *arg)
+answer(struct asking *a)
 {
-	struct asking *a = arg;
 	struct control_client *cc = a->client;
 	if (cc != NULL) {
 		cc->command = NULL;
@@ -112,11 +115,48 @@ conclude(void *arg)
 }
 
 static void
+lower(const char *name, char out[MAILBOX_OWNER_MAX + 1])
+{
+	span_copy(span_str(name), out, MAILBOX_OWNER_MAX + 1);
+	for (char *c = out; *c != '\0'; c++)
+		*c = ascii_lower(*c);
+}
+
+static void
+on_mail_deleted(void *arg, enum err e)
+{
+	struct asking *a = arg;
+	if (e != OK && e != ERR_NOT_FOUND) {
+		json_decref(a->last);
+		a->last = json_pack("{s:b,s:i,s:s}", "end", 1, "status", 1, "error",
+		    "the account is gone, but its mail could not be deleted: relayctl "
+		    "mailbox delete NAME --all");
+	}
+	answer(a);
+}
+
+static void
+conclude(void *arg)
+{
+	struct asking *a = arg;
+	char owner[MAILBOX_OWNER_MAX + 1];
+	if (!a->delete_mail) {
+		answer(a);
+		return;
+	}
+	lower(a->name, owner);
+	struct spool_request *q = spool_owner_delete_start(
+	    a->spool, span_str(owner), a->inbox, on_mail_deleted, a);
+	(void)q;
+}
+
+static void
 finish(struct asking *a, struct span object)
 {
 	size_t i = command_of(a);
 	a->last = json_loadb(object.p, object.n, 0, NULL);
 	int status = status_of(a->last);
+	a->delete_mail = a->delete_mail && status == 0;
 	if (commands[i].writes)
 		log_change(a, status);
 	if (commands[i].writes && status == 0 && a->host.account_changed != NULL)
@@ -124,6 +164,37 @@ finish(struct asking *a, struct span object)
 		    a->host.arg, span_str(a->name), commands[i].ends, conclude, a);
 	else
 		conclude(a);
+}
+
+/* An account, and what it holds. */
+static void
+add_object(struct asking *a, struct span object)
+{
+	char owner[MAILBOX_OWNER_MAX + 1];
+	struct mailbox_usage u;
+	json_t *o = strcmp(a->cmd, "user-list") == 0
+			? json_loadb(object.p, object.n, 0, NULL)
+			: NULL;
+	const char *name = json_string_value(json_object_get(o, "name"));
+	if (name != NULL && a->spool != NULL) {
+		struct buf when;
+		buf_init(&when, 64);
+		lower(name, owner);
+		spool_mailbox_usage(a->spool, span_str(owner), &u);
+		if (u.last_pickup.ms != 0)
+			wall_add_iso(&when, u.last_pickup);
+		json_object_set_new(o, "messages", json_integer((json_int_t)u.messages));
+		json_object_set_new(o, "octets", json_integer((json_int_t)u.octets));
+		json_object_set_new(o, "last_pickup",
+		    when.n > 0 ? json_stringn(when.p, when.n) : json_null());
+		char *text = json_dumps(o, JSON_COMPACT);
+		buf_add_str(&a->client->line, text);
+		free(text);
+		buf_clear(&when);
+	} else {
+		buf_add_span(&a->client->line, object);
+	}
+	json_decref(o);
 }
 
 static void
@@ -134,7 +205,7 @@ told(void *arg, struct span object, bool end)
 		finish(a, object);
 	} else if (a->client != NULL) {
 		(void)control_line(a->client);
-		buf_add_span(&a->client->line, object);
+		add_object(a, object);
 		control_send(a->client);
 		control_wipe(buf_span(&a->client->line)); /* a new password, perhaps */
 	}
@@ -144,7 +215,7 @@ told(void *arg, struct span object, bool end)
 static void
 name_members(const json_t *request, struct buf *out)
 {
-	static const char *const skip[] = {"v", "cmd", "name", "label"};
+	static const char *const skip[] = {"v", "cmd", "name", "label", "mail"};
 	const char *member;
 	json_t *value;
 	json_object_foreach((json_t *)(uintptr_t)request, member, value)
@@ -155,6 +226,45 @@ name_members(const json_t *request, struct buf *out)
 		if (!skipped)
 			buf_addf(out, "%s%s", out->n > 0 ? "," : "", member);
 	}
+}
+
+static bool
+wants(const json_t *request, const char *what)
+{
+	const char *mail = json_string_value(json_object_get(request, "mail"));
+	return mail != NULL && strcmp(mail, what) == 0;
+}
+
+/* What a mailbox holds must not go, or fall to somebody else, by the way. */
+static bool
+mail_is_thought_of(struct control_client *cc, const json_t *request, const char *cmd)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+	bool add = strcmp(cmd, "user-add") == 0;
+	char owner[MAILBOX_OWNER_MAX + 1];
+	struct mailbox_usage u;
+	if (cc->control->spool == NULL || (!add && strcmp(cmd, "user-delete") != 0) ||
+	    name == NULL || wants(request, "keep") || (!add && wants(request, "delete")))
+		return true;
+	lower(name, owner);
+	spool_mailbox_usage(cc->control->spool, span_str(owner), &u);
+	if (u.messages == 0)
+		return true;
+	unsigned long long n = (unsigned long long)u.messages;
+	if (add)
+		control_endf(cc, 1,
+		    "a mailbox of that name holds %llu mail%s from before: --keep-mail "
+		    "gives "
+		    "that to the new account, relayctl mailbox delete %s --all removes "
+		    "it",
+		    n, n == 1 ? "" : "s", owner);
+	else
+		control_endf(cc, 1,
+		    "%s holds %llu mail%s: say --keep-mail, or --delete-mail (after "
+		    "relayctl "
+		    "mailbox export %s, perhaps)",
+		    owner, n, n == 1 ? "" : "s", owner);
+	return false;
 }
 
 static void
@@ -172,6 +282,10 @@ pass_on(struct control_client *cc, const json_t *request, const char *cmd)
 		struct asking *a = NEW(struct asking);
 		a->log = c->log;
 		a->host = c->host;
+		a->spool = c->spool;
+		a->inbox = loop_inbox(c->loop);
+		a->delete_mail =
+		    strcmp(cmd, "user-delete") == 0 && wants(request, "delete");
 		a->client = cc;
 		a->cmd = cmd;
 		a->uid = cc->uid;
@@ -212,6 +326,6 @@ command_user(struct control_client *cc, const json_t *request)
 		    "%s: say which secret by its label, as in: relayctl user secret add "
 		    "NAME printer",
 		    commands[i].cmd);
-	else
+	else if (mail_is_thought_of(cc, request, commands[i].cmd))
 		pass_on(cc, request, commands[i].cmd);
 }

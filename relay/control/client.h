@@ -113,6 +113,11 @@ void command_queue(struct control_client *cc, const json_t *request);
 void command_show(struct control_client *cc, const json_t *request);
 void command_why(struct control_client *cc, const json_t *request);
 void command_cat(struct control_client *cc, const json_t *request);
+/* mailboxes.c */
+void command_mailbox_list(struct control_client *cc, const json_t *request);
+void command_mailbox_show(struct control_client *cc, const json_t *request);
+void command_mailbox_export(struct control_client *cc, const json_t *request);
+void command_mailbox_delete(struct control_client *cc, const json_t *request);
 
 uint64_t command_limit(const json_t *request); /* messages at most; 0: all */
 

@@ -63,6 +63,7 @@ struct control_host {
 	 * go.  NULL: nobody keeps anything of accounts. */
 	void (*account_changed)(void *arg, struct span name, bool ends,
 	    void (*told)(void *told_arg), void *told_arg);
+	const struct directory *directory; /* borrowed; NULL: nobody has a mailbox */
 	struct signin *signin; /* the main thread's; borrowed; NULL: no accounts here */
 	void *arg;
 };

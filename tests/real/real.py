@@ -19,7 +19,8 @@ import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.join(ROOT, "build", os.environ.get("VARIANT", "release"))
+VARIANT = os.environ.get("VARIANT", "release")
+BUILD = os.path.join(ROOT, "build", VARIANT)
 PEERS = os.path.join(ROOT, "build", "peers")
 LIMIT = 60.0
 
