@@ -421,6 +421,15 @@ on_respond(struct channel *c, struct record *r)
 	return true;
 }
 
+/* Within what can be configured: none of it can take a clock beyond its end. */
+static bool
+are_bounded(const struct signin_settings *s)
+{
+	return s->delay_ms >= 0 && s->delay_ms <= SIGNIN_DELAY_MAX && s->attempts > 0 &&
+	       s->lockout_ms >= 0 && s->lockout_ms <= DAY_MS && s->cache_ms >= 0 &&
+	       s->cache_ms <= DAY_MS;
+}
+
 static bool
 on_settings(struct channel *c, struct record *r)
 {
@@ -430,7 +439,7 @@ on_settings(struct channel *c, struct record *r)
 	    .lockout_ms = (int64_t)record_u64(r),
 	    .cache_ms = (int64_t)record_u64(r),
 	};
-	if (!record_done(r) || s.delay_ms < 0 || s.attempts == 0)
+	if (!record_done(r) || !are_bounded(&s))
 		return false;
 	c->engine->settings = s;
 	return true;

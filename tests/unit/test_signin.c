@@ -770,6 +770,42 @@ test_lockout(void **state)
 	rig_free(r);
 }
 
+/* An engine that is told nonsense closes the channel: nobody is locked out for a century.
+ */
+static void
+test_settings_bounds(void **state)
+{
+	static const struct {
+		struct signin_settings s;
+		bool good;
+	} table[] = {
+	    {{SIGNIN_DELAY_MAX, 1, DAY_MS, DAY_MS}, true},
+	    {{0, 10000, 0, 0}, true},
+	    {{SIGNIN_DELAY_MAX + 1, 1, 1, 1}, false},
+	    {{-1, 1, 1, 1}, false},
+	    {{1, 0, 1, 1}, false},
+	    {{1, 1, DAY_MS + 1, 1}, false},
+	    {{1, 1, -1, 1}, false},
+	    {{1, 1, 1, DAY_MS + 1}, false},
+	    {{1, 1, 1, INT64_MIN}, false},
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(table); i++) {
+		struct rig *r = rig_new();
+		struct signin_settings before = r->engine->settings;
+		signin_settings(r->signin, &table[i].s);
+		turns(r);
+		const struct signin_settings *want =
+		    table[i].good ? &table[i].s : &before;
+		assert_int_equal(r->engine->settings.delay_ms, want->delay_ms);
+		assert_int_equal(r->engine->settings.attempts, want->attempts);
+		assert_int_equal(r->engine->settings.lockout_ms, want->lockout_ms);
+		assert_int_equal(r->engine->settings.cache_ms, want->cache_ms);
+		assert_int_equal(list_empty(&r->engine->channels), !table[i].good);
+		rig_free(r);
+	}
+}
+
 static void
 count_answer(void *arg, const struct signin_answer *a)
 {
@@ -1012,6 +1048,7 @@ main(void)
 	    cmocka_unit_test(test_delay_from_last),
 	    cmocka_unit_test(test_longest_delay),
 	    cmocka_unit_test(test_lockout),
+	    cmocka_unit_test(test_settings_bounds),
 	    cmocka_unit_test(test_parallel),
 	    cmocka_unit_test(test_cache),
 	    cmocka_unit_test(test_cache_expires),
