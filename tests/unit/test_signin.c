@@ -465,6 +465,155 @@ test_scram_plus(void **state)
 	rig_free(r);
 }
 
+/* A client by libgsasl, which is nobody of ours. 0, or the reply code. */
+static unsigned
+stranger(struct rig *r, const char *mechanism, const struct signin_facts *f,
+    const char *exporter)
+{
+	Gsasl *ctx;
+	Gsasl_session *c;
+	char *out = NULL;
+	size_t length = 0;
+	unsigned n = 1;
+	assert_int_equal(gsasl_init(&ctx), GSASL_OK);
+	assert_int_equal(gsasl_client_start(ctx, mechanism, &c), GSASL_OK);
+	(void)gsasl_property_set(c, GSASL_AUTHID, "joe");
+	(void)gsasl_property_set(c, GSASL_PASSWORD, "open sesame");
+	if (exporter != NULL) {
+		struct buf b;
+		buf_init(&b, 1000);
+		base64_encode(span_str(exporter), &b);
+		(void)gsasl_property_set_raw(c, GSASL_CB_TLS_EXPORTER, b.p, b.n);
+		buf_clear(&b);
+	}
+	assert_int_equal(gsasl_step(c, NULL, 0, &out, &length), GSASL_NEEDS_MORE);
+	struct signin_exchange *x = begin(r, mechanism, f, (struct span){out, length});
+	gsasl_free(out);
+	for ((void)wait_for(r, n); r->kind == SIGNIN_CHALLENGE; (void)wait_for(r, ++n)) {
+		assert_int_equal(
+		    gsasl_step(c, r->data.p, r->data.n, &out, &length), GSASL_NEEDS_MORE);
+		signin_respond(x, (struct span){out, length});
+		gsasl_free(out);
+	}
+	if (r->kind == SIGNIN_DONE) { /* it believes us, too */
+		assert_int_equal(
+		    gsasl_step(c, r->last.p, r->last.n, &out, &length), GSASL_OK);
+		gsasl_free(out);
+	}
+	gsasl_finish(c);
+	gsasl_done(ctx);
+	return r->kind == SIGNIN_DONE ? 0 : r->verdict.code;
+}
+
+static void
+test_scram_stranger(void **state)
+{
+	static const char data[] = "0123456789abcdef0123456789abcdef";
+	(void)state;
+	struct rig *r = rig_new();
+	struct signin_facts f = facts();
+	add_joe(r);
+	assert_int_equal(stranger(r, "SCRAM-SHA-1", NULL, NULL), 0);
+	assert_int_equal(stranger(r, "SCRAM-SHA-256", NULL, NULL), 0);
+	f.exporter = SPAN(data);
+	assert_int_equal(stranger(r, "SCRAM-SHA-256-PLUS", &f, data), 0);
+	assert_int_not_equal(stranger(r, "SCRAM-SHA-256-PLUS", &f, "another"), 0);
+	assert_int_equal(stranger(r, "SCRAM-SHA-256", &f, NULL), 0);
+	rig_free(r);
+}
+
+static void
+add_coded(struct buf *b, struct span data)
+{
+	struct buf text;
+	buf_init(&text, 1000);
+	base64_encode(data, &text);
+	buf_add_span(b, buf_span(&text));
+	buf_clear(&text);
+}
+
+/* The client's last message of SCRAM-SHA-256 as RFC 5802 3 has it, for this answer. */
+static void
+add_proof(struct buf *out, struct span header, struct span first, struct span answer)
+{
+	struct buf said, salt;
+	uint8_t salted[SHA256_SIZE], key[SHA256_SIZE], stored[SHA256_SIZE],
+	    proof[SHA256_SIZE];
+	size_t nonce = span_find(answer, ','), after = nonce + 3;
+	size_t length = span_find(span_cut(answer, after, answer.n), ',');
+	buf_init(&salt, 100);
+	buf_init(&said, 1000);
+	assert_int_equal(base64_decode(span_cut(answer, after, length), &salt), OK);
+	pbkdf2_of(DIGEST_SHA256, SPAN("open sesame"), buf_span(&salt), SCRAM_ITERATIONS,
+	    salted);
+	hmac_of(DIGEST_SHA256, (struct span){(const char *)salted, SHA256_SIZE},
+	    SPAN("Client Key"), key);
+	digest_of(DIGEST_SHA256, (struct span){(const char *)key, SHA256_SIZE}, stored);
+	buf_add_str(out, "c=");
+	add_coded(out, header);
+	buf_add_char(out, ',');
+	buf_add_span(out, span_cut(answer, 0, nonce));
+	buf_add_span(&said, first);
+	buf_add_char(&said, ',');
+	buf_add_span(&said, answer);
+	buf_add_char(&said, ',');
+	buf_add_span(&said, buf_span(out));
+	hmac_of(DIGEST_SHA256, (struct span){(const char *)stored, SHA256_SIZE},
+	    buf_span(&said), proof);
+	for (size_t i = 0; i < SHA256_SIZE; i++)
+		proof[i] ^= key[i];
+	buf_add_str(out, ",p=");
+	add_coded(out, (struct span){(const char *)proof, SHA256_SIZE});
+	buf_clear(&salt);
+	buf_clear(&said);
+}
+
+/* joe's SCRAM-SHA-256 by hand, with this header. 0, or the reply code. */
+static unsigned
+by_hand(struct rig *r, const struct signin_facts *f, const char *header)
+{
+	struct span first = SPAN("n=joe,r=abcdefgh");
+	struct buf b;
+	buf_init(&b, 1000);
+	buf_add_str(&b, header);
+	buf_add_span(&b, first);
+	struct signin_exchange *x = begin(r, "SCRAM-SHA-256", f, buf_span(&b));
+	(void)wait_for(r, 1);
+	if (r->kind == SIGNIN_CHALLENGE) {
+		buf_reset(&b);
+		add_proof(&b, span_str(header), first, buf_span(&r->data));
+		signin_respond(x, buf_span(&b));
+		(void)wait_for(r, 2);
+	}
+	buf_clear(&b);
+	return r->kind == SIGNIN_DONE ? 0 : r->verdict.code;
+}
+
+/*
+ * "y": the client could bind to the connection, had it been offered.  Where it was,
+ * somebody between has taken it out of our answer (RFC 5802 6).
+ */
+static void
+test_scram_downgrade(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new();
+	struct signin_facts f = facts();
+	add_joe(r);
+	assert_int_equal(by_hand(r, &f, "n,,"), 0);
+	assert_int_equal(by_hand(r, &f, "y,,"), 0);
+	assert_int_equal(by_hand(r, &f, "n,a=joe,"), 0);
+	assert_int_equal(by_hand(r, &f, "n,a=ann,"), 535);
+	f.unique = SPAN("0123456789ab");
+	assert_int_equal(by_hand(r, &f, "n,,"), 0);
+	assert_int_equal(by_hand(r, &f, "y,,"), 535);
+	f.unique = (struct span){0};
+	f.exporter = SPAN("0123456789abcdef0123456789abcdef");
+	assert_int_equal(by_hand(r, &f, "n,,"), 0);
+	assert_int_equal(by_hand(r, &f, "y,,"), 535);
+	rig_free(r);
+}
+
 /* The salt of a name that is not there does not change: the client cannot tell. */
 static void
 test_scram_made_up(void **state)
@@ -1037,6 +1186,8 @@ main(void)
 	    cmocka_unit_test(test_login_garbage),
 	    cmocka_unit_test(test_scram),
 	    cmocka_unit_test(test_scram_plus),
+	    cmocka_unit_test(test_scram_stranger),
+	    cmocka_unit_test(test_scram_downgrade),
 	    cmocka_unit_test(test_scram_made_up),
 	    cmocka_unit_test(test_scram_garbage),
 	    cmocka_unit_test(test_longest_message),
