@@ -132,6 +132,13 @@ void
 exchange_challenge(struct exchange *x, struct span data)
 {
 	struct buf b;
+	/* SCRAM says the client's nonce again, and more: what was just short enough to
+	 * come would be too long for the other side, which ends the channel of all. */
+	if (data.n > SIGNIN_DATA_MAX) {
+		exchange_fail(x, 501, "5.5.2", "this is not a message of the mechanism",
+		    "too long");
+		return;
+	}
 	buf_init(&b, SIGNIN_DATA_MAX + 64);
 	record_begin(&b, WIRE_CHALLENGE, x->number);
 	record_add(&b, data.p != NULL ? data : SPAN(""));
@@ -414,6 +421,15 @@ on_respond(struct channel *c, struct record *r)
 	return true;
 }
 
+/* Within what can be configured: none of it can take a clock beyond its end. */
+static bool
+are_bounded(const struct signin_settings *s)
+{
+	return s->delay_ms >= 0 && s->delay_ms <= SIGNIN_DELAY_MAX && s->attempts > 0 &&
+	       s->lockout_ms >= 0 && s->lockout_ms <= DAY_MS && s->cache_ms >= 0 &&
+	       s->cache_ms <= DAY_MS;
+}
+
 static bool
 on_settings(struct channel *c, struct record *r)
 {
@@ -423,7 +439,7 @@ on_settings(struct channel *c, struct record *r)
 	    .lockout_ms = (int64_t)record_u64(r),
 	    .cache_ms = (int64_t)record_u64(r),
 	};
-	if (!record_done(r) || s.delay_ms < 0 || s.attempts == 0)
+	if (!record_done(r) || !are_bounded(&s))
 		return false;
 	c->engine->settings = s;
 	return true;

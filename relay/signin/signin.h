@@ -35,8 +35,9 @@
 #include "policy/route.h"
 #include "policy/verdict.h"
 
-#define SIGNIN_DATA_MAX 8192 /* octets of one message of an exchange, decoded */
-#define SIGNIN_WAIT_MS (20 * SECOND_MS)
+#define SIGNIN_DATA_MAX 8192       /* octets of one message of an exchange, decoded */
+#define SIGNIN_DELAY_MAX MINUTE_MS /* the longest delay that may be configured */
+#define SIGNIN_WAIT_MS (SIGNIN_DELAY_MAX + 20 * SECOND_MS)
 #define ACCOUNT_NAME_MAX 128
 #define ACCOUNT_SENDERS_MAX 100 /* patterns that one account is bound to */
 

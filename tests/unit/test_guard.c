@@ -74,7 +74,12 @@ test_lockout(void **state)
 	assert_false(guard_locked(&r.g, &other, JOE, T(0)));
 	/* it ends */
 	assert_true(guard_locked(&r.g, &r.client, JOE, T(limits.lockout_ms - 1)));
-	assert_false(guard_locked(&r.g, &r.client, JOE, T(limits.lockout_ms + 1)));
+	assert_false(guard_locked(&r.g, &r.client, JOE, T(limits.lockout_ms)));
+	/* and then it takes as many again */
+	guess(&r, &r.client, "joe", 4, T(limits.lockout_ms));
+	assert_false(guard_locked(&r.g, &r.client, JOE, T(limits.lockout_ms)));
+	guess(&r, &r.client, "joe", 1, T(limits.lockout_ms));
+	assert_true(guard_locked(&r.g, &r.client, JOE, T(limits.lockout_ms)));
 	guard_clear(&r.g);
 }
 
@@ -119,6 +124,37 @@ test_same_wrong(void **state)
 	guard_clear(&r.g);
 }
 
+/* Two devices of one address with an old password each look like a guesser. */
+static void
+test_alternating(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_init(&r);
+	for (int i = 0; i < 5; i++) {
+		assert_false(guard_locked(&r.g, &r.client, JOE, T(i)));
+		guard_failed(&r.g, &r.client, SPAN("JOE"), i % 2 ? SPAN("a") : SPAN("b"),
+		    &limits, T(i));
+	}
+	assert_true(guard_locked(&r.g, &r.client, JOE, T(5)));
+	guard_clear(&r.g);
+}
+
+/* The smallest limit there is: one failure, for the address as for the name. */
+static void
+test_one_attempt(void **state)
+{
+	static const struct guard_limits one = {1, SECOND_MS};
+	struct rig r;
+	(void)state;
+	rig_init(&r);
+	guard_failed(&r.g, &r.client, JOE, SPAN("x"), &one, T(0));
+	assert_true(guard_locked(&r.g, &r.client, JOE, T(999)));
+	assert_true(guard_locked(&r.g, &r.client, SPAN(""), T(999)));
+	assert_false(guard_locked(&r.g, &r.client, JOE, T(1000)));
+	guard_clear(&r.g);
+}
+
 /* One customer's IPv6 network is one client; IPv4 addresses are one each. */
 static void
 test_networks(void **state)
@@ -155,6 +191,17 @@ test_hashing(void **state)
 	(void)guard_hashing(&r.g, &r.client, false, &limits);
 	assert_true(guard_hashing(&r.g, &r.client, true, &limits));
 	assert_false(guard_hashing(&r.g, &r.client, true, &limits));
+	/* an end too many is none */
+	(void)guard_hashing(&r.g, &other, false, &limits);
+	(void)guard_hashing(&r.g, &other, false, &limits);
+	for (n = 0; n < 1000 && guard_hashing(&r.g, &other, true, &limits);)
+		n++;
+	assert_int_equal(n, 2 * limits.attempts);
+	/* a whole /64 is one client here, too */
+	struct net_addr a = addr("2001:db8::1"), b = addr("2001:db8::ffff:1");
+	for (n = 0; n < 1000 && guard_hashing(&r.g, n % 2 ? &a : &b, true, &limits);)
+		n++;
+	assert_int_equal(n, 2 * limits.attempts);
 	guard_clear(&r.g);
 }
 
@@ -202,13 +249,18 @@ test_bounds(void **state)
 	assert_non_null(believed(&r, "password 0", "smtp", 1, T(0)));
 	assert_null(believed(&r, "password 1", "smtp", 1, T(0)));
 	assert_int_equal(r.g.believed.n, BELIEVED_MAX);
+	/* whose password is being hashed stays, however many come */
+	struct net_addr busy = addr("192.0.2.7");
+	for (unsigned i = 0; i < 2 * limits.attempts; i++)
+		assert_true(guard_hashing(&r.g, &busy, true, &limits));
 	for (unsigned i = 0; i < GUARD_MAX; i++) {
 		(void)snprintf(
 		    text, sizeof(text), "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
 		struct net_addr a = addr(text);
 		guess(&r, &a, "joe", 1, T(0));
 	}
-	assert_true(r.g.failures.n <= GUARD_MAX + 1);
+	assert_int_equal(r.g.failures.n, GUARD_MAX);
+	assert_false(guard_hashing(&r.g, &busy, true, &limits));
 	guard_clear(&r.g);
 }
 
@@ -220,6 +272,8 @@ main(void)
 	    cmocka_unit_test(test_forgotten),
 	    cmocka_unit_test(test_success_forgives),
 	    cmocka_unit_test(test_same_wrong),
+	    cmocka_unit_test(test_alternating),
+	    cmocka_unit_test(test_one_attempt),
 	    cmocka_unit_test(test_networks),
 	    cmocka_unit_test(test_hashing),
 	    cmocka_unit_test(test_believed),
