@@ -47,6 +47,7 @@ struct listener_config {
 	bool tls_required;     /* no MAIL in the clear */
 	enum listener_certificate certificate;
 	enum listener_auth auth;
+	bool apop;          /* POP3: offer APOP, for accounts with a recoverable secret */
 	bool auth_in_clear; /* passwords without TLS, from auth_in_clear_from (empty:
 			       anyone) */
 	struct network_list auth_in_clear_from;

@@ -158,12 +158,24 @@ check_pop3(struct reading *r, const struct listener_config *l, const struct bloc
 }
 
 static void
+check_apop(struct reading *r, const struct listener_config *l, const struct block *b)
+{
+	if (l->apop && l->protocol != LISTENER_POP3)
+		reading_problem(r, block_setting(b, "apop")->at,
+		    "listener \"%.60s\": APOP belongs to POP3; remove it, or write "
+		    "protocol "
+		    "= \"pop3\"",
+		    l->name);
+}
+
+static void
 check_protocol(struct reading *r, const struct listener_config *l, const struct block *b)
 {
 	if (l->protocol == LISTENER_LMTP)
 		check_lmtp(r, l, b);
 	else if (l->protocol == LISTENER_POP3)
 		check_pop3(r, l, b);
+	check_apop(r, l, b);
 }
 
 static void

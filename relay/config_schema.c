@@ -146,6 +146,8 @@ const struct config_key config_schema[] = {
 	"whether clients sign in"),
     LISTENER("auth-in-clear", TYPE_BOOL, 0, 0, "false", auth_in_clear,
 	"passwords may come without TLS"),
+    LISTENER("apop", TYPE_BOOL, 0, 0, "false", apop,
+	"POP3: offer APOP, which needs secrets that are kept readable"),
     LIST("listener", "auth-in-clear-from", TYPE_NETWORKS, 0, "(everyone)",
 	struct listener_config, auth_in_clear_from.net, auth_in_clear_from.n,
 	"but only from these clients"),

@@ -104,6 +104,7 @@ enum {
 	OPT_PASSWORD,
 	OPT_HASH,
 	OPT_DISABLE,
+	OPT_RECOVERABLE,
 	OPT_KEEP_MAIL,
 	OPT_DELETE_MAIL,
 	OPT_ENABLE,
@@ -127,6 +128,7 @@ static const struct option longs[] = {
     {"service", required_argument, NULL, OPT_LIST},
     {"uidl", required_argument, NULL, OPT_LIST},
     {"format", required_argument, NULL, OPT_TEXT},
+    {"recoverable", no_argument, NULL, OPT_RECOVERABLE},
     {"keep-mail", no_argument, NULL, OPT_KEEP_MAIL},
     {"delete-mail", no_argument, NULL, OPT_DELETE_MAIL},
     {"password-stdin", no_argument, NULL, OPT_PASSWORD},
@@ -398,6 +400,9 @@ parse_options(struct ctl *c, json_t *request, int argc, char **argv)
 		case OPT_ENABLE:
 			json_object_set_new(
 			    request, "disabled", json_boolean(opt == OPT_DISABLE));
+			break;
+		case OPT_RECOVERABLE:
+			json_object_set_new(request, "recoverable", json_true());
 			break;
 		case OPT_KEEP_MAIL:
 		case OPT_DELETE_MAIL:

@@ -11,13 +11,13 @@
 static const EVP_MD *
 md_of(enum digest d)
 {
-	return d == DIGEST_SHA1 ? EVP_sha1() : EVP_sha256();
+	return d == DIGEST_SHA1 ? EVP_sha1() : d == DIGEST_MD5 ? EVP_md5() : EVP_sha256();
 }
 
 size_t
 digest_size(enum digest d)
 {
-	return d == DIGEST_SHA1 ? SHA1_SIZE : SHA256_SIZE;
+	return d == DIGEST_SHA1 ? SHA1_SIZE : d == DIGEST_MD5 ? MD5_SIZE : SHA256_SIZE;
 }
 
 void

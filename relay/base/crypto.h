@@ -9,8 +9,9 @@
 
 #include "base/span.h"
 
-enum digest { DIGEST_SHA1, DIGEST_SHA256 };
+enum digest { DIGEST_SHA1, DIGEST_SHA256, DIGEST_MD5 /* for APOP alone */ };
 
+#define MD5_SIZE 16
 #define SHA1_SIZE 20
 #define SHA256_SIZE 32
 

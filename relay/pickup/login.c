@@ -369,6 +369,30 @@ login_pass(struct pop *s, struct span args)
 	wipe(&plain);
 }
 
+/* RFC 1939 7: the password itself stays with the client. */
+void
+login_apop(struct pop *s, struct span args)
+{
+	size_t blank = span_find(args, ' ');
+	struct buf data;
+	if (s->timestamp[0] == '\0' || s->pickup->o.signin == NULL) {
+		pop_error(s, "", "APOP is not offered here");
+		return;
+	}
+	if (blank == args.n) {
+		pop_error(s, "", "Syntax: APOP name digest");
+		return;
+	}
+	buf_init(&data, 0);
+	buf_add_span(&data, span_cut(args, 0, blank));
+	buf_add_char(&data, '\0');
+	buf_add_str(&data, s->timestamp);
+	buf_add_char(&data, '\0');
+	buf_add_span(&data, span_cut(args, blank + 1, args.n));
+	begin(s, SPAN("APOP"), buf_span(&data));
+	buf_clear(&data);
+}
+
 /* ---- AUTH */
 
 bool
@@ -460,7 +484,8 @@ login_auth(struct pop *s, struct span args)
 	if (!may_be_clear(s))
 		return;
 	if (!scan_run(&in, is_mechanism_char, &mechanism) ||
-	    mechanism.n > MECHANISM_MAX || (!scan_done(&in) && !scan_blanks(&in))) {
+	    span_ieq(mechanism, SPAN("APOP")) || mechanism.n > MECHANISM_MAX ||
+	    (!scan_done(&in) && !scan_blanks(&in))) {
 		pop_error(s, "", "no such mechanism");
 		return;
 	}

@@ -186,7 +186,14 @@ greet(struct pop *s)
 	LOG(s->pickup->o.log, EV_CONNECTED, F_STR("client", client),
 	    F_STR("listener", s->listener_name));
 	s->greeted = true;
-	pop_ok(s, "%s POP3 server ready", s->config->policy.hostname);
+	if (s->listener != NULL && s->listener->apop) { /* unlike any other, ever */
+		struct world *w = loop_world(s->pickup->o.loop);
+		(void)snprintf(s->timestamp, sizeof(s->timestamp),
+		    "<%016llx.%llx@%.100s>", (unsigned long long)world_random_u64(w),
+		    (unsigned long long)world_wall(w).ms, s->config->policy.hostname);
+	}
+	pop_ok(s, "%s POP3 server ready%s%s", s->config->policy.hostname,
+	    s->timestamp[0] != '\0' ? " " : "", s->timestamp);
 }
 
 static void

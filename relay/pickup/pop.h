@@ -54,6 +54,7 @@ struct pop {
 	struct net_addr peer, hop;
 	struct tls_server *tls;
 	bool handshake, greeted, utf8;
+	char timestamp[160]; /* of the greeting, for APOP; "": it is not offered */
 	enum pop_state state;
 	char *user;                /* USER's; NULL: none */
 	struct signing *signing;   /* NULL: not */
@@ -116,6 +117,7 @@ void login_mechanisms(const struct pop *s, struct buf *out);
 void login_user(struct pop *s, struct span args);
 void login_pass(struct pop *s, struct span args);
 void login_auth(struct pop *s, struct span args);
+void login_apop(struct pop *s, struct span args);
 bool login_take_response(struct pop *s); /* a line of an exchange; false: not yet */
 bool login_expects_line(const struct pop *s);
 void login_end(struct pop *s, const char *why); /* give up what is going on */

@@ -279,6 +279,7 @@ static const struct verb {
     {"CAPA", EVER, NONE, run_capa},
     {"USER", BEFORE, SOME, login_user},
     {"PASS", BEFORE, SOME, login_pass},
+    {"APOP", BEFORE, SOME, login_apop},
     {"AUTH", BEFORE, ANY, login_auth},
     {"STLS", BEFORE, NONE, run_stls},
     {"UTF8", BEFORE, ANY, run_utf8},

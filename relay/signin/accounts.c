@@ -46,6 +46,9 @@ secret_clear(struct secret *s)
 	if (s->hash != NULL)
 		explicit_bzero(s->hash, strlen(s->hash));
 	mem_free(&s->hash);
+	if (s->plain != NULL)
+		explicit_bzero(s->plain, strlen(s->plain));
+	mem_free(&s->plain);
 	mem_free(&s->label);
 	explicit_bzero(&s->scram, sizeof(s->scram));
 }

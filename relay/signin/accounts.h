@@ -29,6 +29,7 @@ struct secret {
 	char *label;               /* "" is the main one */
 	struct name_list services; /* empty: all */
 	char *hash;
+	char *plain; /* recoverable, for APOP; NULL: nobody could read it back */
 	struct scram_keys scram;
 	struct wall created;
 };

@@ -310,6 +310,7 @@ tell_account(struct admin *q, const struct account *acc)
 		add_names(&j, "service", &s->services);
 		json_cstr(&j, "kind", password_hash_kind(s->hash));
 		json_bool(&j, "scram", s->scram.known);
+		json_bool(&j, "recoverable", s->plain != NULL);
 		json_int(&j, "created", s->created.ms);
 		json_close(&j, '}');
 	}
@@ -429,6 +430,8 @@ secret_add(struct admin *q)
 	if (password_hash(buf_span(&password), hash) == OK) {
 		secret_set(s, q->a->world, hash, buf_span(&password));
 		s->services = services;
+		if (json_is_true(json_object_get(q->request, "recoverable")))
+			s->plain = span_dup(buf_span(&password));
 		account_touch(q->a, q->acc);
 		if (saved(q)) {
 			tell_password(q, buf_span(&password));

@@ -90,7 +90,9 @@ take_secret(const json_t *o, struct account *acc)
 	struct secret *s = account_add_secret(acc, span_str(label));
 	if (s == NULL)
 		return false;
+	const char *plain = json_string_value(json_object_get(o, "plain"));
 	s->hash = mem_strdup(hash);
+	s->plain = plain != NULL ? mem_strdup(plain) : NULL;
 	s->created.ms = json_integer_value(json_object_get(o, "created"));
 	return take_names(json_object_get(o, "service"), SERVICES_MAX, &s->services) &&
 	       take_scram(json_object_get(o, "scram"), &s->scram);
@@ -293,6 +295,8 @@ put_secret(struct json *j, const struct secret *s)
 	json_cstr(j, "label", s->label);
 	put_names(j, "service", &s->services);
 	json_cstr(j, "hash", s->hash);
+	if (s->plain != NULL)
+		json_cstr(j, "plain", s->plain);
 	json_int(j, "created", s->created.ms);
 	if (s->scram.known) {
 		json_open_as(j, "scram", '{');

@@ -342,7 +342,8 @@ static bool
 may_use(const struct exchange *x)
 {
 	const struct mechanism *m = x->mechanism;
-	if (m == NULL || (x->any && !m->clear))
+	if (m == NULL || (x->any && !m->clear) ||
+	    (m->only != NULL && strcmp(m->only, x->service) != 0))
 		return false;
 	if (m->plus)
 		return x->exporter != NULL || x->unique != NULL;

@@ -76,6 +76,7 @@ struct mechanism {
 	    client_first; /* without an initial response an empty challenge asks for it */
 	void (*step)(struct exchange *x, struct span data);
 	const char *gsasl; /* its name there; NULL: not by libgsasl */
+	const char *only; /* for this service, and never offered as SASL; NULL: for all */
 };
 
 const struct mechanism *mechanism_find(struct span name);

@@ -82,13 +82,67 @@ external_step(struct exchange *x, struct span data)
 		exchange_done(x, acc, "certificate", (struct span){0});
 }
 
+/* What a digest of this timestamp would be, if the client knew this secret. */
+static bool
+is_digest_of(struct span timestamp, const char *plain, struct span digest)
+{
+	static const char hex[] = "0123456789abcdef";
+	uint8_t octets[MD5_SIZE];
+	char text[2 * MD5_SIZE], given[2 * MD5_SIZE];
+	struct buf b;
+	buf_init(&b, 0);
+	buf_add_span(&b, timestamp);
+	buf_add_str(&b, plain);
+	digest_of(DIGEST_MD5, buf_span(&b), octets);
+	explicit_bzero(b.p, b.n);
+	buf_clear(&b);
+	if (digest.n != sizeof(given))
+		return false;
+	for (size_t i = 0; i < sizeof(text); i++) {
+		text[i] = hex[octets[i / 2] >> (i % 2 ? 0 : 4) & 15];
+		given[i] = ascii_lower(digest.p[i]);
+	}
+	return same_secret(
+	    (struct span){text, sizeof(text)}, (struct span){given, sizeof(given)});
+}
+
+/* APOP (RFC 1939 7): name NUL timestamp NUL digest.  Only secrets that were made
+ * recoverable for it can be asked about. */
+static void
+apop_step(struct exchange *x, struct span data)
+{
+	size_t first = span_find(data, '\0');
+	struct span name = span_cut(data, 0, first);
+	struct span rest = span_cut(data, first + 1, data.n);
+	size_t second = span_find(rest, '\0');
+	struct span timestamp = span_cut(rest, 0, second);
+	struct span digest = span_cut(rest, second + 1, rest.n);
+	if (name.n == 0 || name.n > ACCOUNT_NAME_MAX || second == rest.n) {
+		malformed(x);
+		return;
+	}
+	span_copy(name, x->name, sizeof(x->name));
+	struct account *acc = accounts_find(x->engine->accounts, name);
+	for (size_t i = 0; acc != NULL && !acc->disabled && i < acc->secrets; i++) {
+		const struct secret *s = &acc->secret[i];
+		if (s->plain != NULL && secret_serves(s, x->service) &&
+		    is_digest_of(timestamp, s->plain, digest)) {
+			exchange_done(x, acc, s->label, (struct span){0});
+			return;
+		}
+	}
+	exchange_wrong(x, digest, "wrong password, or none that is recoverable");
+}
+
 const struct mechanism mechanisms[] = {
-    {"SCRAM-SHA-256-PLUS", false, true, false, true, scram_step, "SCRAM-SHA-256-PLUS"},
-    {"SCRAM-SHA-256", false, false, false, true, scram_step, "SCRAM-SHA-256"},
-    {"SCRAM-SHA-1", false, false, false, true, scram_step, "SCRAM-SHA-1"},
-    {"EXTERNAL", false, false, true, true, external_step, NULL},
-    {"PLAIN", true, false, false, true, plain_step, NULL},
-    {"LOGIN", true, false, false, false, login_step, NULL},
+    {"SCRAM-SHA-256-PLUS", false, true, false, true, scram_step, "SCRAM-SHA-256-PLUS",
+	NULL},
+    {"SCRAM-SHA-256", false, false, false, true, scram_step, "SCRAM-SHA-256", NULL},
+    {"SCRAM-SHA-1", false, false, false, true, scram_step, "SCRAM-SHA-1", NULL},
+    {"EXTERNAL", false, false, true, true, external_step, NULL, NULL},
+    {"PLAIN", true, false, false, true, plain_step, NULL, NULL},
+    {"LOGIN", true, false, false, false, login_step, NULL, NULL},
+    {.name = "APOP", .step = apop_step, .only = "pop3"},
     {0},
 };
 
@@ -106,6 +160,8 @@ mechanism_find(struct span name)
 static bool
 makes_sense(const struct mechanism *m, const struct signin_facts *f, bool clear_ok)
 {
+	if (m->only != NULL)
+		return false;
 	if (f->any)
 		return m->clear;
 	if (m->plus)

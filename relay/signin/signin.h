@@ -107,7 +107,8 @@ signin_free(struct signin **s); /* its exchanges must have been cancelled or ans
 void signin_mechanisms(const struct signin_facts *f, bool clear_ok, struct buf *out);
 
 /*
- * Begin.  mechanism in any case; one that is not known or not offered for these
+ * Begin.  mechanism in any case ("APOP" is one for pop3, with name NUL timestamp NUL
+ * digest as its initial response); one that is not known or not offered for these
  * facts fails with 504 5.5.4.  initial: the decoded initial response, p == NULL if
  * there is none.  Facts and initial are copied.
  */

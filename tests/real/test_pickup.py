@@ -29,12 +29,12 @@ def trusting():
 
 
 class Pickup(RealTest):
-    def holding(self, more=""):
+    def holding(self, more="", offer=""):
         """A relay that holds alice's mail; its ports are in .pop and .pops."""
         pop, pops = free_port(), free_port()
         relay = self.relay(
             f'listener "pop" {{ bind = {{"127.0.0.1:{pop}"}} protocol = "pop3" tls = "starttls" '
-            'auth-in-clear = true }\n'
+            f'auth-in-clear = true {offer} }}\n'
             f'listener "pops" {{ bind = {{"127.0.0.1:{pops}"}} protocol = "pop3" '
             'tls = "implicit" }\n'
             'route "office" { to = {"office.test"} deliver = "mailbox" }\n' + more)
@@ -190,6 +190,33 @@ keep off
         p = self.login(relay)
         self.assertEqual(p.stat(), (0, 0))
         p.quit()
+
+    def test_apop_by_mpop_and_poplib(self):
+        relay = self.holding(offer="apop = true")
+        made = relay.ctl("user", "secret", "add", USER, "old", "--recoverable")
+        secret = made.stdout.strip().split()[-1]
+        self.send(relay, 2)
+        p = poplib.POP3("127.0.0.1", relay.pop, timeout=real.LIMIT)
+        self.assertRaises(poplib.error_proto, p.apop, USER, PASSWORD)  # it is not recoverable
+        p.apop(USER, secret)
+        self.assertEqual(p.stat()[0], 2)
+        p.quit()
+        box = os.path.join(self.dir, "apop")
+        conf = self.home("mpoprc", f"""
+account default
+host 127.0.0.1
+port {relay.pop}
+tls off
+user {USER}
+passwordeval "echo {secret}"
+auth apop
+delivery mbox {box}
+uidls_file {self.dir}/uidls
+keep off
+""")
+        self.run_client("mpop", "-C", conf)
+        with open(box, encoding="utf-8") as f:
+            self.assertEqual(f.read().count("\nSubject: number"), 2)
 
     def test_fetchmail(self):
         relay = self.holding()
