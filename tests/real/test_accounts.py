@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 """The administrator's words about accounts, and handing in through a socket:
 relayctl and relay-sendmail against a script that answers on a Unix socket."""
