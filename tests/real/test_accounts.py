@@ -151,15 +151,16 @@ class Words(RealTest):
 
     def test_shown(self):
         self.answer = [{"name": "joe\x1b[2J", "address": ["a@b.example", ".c.example"],
-                        "certificate": [], "disabled": False,
+                        "certificate": [], "disabled": False, "messages": 7,
+                        "last_pickup": "2026-11-23T12:00:00.000Z",
                         "secrets": [{"label": ""}, {"label": "printer"}]},
                        {"name": "cam", "address": [], "certificate": ["ab"], "disabled": True,
                         "secrets": []}, {"end": True, "status": 0}]
         shown = self.asks({"cmd": "user-list"}, "user", "list").splitlines()
-        self.assertRegex(shown[0], r"^NAME +STATE +SECRETS +CERTS +SENDS AS$")
-        self.assertRegex(shown[1], r"^joe\\x1b\[2J +enabled +\(main\),printer +0 +a@b.example,"
-                                   r".c.example$")
-        self.assertRegex(shown[2], r"^cam +disabled +- +1 +anybody$")
+        self.assertRegex(shown[0], r"^NAME +STATE +SECRETS +CERTS +MAILS +FETCHED +ADDRESSES$")
+        self.assertRegex(shown[1], r"^joe\\x1b\[2J +enabled +\(main\),printer +0 +7 +"
+                                   r"2026-11-23 +a@b.example,.c.example$")
+        self.assertRegex(shown[2], r"^cam +disabled +- +1 +\(sends as anybody\)$")
         lines = self.asks({"cmd": "user-list", "name": "cam"}, "--json", "user", "list", "cam")
         self.assertEqual([json.loads(x)["name"] for x in lines.splitlines()],
                          ["joe\x1b[2J", "cam"])
