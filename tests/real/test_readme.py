@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The three configurations of the README, run as they stand there but for ports and
+"""The four configurations of the README, run as they stand there but for ports and
 paths, each with a message that goes where the README says."""
 import os
+import poplib
 import re
 import smtplib
 import subprocess
@@ -128,6 +129,38 @@ class Readme(SmartHost):
                 c.sendmail("you@far.example", ["x@elsewhere.example"], "Subject: no\r\n\r\nx\r\n")
             c.sendmail("you@far.example", ["ann@office.example"], "Subject: in\r\n\r\nx\r\n")
         wait_for("the message in", lambda: inside.mail)
+
+
+    def test_pickup(self):
+        ca = self.authority()
+        cert, key = ca.issue("gw.office.example")
+        pop, pops = free_port(), free_port()
+        relay = self.run_example("pickup", {
+            "/etc/relayd/gw.pem": cert, "/etc/relayd/gw.key": key,
+            "[::]:110": f"127.0.0.1:{pop}", "[::]:995": f"127.0.0.1:{pops}",
+        })
+        relay.add_user("ann", "correct horse", "--address", "ann@office.example",
+                       "--address", "sales@office.example")
+        with smtplib.SMTP("127.0.0.1", relay.port) as c:
+            with self.assertRaises(smtplib.SMTPRecipientsRefused):
+                c.sendmail("you@far.example", ["nobody@office.example"], "Subject: x\r\n\r\nx\r\n")
+            c.sendmail("you@far.example", ["sales@office.example", "postmaster@office.example"],
+                       "Subject: for sale\r\n\r\nx\r\n")
+        p = poplib.POP3("127.0.0.1", pop, timeout=real.LIMIT)
+        with self.assertRaises(poplib.error_proto):
+            p.user("ann")  # not without TLS
+        p.stls(trusting())
+        p.user("ann")
+        p.pass_("correct horse")
+        self.assertIn(b"Subject: for sale", p.retr(1)[1])
+        p.quit()
+        p = poplib.POP3_SSL("127.0.0.1", pops, context=trusting(), timeout=real.LIMIT)
+        p.user("ann")
+        p.pass_("correct horse")
+        self.assertEqual(p.capa()["EXPIRE"], ["30"])
+        p.dele(1)
+        p.quit()
+        self.assertIn("ann", relay.ctl("mailbox", "list").stdout)
 
 
 if __name__ == "__main__":
