@@ -492,6 +492,25 @@ add_field(struct buf *out, const char *name, struct span value, const char *brac
 	buf_addf(out, "%s\r\n", *brackets != '\0' ? brackets + 1 : "");
 }
 
+size_t
+directory_keep_room(const struct directory *d, const struct config *c,
+    const struct spool *s, uint64_t size, struct directory_match *m, struct verdict *why)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < m->n; i++) {
+		struct verdict v =
+		    directory_admit(d, c, s, span_str(m->owner[i].name), size);
+		if (!verdict_ok(&v)) {
+			*why = v;
+			continue;
+		}
+		struct directory_owner swap = m->owner[n];
+		m->owner[n++] = m->owner[i];
+		m->owner[i] = swap;
+	}
+	return n;
+}
+
 void
 directory_own_fields(struct span sender, struct span recipient,
     const struct directory_owner *o, struct buf *out)

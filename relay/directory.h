@@ -100,6 +100,11 @@ directory_settings(const struct directory *d, const struct config *c, struct spa
 struct verdict directory_admit(const struct directory *d, const struct config *c,
     const struct spool *s, struct span owner, uint64_t size);
 
+/* Of those found, the ones that have room come first; how many they are.  The others stay
+ * behind them; why: what the last of them heard. */
+size_t directory_keep_room(const struct directory *d, const struct config *c,
+    const struct spool *s, uint64_t size, struct directory_match *m, struct verdict *why);
+
 /* The header fields of one mail: Return-Path (RFC 5321 4.4), Delivered-To, and
  * X-Original-To where the owner was found by +detail or caught.  At most
  * MAIL_PREFIX_MAX; whatever the addresses hold, no line can begin in them. */

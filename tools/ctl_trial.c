@@ -150,6 +150,15 @@ ctl_print_route(struct ctl *c, const json_t *line)
 	if (json_is_true(json_object_get(line, "inbound")))
 		fputs("\ninbound: strangers may send there, too", stdout);
 	putchar('\n');
+	const json_t *boxes = json_object_get(line, "mailboxes");
+	if (boxes != NULL && json_array_size(boxes) == 0)
+		fputs("nobody's mailbox: the recipient would be refused\n", stdout);
+	json_array_foreach(boxes, i, r)
+	{
+		fputs("mailbox of ", stdout);
+		ctl_put(json_string_value(r) ? json_string_value(r) : "?");
+		putchar('\n');
+	}
 }
 
 /* ---- probe */

@@ -57,8 +57,54 @@ unknown_listener(struct control_client *cc, const char *name)
 	buf_clear(&list);
 }
 
+/* Whose mailbox: NULL: not known (yet); else to be freed. */
+static struct directory_match *
+owners_of(
+    struct control_client *cc, const struct route *r, struct span recipient, bool *known)
+{
+	const struct directory *d = cc->control->host.directory;
+	struct directory_match *match = NEW(struct directory_match);
+	enum directory_answer a =
+	    d != NULL
+		? directory_find(d, control_config(cc->control), r, recipient, match)
+		: DIRECTORY_NOT_READY;
+	*known = a != DIRECTORY_NOT_READY;
+	return match;
+}
+
 static void
-put_destination(struct json *j, const struct route *r, struct span recipient)
+put_owners(struct control_client *cc, struct json *j, const struct route *r,
+    struct span recipient)
+{
+	bool known;
+	struct directory_match *match = owners_of(cc, r, recipient, &known);
+	json_open_as(j, "mailboxes", '[');
+	for (size_t i = 0; known && i < match->n; i++)
+		json_cstr(j, NULL, match->owner[i].name);
+	json_close(j, ']');
+	mem_free(&match);
+}
+
+/* SMTP would say so at RCPT. */
+static void
+look_for_mailbox(
+    struct control_client *cc, struct span recipient, struct access_answer *a)
+{
+	bool known;
+	if (!verdict_ok(&a->verdict) || a->route == NULL ||
+	    a->route->deliver != ROUTE_MAILBOX)
+		return;
+	struct directory_match *match = owners_of(cc, a->route, recipient, &known);
+	if (known && match->n == 0) {
+		a->verdict = verdict_make(550, "5.1.1", "No such mailbox here");
+		a->rule = "mailbox";
+	}
+	mem_free(&match);
+}
+
+static void
+put_destination(struct control_client *cc, struct json *j, const struct route *r,
+    struct span recipient)
 {
 	struct buf text, key;
 	buf_init(&text, 4096);
@@ -69,6 +115,8 @@ put_destination(struct json *j, const struct route *r, struct span recipient)
 	json_str(j, "destination", buf_span(&key));
 	json_bool(j, "inbound", r->inbound);
 	json_str(j, "explanation", buf_span(&text));
+	if (r->deliver == ROUTE_MAILBOX)
+		put_owners(cc, j, r, recipient);
 	buf_clear(&text);
 	buf_clear(&key);
 }
@@ -116,7 +164,7 @@ route_answer(struct control_client *cc, const struct route_facts *f)
 	struct json *j = control_line(cc);
 	json_open(j, '{');
 	if (r != NULL)
-		put_destination(j, r, f->recipient);
+		put_destination(cc, j, r, f->recipient);
 	put_passed_over(j, t, r, f);
 	json_close(j, '}');
 	control_send(cc);
@@ -215,7 +263,7 @@ recipient_line(struct control_client *cc, const struct access_facts *f,
 	}
 	json_bool(j, "hold", a->hold);
 	if (a->route != NULL)
-		put_destination(j, a->route, recipient);
+		put_destination(cc, j, a->route, recipient);
 	json_open_as(j, "steps", '[');
 	access_explain(f, recipient, put_step, j);
 	json_close(j, ']');
@@ -292,6 +340,7 @@ decide(struct control_client *cc, struct trial *t)
 		return;
 	}
 	access_recipient(&f, span_str(t->to), &answer);
+	look_for_mailbox(cc, span_str(t->to), &answer);
 	recipient_line(cc, &f, span_str(t->to), &answer);
 	control_end(cc, verdict_ok(&answer.verdict) ? 0 : 1, NULL);
 }

@@ -37,20 +37,18 @@ compose(const struct message *m, const struct recipient *r,
 	return x;
 }
 
-/* All owners or none: who is over quota makes the others wait with him. */
+/* Those who have room get it; if nobody has, it waits. */
 static struct verdict
 admit(const struct directory *d, const struct config *c, const struct spool *s,
-    const struct directory_match *match, uint64_t size)
+    struct directory_match *match, uint64_t size)
 {
-	struct verdict v = verdict_make(
+	struct verdict why = {0};
+	size_t n = directory_keep_room(d, c, s, size, match, &why);
+	if (n == 0)
+		return why;
+	match->n = n;
+	return verdict_make(
 	    250, "2.1.5", "delivered to the mailbox of %s", match->owner[0].name);
-	for (size_t i = 0; i < match->n; i++) {
-		struct verdict one =
-		    directory_admit(d, c, s, span_str(match->owner[i].name), size);
-		if (!verdict_ok(&one))
-			return one;
-	}
-	return v;
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "relay/egress/courier.h"
 #include "relay/egress/hops.h"
@@ -244,6 +245,7 @@ static void
 look_up(struct probe *p)
 {
 	const struct route *r = p->route;
+	CHECK(r != NULL); /* found before anything is looked up */
 	if (p->via >= (route_names_hops(r) ? r->hops : 1)) {
 		end(p, p->told_of > 0 ? NULL : "there is no host to try");
 		return;

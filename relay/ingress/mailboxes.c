@@ -84,18 +84,19 @@ mailbox_route(const struct session *s, const struct recipient *r)
 	return route != NULL && route->deliver == ROUTE_MAILBOX ? route : NULL;
 }
 
-/* All owners have room for the message as it is; else the queue has patience. */
+/* Those that have room for the message as it is stay in the match; if nobody has, the
+ * queue has patience.  A lazy owner does not keep it from the others of his address. */
 static bool
-have_room(struct settle *x, struct verdict *v)
+have_room(struct settle *x, const struct recipient *r, struct verdict *v)
 {
 	const struct ingress_options *o = &x->s->in->o;
-	for (size_t i = 0; i < x->match.n; i++) {
-		*v = directory_admit(o->directory, x->s->config, o->spool,
-		    span_str(x->match.owner[i].name), receive_size(x->s->tx->receive));
-		if (!verdict_ok(v))
-			return false;
-	}
-	return true;
+	size_t n = directory_keep_room(o->directory, x->s->config, o->spool,
+	    receive_size(x->s->tx->receive), &x->match, v);
+	for (size_t i = n; n > 0 && i < x->match.n; i++)
+		LOG(o->log, EV_OVER_QUOTA, F_STR("mailbox", x->match.owner[i].name),
+		    F_ADDR("to", r->address), F_ADDR("from", x->m->sender));
+	x->match.n = n;
+	return n > 0;
 }
 
 /* True: it leaves the envelope. */
@@ -110,8 +111,8 @@ settle_one(struct settle *x, const struct recipient *r)
 	    directory_find(s->in->o.directory, s->config, route, r->address, &x->match) !=
 		DIRECTORY_FOUND)
 		return false;
-	if (!have_room(x, &v)) {
-		if (!session_is_lmtp(s) || x->match.n > 1)
+	if (!have_room(x, r, &v)) {
+		if (!session_is_lmtp(s))
 			return false;
 		transaction_refuse_late(s->tx, r->index, &v);
 		return true;

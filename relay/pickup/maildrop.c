@@ -30,6 +30,7 @@ maildrop_add(struct maildrop *d, uint32_t uid, uint64_t size)
 		d->cap = d->cap ? d->cap * 2 : 1;
 		d->run = mem_resize(d->run, d->cap, sizeof(*d->run));
 	}
+	CHECK(d->run != NULL);
 	d->run[d->runs++] = (struct uid_run){uid, number};
 	return true;
 }

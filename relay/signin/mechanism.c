@@ -40,7 +40,7 @@ login_step(struct exchange *x, struct span data)
 	if (data.p == NULL && x->step == 0) {
 		exchange_challenge(x, SPAN("Username:"));
 	} else if (x->name[0] == '\0') {
-		if (data.n == 0 || data.n > ACCOUNT_NAME_MAX ||
+		if (data.p == NULL || data.n == 0 || data.n > ACCOUNT_NAME_MAX ||
 		    memchr(data.p, '\0', data.n) != NULL) {
 			malformed(x);
 			return;
