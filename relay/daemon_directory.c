@@ -68,6 +68,7 @@ worker_end_account(struct worker *w, void *arg)
 {
 	char *owner = arg;
 	pickup_end_account(w->pickup, span_str(owner));
+	ingress_end_account(w->ingress, span_str(owner));
 	mem_free(&owner);
 }
 

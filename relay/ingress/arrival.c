@@ -146,6 +146,8 @@ done(struct session *s)
 	session_enter(s, &session_command);
 	if (s->in->draining && s->io != NULL)
 		session_close(s, "4.3.2", "shutting down");
+	if (s->account_gone)
+		session_leave_account(s);
 }
 
 static void

@@ -189,7 +189,10 @@ ingress_serve_told(struct ingress *in, int fd, const struct net_addr *hop,
     const struct net_addr *told, const char *listener)
 {
 	const struct listener_config *l = find_listener(in->config, listener);
-	if (count_in(in, fd, told, client_max(in, l, told), listener))
+	if (l ==
+	    NULL) /* a reload has closed it meanwhile: there are no rules left for it */
+		close(fd);
+	else if (count_in(in, fd, told, client_max(in, l, told), listener))
 		serve(in, fd, hop, told, listener);
 }
 
@@ -206,6 +209,19 @@ ingress_serve_local(struct ingress *in, int fd, unsigned uid)
 		return;
 	atomic_fetch_add_explicit(&in->o.counters->connections, 1, memory_order_relaxed);
 	session_start_local(in, fd, uid);
+}
+
+void
+ingress_end_account(struct ingress *in, struct span name)
+{
+	LIST_EACH (&in->sessions, k) {
+		struct session *s = CONTAINER_OF(k, struct session, link);
+		if (s->local || s->card == NULL ||
+		    !span_ieq(span_str(s->card->name), name))
+			continue;
+		s->account_gone = true;
+		session_leave_account(s);
+	}
 }
 
 unsigned

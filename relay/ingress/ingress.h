@@ -102,4 +102,9 @@ void ingress_drain(struct ingress *in, void (*on_empty)(void *arg), void *arg);
 
 unsigned ingress_sessions(const struct ingress *in);
 
+/* Whoever has signed in as this account (its name in lower case) is told 421 and goes:
+ * it was deleted or disabled, or its password changed.  A message whose data is arriving
+ * is finished first. */
+void ingress_end_account(struct ingress *in, struct span name);
+
 #endif

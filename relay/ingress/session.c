@@ -490,6 +490,14 @@ session_free(struct session **sp)
 }
 
 void
+session_leave_account(struct session *s)
+{
+	bool arriving = s->tx != NULL && s->tx->receive != NULL;
+	if (!arriving && s->io != NULL)
+		session_close(s, "4.7.0", "this account has changed; sign in again");
+}
+
+void
 session_drain(struct session *s)
 {
 	bool between =

@@ -72,6 +72,7 @@ struct session {
 	bool watched;                     /* it has told its name to nat_watch.h */
 	struct tls_server *tls;           /* a reference, for life; NULL: no TLS here */
 	struct account_card *card;        /* who has signed in; NULL: nobody */
+	bool account_gone;                /* and is no more */
 	struct auth *auth;                /* an AUTH that is going on; NULL: none */
 	struct signin_exchange *exchange; /* signing in; NULL: not */
 	bool certificate;                 /* the client's certificate may relay */
@@ -128,6 +129,9 @@ void session_start_local(struct ingress *in, int fd, unsigned uid);
 
 /* Write what is queued and let go; why: for the log. Harmless if it is over already. */
 void session_end(struct session *s, const char *why);
+
+/* account_gone: 421 and the end, unless a message's data is arriving. */
+void session_leave_account(struct session *s);
 
 /* Like session_end, but nothing more is written. */
 void session_break(struct session *s, const char *why);
