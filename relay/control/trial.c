@@ -11,6 +11,7 @@
 #include "policy/access.h"
 #include "policy/address.h"
 #include "relay/control/client.h"
+#include "relay/door.h"
 
 /* ---- the same words for both */
 
@@ -33,15 +34,6 @@ read_sender(const char *text, struct span *out)
 		return false;
 	*out = a.text;
 	return true;
-}
-
-static const struct listener_config *
-find_listener(const struct config *c, const char *name)
-{
-	for (size_t i = 0; i < c->listeners; i++)
-		if (strcmp(c->listener[i].name, name) == 0)
-			return &c->listener[i];
-	return NULL;
 }
 
 static void
@@ -191,7 +183,7 @@ command_route_test(struct control_client *cc, const json_t *request)
 		control_end(
 		    cc, 2, "--ip takes an address, as in 192.0.2.7 or 2001:db8::7");
 	} else if (listener != NULL &&
-		   find_listener(control_config(cc->control), listener) == NULL) {
+		   door_listener(control_config(cc->control), listener) == NULL) {
 		unknown_listener(cc, listener);
 	} else {
 		f.recipient = a.text;
@@ -276,7 +268,7 @@ static const struct listener_config *
 choose_listener(const struct config *c, const struct trial *t)
 {
 	if (t->listener != NULL)
-		return find_listener(c, t->listener);
+		return door_listener(c, t->listener);
 	for (size_t i = 0; t->account != NULL && i < c->listeners; i++)
 		if (c->listener[i].auth != AUTH_NO)
 			return &c->listener[i];
@@ -452,7 +444,7 @@ command_policy_test(struct control_client *cc, const json_t *request)
 		return;
 	}
 	if (listener != NULL &&
-	    find_listener(control_config(cc->control), listener) == NULL) {
+	    door_listener(control_config(cc->control), listener) == NULL) {
 		unknown_listener(cc, listener);
 		return;
 	}

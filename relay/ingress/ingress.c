@@ -86,7 +86,7 @@ ingress_log_turned_away(struct ingress *in, const struct net_addr *client,
 static bool
 speaks_pop3(const struct ingress *in, const char *listener)
 {
-	const struct listener_config *l = find_listener(in->config, listener);
+	const struct listener_config *l = door_listener(in->config, listener);
 	return l != NULL && l->protocol == LISTENER_POP3;
 }
 
@@ -164,7 +164,7 @@ serve(struct ingress *in, int fd, const struct net_addr *hop, const struct net_a
 {
 	atomic_fetch_add_explicit(&in->o.counters->connections, 1, memory_order_relaxed);
 	if (speaks_pop3(in, listener) && in->o.pickup != NULL)
-		serve_pickup(in, fd, hop, peer, find_listener(in->config, listener));
+		serve_pickup(in, fd, hop, peer, door_listener(in->config, listener));
 	else
 		session_start(in, fd, hop, peer, listener);
 }
@@ -173,7 +173,7 @@ void
 ingress_serve(
     struct ingress *in, int fd, const struct net_addr *peer, const char *listener)
 {
-	const struct listener_config *l = find_listener(in->config, listener);
+	const struct listener_config *l = door_listener(in->config, listener);
 	if (in->draining)
 		close(fd);
 	else if (!count_in(in, fd, peer, client_max(in, l, peer), listener))
@@ -188,7 +188,7 @@ void
 ingress_serve_told(struct ingress *in, int fd, const struct net_addr *hop,
     const struct net_addr *told, const char *listener)
 {
-	const struct listener_config *l = find_listener(in->config, listener);
+	const struct listener_config *l = door_listener(in->config, listener);
 	if (l ==
 	    NULL) /* a reload has closed it meanwhile: there are no rules left for it */
 		close(fd);

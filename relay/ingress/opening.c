@@ -3,6 +3,7 @@
 #include "relay/ingress/opening.h"
 
 #include "base/mem.h"
+#include "relay/door.h"
 #include "relay/ingress/gate.h"
 
 #define PORT_SUBMISSIONS 465 /* RFC 8314: TLS from the first byte */
@@ -56,33 +57,10 @@ opening_greet(struct session *s)
 
 /* ---- TLS */
 
-/* The port that the client has called; of a socket pair, the one it stands for. */
-static uint16_t
-port_here(const struct session *s)
-{
-	struct sockaddr_storage sa = {0};
-	socklen_t n = sizeof(sa);
-	struct net_addr here = {0};
-	if (getsockname(io_fd(s->io), (struct sockaddr *)&sa, &n) == 0)
-		net_from_sockaddr((const struct sockaddr *)&sa, &here);
-	if (here.family != NET_NONE)
-		return here.port;
-	return s->listener->binds > 0 ? s->listener->bind[0].port : 0;
-}
-
-static bool
-tls_comes_first(const struct session *s)
-{
-	if (s->listener == NULL)
-		return false;
-	return s->listener->tls == TLS_IMPLICIT ||
-	       (s->listener->tls == TLS_LEGACY && port_here(s) == PORT_SUBMISSIONS);
-}
-
 void
 opening_start(struct session *s)
 {
-	if (tls_comes_first(s))
+	if (door_tls_first(s->listener, s->io, PORT_SUBMISSIONS))
 		opening_handshake(s);
 	else
 		opening_greet(s);

@@ -121,16 +121,6 @@ session_log_refused(struct session *s, const char *what, const struct verdict *v
 
 /* ---- configuration */
 
-const struct listener_config *
-find_listener(const struct config *c, const char *name)
-{
-	for (size_t i = 0; i < c->listeners; i++) {
-		if (span_eq(span_str(c->listener[i].name), span_str(name)))
-			return &c->listener[i];
-	}
-	return NULL;
-}
-
 void
 session_follow_config(struct session *s)
 {
@@ -140,7 +130,7 @@ session_follow_config(struct session *s)
 	/* Without its listener a session would fall under the global networks, which may
 	 * trust more than the listener's own list did. */
 	const struct listener_config *listener =
-	    s->local ? NULL : find_listener(now, s->listener_name);
+	    s->local ? NULL : door_listener(now, s->listener_name);
 	if (listener == NULL && s->listener != NULL)
 		return;
 	config_unref(&s->config);
@@ -409,7 +399,7 @@ session_start(struct ingress *in, int fd, const struct net_addr *hop,
     const struct net_addr *peer, const char *listener)
 {
 	struct session *s = begin(in, hop, peer, listener);
-	s->listener = find_listener(s->config, listener);
+	s->listener = door_listener(s->config, listener);
 	s->counted = *peer;
 	s->tls = tls_server_ref(config_tls(s->config, s->listener));
 	s->may_xclient =

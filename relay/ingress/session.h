@@ -17,6 +17,7 @@
 
 #include "base/io.h"
 #include "base/list.h"
+#include "relay/door.h"
 #include "relay/ingress/command.h"
 #include "relay/ingress/ingress.h"
 #include "relay/ingress/listener.h"
@@ -107,8 +108,6 @@ struct ingress {
 };
 
 /* ---- of the ingress */
-
-const struct listener_config *find_listener(const struct config *c, const char *name);
 
 /* The header of a proxy was there: serve the client that it told of (takes fd). */
 void ingress_serve_told(struct ingress *in, int fd, const struct net_addr *hop,

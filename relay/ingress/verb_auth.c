@@ -5,6 +5,7 @@
 #include "base/base64.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "relay/door.h"
 #include "relay/ingress/auth.h"
 #include "relay/ingress/verbs.h"
 
@@ -18,18 +19,6 @@ struct auth {
 
 /* ---- what is offered */
 
-/* Whether passwords may go over this connection as it is. */
-static bool
-is_clear_ok(const struct session *s)
-{
-	const struct listener_config *l = s->listener;
-	if (io_tls(s->io) != NULL || l->auth == AUTH_ANY)
-		return true;
-	return l->auth_in_clear &&
-	       (l->auth_in_clear_from.n == 0 ||
-		   network_list_has(&l->auth_in_clear_from, &s->peer));
-}
-
 static bool
 is_wanted(const struct session *s)
 {
@@ -40,7 +29,7 @@ is_wanted(const struct session *s)
 bool
 auth_offered(const struct session *s)
 {
-	return is_wanted(s) && is_clear_ok(s);
+	return is_wanted(s) && door_clear_ok(s->listener, s->io, &s->peer);
 }
 
 bool
@@ -49,37 +38,11 @@ auth_has_name(const struct session *s)
 	return s->card != NULL && !s->local && s->card->name[0] != '\0';
 }
 
-/* What signin asks about the connection; the bindings live in these two. */
-struct facts {
-	struct signin_facts f;
-	struct buf exporter, unique;
-};
-
 static void
-facts_init(const struct session *s, struct facts *x)
+facts_init(const struct session *s, struct door_facts *x)
 {
-	*x = (struct facts){.f = {.service = "smtp",
-				.client = s->peer,
-				.hostname = s->config->policy.hostname,
-				.any = s->listener->auth == AUTH_ANY}};
-	if (io_tls_binding(s->io, TLS_BIND_EXPORTER, &x->exporter) == OK)
-		x->f.exporter = buf_span(&x->exporter);
-	if (io_tls_binding(s->io, TLS_BIND_UNIQUE, &x->unique) == OK)
-		x->f.unique = buf_span(&x->unique);
-	const struct tls_info *i = io_tls(s->io);
-	if (i == NULL || !i->certificate || s->xclient_told)
-		return;
-	x->f.fingerprint = span_str(i->fingerprint);
-	x->f.certificate_verified = i->verified && s->config->tls.client_ca != NULL;
-	x->f.certificate_name = span_str(i->subject);
-	x->f.certificate_email = span_str(i->email);
-}
-
-static void
-facts_clear(struct facts *x)
-{
-	buf_clear(&x->exporter);
-	buf_clear(&x->unique);
+	door_facts_init(x, "smtp", s->config, s->io, &s->peer, !s->xclient_told);
+	x->f.any = s->listener->auth == AUTH_ANY;
 }
 
 void
@@ -87,20 +50,13 @@ auth_mechanisms(const struct session *s, struct buf *out)
 {
 	if (!auth_offered(s))
 		return;
-	struct facts x;
+	struct door_facts x;
 	facts_init(s, &x);
 	signin_mechanisms(&x.f, true, out);
-	facts_clear(&x);
+	door_facts_clear(&x);
 }
 
 /* ---- the end of an exchange */
-
-static const char *
-tls_text(const struct session *s)
-{
-	const struct tls_info *i = s->io != NULL ? io_tls(s->io) : NULL;
-	return i != NULL ? i->version : "-";
-}
 
 static void
 log_failed(
@@ -109,8 +65,8 @@ log_failed(
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
 	LOG(s->in->o.log, EV_SIGN_IN_FAILED, F_STR("client", client), F_STR("name", name),
-	    F_SPAN("mechanism", mechanism), F_STR("why", why), F_STR("tls", tls_text(s)),
-	    F_STR("listener", s->listener_name));
+	    F_SPAN("mechanism", mechanism), F_STR("why", why),
+	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
 }
 
 static void
@@ -121,7 +77,7 @@ log_signed_in(const struct session *s)
 	LOG(s->in->o.log, EV_SIGNED_IN, F_STR("client", client),
 	    F_STR("account", s->card->name), F_STR("mechanism", s->auth->mechanism),
 	    F_STR("secret", s->card->secret != NULL ? s->card->secret : ""),
-	    F_STR("tls", tls_text(s)), F_STR("listener", s->listener_name));
+	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
 }
 
 static void
@@ -302,7 +258,7 @@ check_auth(struct session *s, struct span args, union command *c)
 		session_error(s, 501, "5.5.4", "Syntax: AUTH mechanism [response]");
 		return false;
 	}
-	if (!is_clear_ok(s)) {
+	if (!door_clear_ok(s->listener, s->io, &s->peer)) {
 		log_failed(
 		    s, span_cut(args, 0, span_find(args, ' ')), "", "not without TLS");
 		session_error(s, 538, "5.7.11", "Signing in needs TLS here");
@@ -344,11 +300,11 @@ proceed_auth(struct session *s, const union command *c)
 	if (text.n == 0 || empty || decode(s, text, &data)) {
 		if (text.n > 0)
 			initial = data.n > 0 ? buf_span(&data) : (struct span){"", 0};
-		struct facts x;
+		struct door_facts x;
 		facts_init(s, &x);
 		s->exchange =
 		    signin_begin(s->in->o.signin, mechanism, &x.f, initial, on_answer, s);
-		facts_clear(&x);
+		door_facts_clear(&x);
 		session_wait(s);
 	}
 	forget_secret(&data);

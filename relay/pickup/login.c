@@ -11,6 +11,7 @@
 #include "base/base64.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "relay/door.h"
 #include "relay/pickup/pop.h"
 
 #define MECHANISM_MAX 20
@@ -40,51 +41,22 @@ login_clear_ok(const struct pop *s)
 	const struct listener_config *l = s->listener;
 	if (l == NULL || s->pickup->o.signin == NULL || s->io == NULL)
 		return false;
-	if (io_tls(s->io) != NULL)
-		return true;
-	return l->auth_in_clear &&
-	       (l->auth_in_clear_from.n == 0 ||
-		   network_list_has(&l->auth_in_clear_from, &s->peer));
-}
-
-struct facts {
-	struct signin_facts f;
-	struct buf exporter, unique;
-};
-
-static void
-facts_init(const struct pop *s, struct facts *x)
-{
-	*x = (struct facts){.f = {.service = "pop3",
-				.client = s->peer,
-				.hostname = s->config->policy.hostname}};
-	if (io_tls_binding(s->io, TLS_BIND_EXPORTER, &x->exporter) == OK)
-		x->f.exporter = buf_span(&x->exporter);
-	if (io_tls_binding(s->io, TLS_BIND_UNIQUE, &x->unique) == OK)
-		x->f.unique = buf_span(&x->unique);
-	const struct tls_info *i = io_tls(s->io);
-	if (i == NULL || !i->certificate)
-		return;
-	x->f.fingerprint = span_str(i->fingerprint);
-	x->f.certificate_verified = i->verified && s->config->tls.client_ca != NULL;
-	x->f.certificate_name = span_str(i->subject);
-	x->f.certificate_email = span_str(i->email);
+	return door_clear_ok(l, s->io, &s->peer);
 }
 
 static void
-facts_clear(struct facts *x)
+facts_init(const struct pop *s, struct door_facts *x)
 {
-	buf_clear(&x->exporter);
-	buf_clear(&x->unique);
+	door_facts_init(x, "pop3", s->config, s->io, &s->peer, true);
 }
 
 void
 login_mechanisms(const struct pop *s, struct buf *out)
 {
-	struct facts x;
+	struct door_facts x;
 	facts_init(s, &x);
 	signin_mechanisms(&x.f, true, out);
-	facts_clear(&x);
+	door_facts_clear(&x);
 }
 
 /* ---- the end of it */
@@ -96,8 +68,7 @@ log_failed(const struct pop *s, const char *mechanism, const char *name, const c
 	net_format_ip(&s->peer, client);
 	LOG(s->pickup->o.log, EV_SIGN_IN_FAILED, F_STR("client", client),
 	    F_STR("name", name), F_STR("mechanism", mechanism), F_STR("why", why),
-	    F_STR("tls", io_tls(s->io) != NULL ? io_tls(s->io)->version : "-"),
-	    F_STR("listener", s->listener_name));
+	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
 }
 
 static void
@@ -210,8 +181,7 @@ log_signed_in(const struct pop *s)
 	LOG(s->pickup->o.log, EV_SIGNED_IN, F_STR("client", client),
 	    F_STR("account", s->card->name), F_STR("mechanism", s->signing->mechanism),
 	    F_STR("secret", s->card->secret != NULL ? s->card->secret : ""),
-	    F_STR("tls", io_tls(s->io) != NULL ? io_tls(s->io)->version : "-"),
-	    F_STR("listener", s->listener_name));
+	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
 	atomic_fetch_add_explicit(
 	    &s->pickup->o.counters->logins, 1, memory_order_relaxed);
 }
@@ -309,13 +279,13 @@ on_answer(void *arg, const struct signin_answer *a)
 static void
 begin(struct pop *s, struct span mechanism, struct span initial)
 {
-	struct facts x;
+	struct door_facts x;
 	s->signing = NEW(struct signing);
 	span_copy(mechanism, s->signing->mechanism, sizeof(s->signing->mechanism));
 	facts_init(s, &x);
 	s->signing->exchange =
 	    signin_begin(s->pickup->o.signin, mechanism, &x.f, initial, on_answer, s);
-	facts_clear(&x);
+	door_facts_clear(&x);
 	pop_wait(s);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "relay/door.h"
 
 #define STEPS_PER_TURN 100
 #define HANDSHAKE_MS (30 * SECOND_MS)
@@ -55,15 +56,6 @@ pop_error(struct pop *s, const char *code, const char *text)
 }
 
 /* ---- configuration */
-
-static const struct listener_config *
-listener_named(const struct config *c, const char *name)
-{
-	for (size_t i = 0; i < c->listeners; i++)
-		if (strcmp(c->listener[i].name, name) == 0)
-			return &c->listener[i];
-	return NULL;
-}
 
 const struct mailbox_config *
 pop_settings(const struct pop *s)
@@ -271,28 +263,6 @@ pop_start_tls(struct pop *s)
 
 /* ---- life */
 
-static uint16_t
-port_here(const struct pop *s)
-{
-	struct sockaddr_storage sa = {0};
-	socklen_t n = sizeof(sa);
-	struct net_addr here = {0};
-	if (getsockname(io_fd(s->io), (struct sockaddr *)&sa, &n) == 0)
-		net_from_sockaddr((const struct sockaddr *)&sa, &here);
-	if (here.family != NET_NONE)
-		return here.port;
-	return s->listener->binds > 0 ? s->listener->bind[0].port : 0;
-}
-
-static bool
-tls_comes_first(const struct pop *s)
-{
-	if (s->listener == NULL)
-		return false;
-	return s->listener->tls == TLS_IMPLICIT ||
-	       (s->listener->tls == TLS_LEGACY && port_here(s) == PORT_POP3S);
-}
-
 static void
 on_forget(void *arg)
 {
@@ -306,7 +276,7 @@ pop_start(struct pickup *p, int fd, const struct net_addr *hop,
 	struct pop *s = NEW(struct pop);
 	s->pickup = p;
 	s->config = config_ref(p->config);
-	s->listener = listener_named(s->config, listener);
+	s->listener = door_listener(s->config, listener);
 	s->listener_name = mem_strdup(listener);
 	s->hop = *hop;
 	s->peer = *peer;
@@ -318,7 +288,7 @@ pop_start(struct pickup *p, int fd, const struct net_addr *hop,
 	list_push(&p->sessions, &s->link);
 	p->sessions_n++;
 	s->io = io_new(p->o.loop, fd, on_io, s);
-	if (tls_comes_first(s))
+	if (door_tls_first(s->listener, s->io, PORT_POP3S))
 		pop_start_tls(s);
 	else
 		greet(s);

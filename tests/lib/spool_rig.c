@@ -438,6 +438,20 @@ spool_rig_check(struct spool_rig *r, struct buf *out)
 }
 
 void
+spool_rig_violates(struct spool_rig *r, const char *what)
+{
+	struct buf out = {0};
+	uint64_t found = spool_rig_check(r, &out);
+	buf_add_char(&out, '\0');
+	if (found == 0 || strstr(out.p, what) == NULL) {
+		fprintf(stderr, "looked for '%s', found %llu:\n%s", what,
+		    (unsigned long long)found, out.p);
+		CHECK(!"the spool violates nothing like that");
+	}
+	buf_clear(&out);
+}
+
+void
 spool_rig_clean(struct spool_rig *r)
 {
 	struct buf out = {0};

@@ -81,6 +81,8 @@ enum err spool_rig_body(struct spool_rig *r, size_t size, unsigned seed,
 
 /* What spool_check() finds; the sentences go to out (may be NULL). */
 uint64_t spool_rig_check(struct spool_rig *r, struct buf *out);
+/* CHECKs that it finds something, and a sentence with these words. */
+void spool_rig_violates(struct spool_rig *r, const char *what);
 void spool_rig_clean(struct spool_rig *r); /* CHECKs that it finds nothing */
 
 /* All that is stored, as text: one line per message and recipient. */

@@ -1042,18 +1042,6 @@ plant(struct spool_rig *r, enum dbi d, const void *key, size_t n, const char *va
 }
 
 static void
-expect_violation(struct spool_rig *r, const char *what)
-{
-	struct buf out = {0};
-	uint64_t found = spool_rig_check(r, &out);
-	buf_add_char(&out, '\0');
-	if (found == 0 || strstr(out.p, what) == NULL)
-		fail_msg("looked for '%s', found %llu:\n%s", what,
-		    (unsigned long long)found, out.p);
-	buf_clear(&out);
-}
-
-static void
 test_damaged_content(void **state)
 {
 	(void)state;
@@ -1066,10 +1054,10 @@ test_damaged_content(void **state)
 	assert_int_equal(read_error(r, bad, true), ERR_DAMAGED);
 	assert_int_equal(read_error(r, bad, false), OK);
 	assert_int_equal(read_error(r, good, true), OK);
-	expect_violation(r, "I2");
+	spool_rig_violates(r, "I2");
 	plant(r, DB_BODY, key, KEY_BODY, NULL);
 	assert_int_equal(read_error(r, bad, true), ERR_DAMAGED);
-	expect_violation(r, "lacks chunk 1 of 3");
+	spool_rig_violates(r, "lacks chunk 1 of 3");
 	struct report *rep = report_new(bad, SPAN(B), (struct wall){NOW});
 	for (uint16_t i = 0; i < 4; i++) {
 		struct outcome o = {.index = i, .kind = OUTCOME_DELETED};
@@ -1094,7 +1082,7 @@ test_damaged_message(void **state)
 	damage(r, DB_MSG, key, KEY_ID, 20);
 	assert_int_equal(read_error(r, bad, false), ERR_DAMAGED);
 	assert_int_equal(read_error(r, good, true), OK);
-	expect_violation(r, "I0");
+	spool_rig_violates(r, "I0");
 	spool_rig_reopen(r);
 	struct report *rep = report_new(bad, SPAN(B), (struct wall){NOW});
 	struct outcome o = {.kind = OUTCOME_ASIDE};
@@ -1117,7 +1105,7 @@ test_damaged_recipient(void **state)
 	unsigned char key[KEY_RCPT];
 	rcpt_key_put(key, id, 1, 2); /* B is destination 1 */
 	damage(r, DB_RCPT, key, KEY_RCPT, 30);
-	expect_violation(r, "I0");
+	spool_rig_violates(r, "I0");
 	struct message *m = read_back(r, id, false);
 	assert_int_equal(m->rcpts, 4);
 	assert_int_equal(rcpt_of(m, 2)->state, RECIPIENT_ASIDE);
@@ -1150,46 +1138,46 @@ test_check_finds(void **state)
 	key_put(k, id - 5, 8);
 	rcpt_key_put(k, id - 5, 1, 0);
 	plant(r, DB_RCPT, k, KEY_RCPT, "x");
-	expect_violation(r, "I1");
+	spool_rig_violates(r, "I1");
 	plant(r, DB_RCPT, k, KEY_RCPT, NULL);
 	spool_rig_clean(r);
 
 	plant(r, DB_BODY, k, KEY_BODY, "orphan");
-	expect_violation(r, "I2");
+	spool_rig_violates(r, "I2");
 	plant(r, DB_BODY, k, KEY_BODY, NULL);
 
 	key_put(k, id, 8);
 	key_put(k + 8, 3, 2);
 	plant(r, DB_BODY, k, KEY_BODY, "one too many");
-	expect_violation(r, "more than its 3 chunks");
+	spool_rig_violates(r, "more than its 3 chunks");
 	plant(r, DB_BODY, k, KEY_BODY, NULL);
 	spool_rig_clean(r);
 
 	struct sched_key row = {LANE_READY, 1, NOW + 4711, id};
 	sched_key_put(k, &row);
 	plant(r, DB_SCHED, k, KEY_SCHED, "");
-	expect_violation(r, "covers no recipient");
+	spool_rig_violates(r, "covers no recipient");
 	plant(r, DB_SCHED, k, KEY_SCHED, NULL);
 	row.due = NOW + 1000;
 	sched_key_put(k, &row);
 	plant(r, DB_SCHED, k, KEY_SCHED, NULL);
-	expect_violation(r, "is in no row");
+	spool_rig_violates(r, "is in no row");
 	plant(r, DB_SCHED, k, KEY_SCHED, "");
 	spool_rig_clean(r);
 
 	key_put(k, 2, 4);
 	plant(r, DB_DEST, k, 4, "smtp nobody");
-	expect_violation(r, "I4");
+	spool_rig_violates(r, "I4");
 	plant(r, DB_DEST, k, 4, NULL);
-	expect_violation(r, "without a name");
+	spool_rig_violates(r, "without a name");
 	plant(r, DB_DEST, k, 4, C);
 	spool_rig_clean(r);
 	plant(r, DB_DESTNAME, "smtp alias", 10, "\x01\x01\x01\x01");
-	expect_violation(r, "I4");
+	spool_rig_violates(r, "I4");
 	plant(r, DB_DESTNAME, "smtp alias", 10, NULL);
 
 	plant(r, DB_SCHED, "short", 5, "");
-	expect_violation(r, "I0");
+	spool_rig_violates(r, "I0");
 	plant(r, DB_SCHED, "short", 5, NULL);
 	spool_rig_clean(r);
 
@@ -1199,12 +1187,12 @@ test_check_finds(void **state)
 	assert_int_equal(db_get_u64(t, r->spool, "bytes", &bytes), OK);
 	assert_int_equal(db_put_u64(t, r->spool, "bytes", bytes + 1), OK);
 	assert_int_equal(mdb_txn_commit(t), 0);
-	expect_violation(r, "I5");
+	spool_rig_violates(r, "I5");
 	assert_int_equal(mdb_txn_begin(r->spool->env, NULL, 0, &t), 0);
 	assert_int_equal(db_put_u64(t, r->spool, "bytes", bytes), OK);
 	assert_int_equal(db_put_u64(t, r->spool, "id", id - 1), OK);
 	assert_int_equal(mdb_txn_commit(t), 0);
-	expect_violation(r, "I6");
+	spool_rig_violates(r, "I6");
 	spool_rig_free(&r);
 }
 
