@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/mem.h"
+
 const struct listener_config *
 door_listener(const struct config *c, const char *name)
 {
@@ -46,6 +48,17 @@ door_clear_ok(
 		return true;
 	return l->auth_in_clear && (l->auth_in_clear_from.n == 0 ||
 				       network_list_has(&l->auth_in_clear_from, peer));
+}
+
+bool
+door_is_http(struct span word)
+{
+	static const char *const verbs[] = {"GET", "POST", "PUT", "HEAD", "CONNECT",
+	    "OPTIONS", "TRACE", "DELETE", "PATCH", "PRI"};
+	for (size_t i = 0; i < COUNT_OF(verbs); i++)
+		if (span_ieq(word, span_str(verbs[i])))
+			return true;
+	return false;
 }
 
 void

@@ -23,6 +23,10 @@ bool door_tls_first(
 bool door_clear_ok(
     const struct listener_config *l, const struct io *io, const struct net_addr *peer);
 
+/* A verb of HTTP: a browser is being made to speak to us, and what follows is not mail.
+ */
+bool door_is_http(struct span word);
+
 /* What signin_begin() wants; the channel bindings live in here. */
 struct door_facts {
 	struct signin_facts f;

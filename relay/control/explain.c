@@ -66,6 +66,8 @@ put_spool(struct json *j, const struct spool_stat *s)
 {
 	json_open_as(j, "spool", '{');
 	json_int(j, "messages", (int64_t)s->messages);
+	json_int(j, "held_messages", (int64_t)s->kept);
+	json_int(j, "mails", (int64_t)s->mails);
 	json_int(j, "recipients", (int64_t)s->recipients);
 	json_int(j, "bytes", (int64_t)s->bytes);
 	json_int(j, "file_bytes", (int64_t)s->file_bytes);

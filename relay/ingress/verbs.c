@@ -33,20 +33,6 @@ static const struct verb verb_table[] = {
     {V("TURN"), 0, check_not_offered, NULL},
 };
 
-/* Verbs of HTTP: a browser is being made to speak to us; what follows is not mail. */
-static const struct span foreign_table[] = {
-    V("GET"),
-    V("POST"),
-    V("PUT"),
-    V("HEAD"),
-    V("CONNECT"),
-    V("OPTIONS"),
-    V("TRACE"),
-    V("DELETE"),
-    V("PATCH"),
-    V("PRI"),
-};
-
 static const struct verb *
 find_verb(struct span name)
 {
@@ -63,11 +49,7 @@ is_foreign(const struct session *s, struct span name)
 {
 	if (s->commands == 1 && span_ieq(name, SPAN("PROXY")))
 		return true;
-	for (size_t i = 0; i < COUNT_OF(foreign_table); i++) {
-		if (span_ieq(foreign_table[i], name))
-			return true;
-	}
-	return false;
+	return door_is_http(name);
 }
 
 /* NULL, or why this verb cannot come now. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/scan.h"
 #include "relay/door.h"
 
 #define STEPS_PER_TURN 100
@@ -121,13 +122,22 @@ static bool
 take_command(struct pop *s)
 {
 	struct span line = {0}, in = io_input(s->io);
+	if (s->commands == 0 && !is_alpha((unsigned char)in.p[0])) {
+		pop_line(s, "-ERR [SYS/PERM] this is a mail server");
+		pop_end(s, "speaks another protocol"); /* TLS, most likely */
+		return false;
+	}
 	bool auth = span_istarts(in, SPAN("AUTH "));
 	switch (io_line(s->io, (auth ? POP_AUTH_LINE_MAX : POP_LINE_MAX) - 2, &line)) {
 	case IO_MORE: return false;
 	case IO_BARE: return refuse_bare(s);
-	case IO_TOO_LONG: pop_error(s, "", "line too long"); return true;
+	case IO_TOO_LONG:
+		s->commands++;
+		pop_error(s, "", "line too long");
+		return true;
 	case IO_LINE: break;
 	}
+	s->commands++;
 	pop_run(s, line);
 	return true;
 }

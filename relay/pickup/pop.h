@@ -71,7 +71,7 @@ struct pop {
 	uint32_t asked;    /* for this one */
 	bool asked_top;
 	uint64_t asked_lines;
-	unsigned errors, auth_failures;
+	unsigned commands, errors, auth_failures;
 	uint64_t retrieved, sent;
 	struct instant began;
 	struct timer turn; /* goes on in the next turn */

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/scan.h"
+#include "relay/door.h"
 #include "relay/pickup/pop.h"
 #include "relay/version.h"
 
@@ -307,6 +308,11 @@ pop_run(struct pop *s, struct span line)
 			pop_error(s, "", "an argument is missing");
 		else
 			v->run(s, args);
+		return;
+	}
+	if (door_is_http(name)) {
+		pop_line(s, "-ERR [SYS/PERM] this is a mail server");
+		pop_end(s, "speaks HTTP");
 		return;
 	}
 	pop_error(s, "", "no such command; CAPA tells what there is");
