@@ -44,6 +44,18 @@ say(struct opening *o, bool warning, const char *fmt, ...)
 	o->failed = o->failed || !warning;
 }
 
+/* A FIFO or a device would keep the main thread, and all deliveries, waiting for whoever
+ * writes to it.  What cannot be looked at is told of by whoever reads it. */
+static bool
+is_plain(struct opening *o, const char *path)
+{
+	struct stat st;
+	if (path == NULL || stat(path, &st) != 0 || S_ISREG(st.st_mode))
+		return true;
+	say(o, false, "cannot read \"%s\": not a file", path);
+	return false;
+}
+
 /* ---- certificates */
 
 /* "DIR/NAME" */
@@ -179,6 +191,12 @@ open_listeners(struct opening *o)
 	name_files(o);
 	if (o->files == 0 && wants_tls(o->c))
 		use_self_signed(o);
+	bool plain = is_plain(o, o->c->tls.client_ca);
+	for (size_t i = 0; i < o->files; i++)
+		plain = is_plain(o, o->file[i].certificate) &&
+			is_plain(o, o->file[i].key) && plain;
+	if (!plain)
+		return;
 	look_at_dates(o);
 	for (size_t i = 0; i < o->c->listeners; i++)
 		open_listener(o, &o->c->listener[i]);
@@ -189,7 +207,7 @@ static void
 check_authority(struct opening *o, const char *what, const char *path)
 {
 	struct buf why;
-	if (path == NULL)
+	if (path == NULL || !is_plain(o, path))
 		return;
 	buf_init(&why, 1024);
 	struct tls_client *tc = tls_client_new(path, &why);
@@ -228,6 +246,8 @@ open_secret(struct opening *o, struct route *r)
 {
 	char text[SECRET_MAX + 2];
 	struct stat st;
+	if (!is_plain(o, r->secret_file))
+		return;
 	int fd = open(r->secret_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0) {
 		complain_of_secret(o, r, strerror(errno));
