@@ -34,7 +34,9 @@ struct slice {
 	struct due {
 		uint32_t uid;
 		bool picked;
-		struct kept_mail *mail; /* back: for the notice */
+		uint64_t message;
+		struct kept_mail *mail; /* NULL: damaged; with its content if it goes
+					   back */
 	} due[ROWS];
 };
 
@@ -87,16 +89,15 @@ run_mails(struct spool_reader *r, struct slice *x)
 			x->more = true;
 			break;
 		}
-		struct due d = {.uid = row[i].uid};
+		struct due d = {.uid = row[i].uid, .message = row[i].message};
 		x->after = row[i].uid;
 		if (!is_due(x, &row[i], &d.picked))
 			continue;
-		if (x->back && !d.picked) {
-			if (spool_read_mail(r, box.number, d.uid, true, &d.mail) ==
-			    ERR_NOT_FOUND)
-				continue; /* its owner was faster */
-			octets += row[i].size;
-		}
+		bool returns = x->back && !d.picked;
+		if (spool_read_mail(r, box.number, d.uid, returns, &d.mail) ==
+		    ERR_NOT_FOUND)
+			continue; /* its owner was faster */
+		octets += returns ? row[i].size : 0;
 		x->due[x->n++] = d;
 	}
 }
@@ -228,9 +229,8 @@ compose(const struct retention *r, const struct kept_mail *k)
 static void
 log_gone(const struct retention *r, const struct due *d, const char *what)
 {
-	char id[SPOOL_ID_LEN + 1] = "-";
-	if (d->mail != NULL)
-		spool_id_format(d->mail->row.message, id);
+	char id[SPOOL_ID_LEN + 1];
+	spool_id_format(d->message, id);
 	LOG(r->o.log, EV_RETENTION, F_STR("mailbox", r->slice->owner),
 	    F_INT("uid", d->uid), F_STR("id", id),
 	    F_ADDR("from", d->mail != NULL ? d->mail->message->sender : (struct span){0}),
