@@ -18,6 +18,7 @@
 #define FIRST_MS MINUTE_MS
 #define CLOCK_JUMP_MS HOUR_MS
 #define ROWS 100
+#define OCTETS_MAX (1u << 20) /* of mail in memory at a time, that a notice may be of */
 
 struct slice {
 	struct retention *retention; /* NULL: it was freed meanwhile */
@@ -33,7 +34,9 @@ struct slice {
 	struct due {
 		uint32_t uid;
 		bool picked;
-		struct kept_mail *mail; /* back: for the notice */
+		uint64_t message;
+		struct kept_mail *mail; /* NULL: damaged; with its content if it goes
+					   back */
 	} due[ROWS];
 };
 
@@ -76,17 +79,25 @@ run_mails(struct spool_reader *r, struct slice *x)
 	struct mail_row row[ROWS];
 	struct mailbox_view box;
 	size_t n = 0;
+	uint64_t octets = 0;
 	if (spool_read_mailbox(r, span_str(x->owner), SPAN(MAILBOX_INBOX), &box) != OK ||
 	    spool_read_mails(r, box.number, x->after, 0, row, ROWS, &n) != OK)
 		return;
 	x->more = n == ROWS;
 	for (size_t i = 0; i < n; i++) {
-		struct due d = {.uid = row[i].uid};
+		if (octets > OCTETS_MAX) {
+			x->more = true;
+			break;
+		}
+		struct due d = {.uid = row[i].uid, .message = row[i].message};
 		x->after = row[i].uid;
 		if (!is_due(x, &row[i], &d.picked))
 			continue;
-		if (x->back && !d.picked)
-			(void)spool_read_mail(r, box.number, d.uid, true, &d.mail);
+		bool returns = x->back && !d.picked;
+		if (spool_read_mail(r, box.number, d.uid, returns, &d.mail) ==
+		    ERR_NOT_FOUND)
+			continue; /* its owner was faster */
+		octets += returns ? row[i].size : 0;
 		x->due[x->n++] = d;
 	}
 }
@@ -116,11 +127,22 @@ slice_drop(void *arg)
 /* ---- notices */
 
 static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The field's first word: "no", "no; why", "no (why)". */
+static bool
 is_word(struct span value, const char *word)
 {
-	while (value.n > 0 && (value.p[0] == ' ' || value.p[0] == '\t'))
-		value = span_cut(value, 1, value.n);
-	return span_istarts(value, span_str(word));
+	size_t at = 0, n = 0;
+	while (at < value.n && is_blank(value.p[at]))
+		at++;
+	while (at + n < value.n && !is_blank(value.p[at + n]) && value.p[at + n] != ';' &&
+	       value.p[at + n] != '(')
+		n++;
+	return span_ieq(span_cut(value, at, n), span_str(word));
 }
 
 /* RFC 3834 2: no answer to what a robot or a list has sent. */
@@ -140,16 +162,24 @@ is_automatic(const struct message *m)
 	       header_find(header, SPAN("List-Id")).p != NULL;
 }
 
+/* Who hands in by LMTP has the mail from wherever it came: that he is one of us says
+ * nothing of the sender. */
+static bool
+is_own(const struct message *m)
+{
+	bool handed_on = span_istarts(m->protocol, SPAN("LMTP")) ||
+			 span_istarts(m->protocol, SPAN("UTF8LMTP"));
+	return m->account.n > 0 || ((m->flags & MESSAGE_OWN) != 0 && !handed_on);
+}
+
 /* Why nobody is told; NULL: he is. */
 static const char *
 no_notice(const struct kept_mail *k)
 {
-	if (k == NULL)
-		return "the message cannot be read";
 	const struct message *m = k->message;
 	if (m->sender.n == 0)
 		return "it has no sender";
-	if ((m->flags & MESSAGE_OWN) == 0 && m->account.n == 0)
+	if (!is_own(m))
 		return "a stranger's address proves nothing";
 	return is_automatic(m) ? "a robot or a list has sent it" : NULL;
 }
@@ -179,8 +209,10 @@ compose(const struct retention *r, const struct kept_mail *k)
 	struct world *w = loop_world(r->o.loop);
 	struct buf why;
 	buf_init(&why, 200);
-	buf_addf(&why, "550 5.4.7 nobody has fetched it from the mailbox in %lld days",
-	    (long long)(r->settings->unread_ms / DAY_MS));
+	bool days = r->settings->unread_ms >= 2 * DAY_MS;
+	buf_addf(&why, "550 5.4.7 nobody has fetched it from the mailbox in %lld %s",
+	    (long long)(r->settings->unread_ms / (days ? DAY_MS : HOUR_MS)),
+	    days ? "days" : "hours");
 	struct notice_recipient to = {
 	    .address = k->recipient, .status = "5.4.7", .reply = buf_span(&why)};
 	struct notice n = {NOTICE_FAILED, r->config->policy.hostname, k->message, &to, 1,
@@ -197,9 +229,8 @@ compose(const struct retention *r, const struct kept_mail *k)
 static void
 log_gone(const struct retention *r, const struct due *d, const char *what)
 {
-	char id[SPOOL_ID_LEN + 1] = "-";
-	if (d->mail != NULL)
-		spool_id_format(d->mail->row.message, id);
+	char id[SPOOL_ID_LEN + 1];
+	spool_id_format(d->message, id);
 	LOG(r->o.log, EV_RETENTION, F_STR("mailbox", r->slice->owner),
 	    F_INT("uid", d->uid), F_STR("id", id),
 	    F_ADDR("from", d->mail != NULL ? d->mail->message->sender : (struct span){0}),
@@ -235,7 +266,7 @@ submit(struct retention *r, struct mail_change *c)
 
 /* One mail that goes back; its change carries the notice. */
 static void
-send_back(struct retention *r, struct due *d)
+send_back(struct retention *r, const struct due *d)
 {
 	struct mail_change *c =
 	    mail_change_new(span_str(r->slice->owner), SPAN(MAILBOX_INBOX));
@@ -271,15 +302,19 @@ static void
 go_on(struct retention *r)
 {
 	struct slice *x = r->slice;
-	if (r->at < x->n) {
-		struct due *d = &x->due[r->at];
+	while (r->at < x->n) {
+		const struct due *d = &x->due[r->at];
 		if (d->picked || !x->back) {
 			delete_all(r);
-		} else {
-			r->at++;
-			send_back(r, d);
+			return;
 		}
-		return;
+		r->at++;
+		if (d->mail != NULL) {
+			send_back(r, d);
+			return;
+		}
+		/* Nobody could be told of it: an administrator's business. */
+		log_gone(r, d, "kept: the message cannot be read");
 	}
 	slice_clear(x);
 	if (x->more)
@@ -367,9 +402,9 @@ clock_jumped(struct retention *r)
 {
 	struct wall wall = world_wall(loop_world(r->o.loop));
 	struct instant mono = loop_now(r->o.loop);
-	bool jumped = r->wall.ms != 0 && wall_since(wall, r->wall) -
-					instant_since(mono, r->mono) >
-				    CLOCK_JUMP_MS;
+	bool jumped =
+	    r->wall.ms != 0 &&
+	    wall_since(wall, r->wall) - instant_since(mono, r->mono) > CLOCK_JUMP_MS;
 	r->wall = wall;
 	r->mono = mono;
 	if (jumped)

@@ -84,9 +84,8 @@ arrival_refuse(struct session *s, const struct verdict *v)
 	session_refuse(s, v);
 }
 
-/* The same behind the last octet of the data. */
-static void
-refuse_all(struct session *s, const struct verdict *v)
+void
+arrival_refuse_all(struct session *s, const struct verdict *v)
 {
 	log_refused(s, v);
 	session_answer(s, v);
@@ -158,15 +157,16 @@ on_stored(void *arg, enum err e)
 		accepted(s);
 	} else {
 		struct verdict v = verdict_of_spool(e);
-		refuse_all(s, &v);
+		arrival_refuse_all(s, &v);
 	}
 	done(s);
 	session_go_on(s);
 }
 
-/* What the session knows of the message, before the spool gets it. */
-static void
-complete(struct session *s)
+/* What the session knows of the message, before the spool gets it.  False: nobody has
+ * room for it. */
+static bool
+complete(struct session *s, struct verdict *why)
 {
 	struct transaction *t = s->tx;
 	struct message *m = t->message;
@@ -182,15 +182,18 @@ complete(struct session *s)
 		m->flags |= MESSAGE_BINARY;
 	trace_complete(s, receive_header(t->receive));
 	t->taken = m->rcpts;
-	mailboxes_settle(s);
+	return mailboxes_settle(s, why);
 }
 
-/* LMTP: nobody had room for it, and each hears so. */
-static bool
-is_for_nobody(const struct session *s)
+/* By LMTP each has been logged with his own. */
+static void
+no_room(struct session *s, const struct verdict *v)
 {
-	const struct message *m = s->tx->message;
-	return m->rcpts == 0 && m->drops == 0;
+	if (session_is_lmtp(s))
+		session_answer(s, v);
+	else
+		arrival_refuse_all(s, v);
+	done(s);
 }
 
 void
@@ -202,11 +205,8 @@ arrival_end(struct session *s)
 	if (fault == RECEIVE_FINE) {
 		enum err e = spool_admit(s->in->o.spool, receive_size(t->receive));
 		if (e == OK) {
-			complete(s);
-			if (is_for_nobody(s)) {
-				v = verdict_make(452, "4.2.2", "No room");
-				refuse_all(s, &v);
-				done(s);
+			if (!complete(s, &v)) {
+				no_room(s, &v);
 				return;
 			}
 			session_wait(s);
@@ -215,6 +215,6 @@ arrival_end(struct session *s)
 		}
 		v = verdict_of_spool(e);
 	}
-	refuse_all(s, &v);
+	arrival_refuse_all(s, &v);
 	done(s);
 }

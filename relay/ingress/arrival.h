@@ -18,7 +18,9 @@ void arrival_pace(struct session *s);
 /* All bytes are there: judge, complete and store the message, answer, forget it. */
 void arrival_end(struct session *s);
 
-/* Answer and log that the message is refused; the transaction is left as it is. */
+/* Answer and log that the message is refused; the transaction is left as it is.  all:
+ * behind its last octet, where LMTP wants an answer for each recipient. */
 void arrival_refuse(struct session *s, const struct verdict *v);
+void arrival_refuse_all(struct session *s, const struct verdict *v);
 
 #endif

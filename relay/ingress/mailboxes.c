@@ -48,6 +48,9 @@ struct settle {
 	struct directory_match match;
 	struct map had; /* owners; who is caught gets one for each address */
 	struct buf own;
+	size_t full; /* recipients whom the client has named, and none of whose owners
+			has room */
+	struct verdict why;
 };
 
 static bool
@@ -84,8 +87,8 @@ mailbox_route(const struct session *s, const struct recipient *r)
 	return route != NULL && route->deliver == ROUTE_MAILBOX ? route : NULL;
 }
 
-/* Those that have room for the message as it is stay in the match; if nobody has, the
- * queue has patience.  A lazy owner does not keep it from the others of his address. */
+/* Those that have room for the message as it is stay in the match.  A lazy owner does not
+ * keep it from the others of his address. */
 static bool
 have_room(struct settle *x, const struct recipient *r, struct verdict *v)
 {
@@ -99,35 +102,51 @@ have_room(struct settle *x, const struct recipient *r, struct verdict *v)
 	return n > 0;
 }
 
+/* By LMTP he is told so; else he waits in the queue beside those that take it.  So does a
+ * copy that the client knows nothing of.  True: it leaves the envelope. */
+static bool
+no_room(struct settle *x, const struct recipient *r, const struct verdict *v)
+{
+	struct session *s = x->s;
+	if (transaction_is_copy(s->tx, r))
+		return false;
+	if (x->full++ == 0 || verdict_temporary(v))
+		x->why = *v;
+	if (!session_is_lmtp(s))
+		return false;
+	session_log_refused(s, "rcpt", v, "mailbox-room", x->m->sender, r->address);
+	transaction_refuse_late(s->tx, r->index, v);
+	return true;
+}
+
 /* True: it leaves the envelope. */
 static bool
 settle_one(struct settle *x, const struct recipient *r)
 {
-	struct session *s = x->s;
+	const struct session *s = x->s;
 	const struct route *route = mailbox_route(s, r);
 	struct verdict v;
 	if (route == NULL || r->state != RECIPIENT_WAITING ||
-	    (r->notify & NOTIFY_SUCCESS) != 0 ||
 	    directory_find(s->in->o.directory, s->config, route, r->address, &x->match) !=
 		DIRECTORY_FOUND)
 		return false;
-	if (!have_room(x, r, &v)) {
-		if (!session_is_lmtp(s))
-			return false;
-		transaction_refuse_late(s->tx, r->index, &v);
-		return true;
-	}
+	if (!have_room(x, r, &v))
+		return no_room(x, r, &v);
+	if ((r->notify & NOTIFY_SUCCESS) != 0)
+		return false;
 	for (size_t i = 0; i < x->match.n; i++)
 		add_drop(x, r, &x->match.owner[i]);
 	return true;
 }
 
-void
-mailboxes_settle(struct session *s)
+bool
+mailboxes_settle(struct session *s, struct verdict *why)
 {
-	struct message *m = s->tx->message;
+	struct transaction *t = s->tx;
+	struct message *m = t->message;
 	if (s->in->o.directory == NULL)
-		return;
+		return true;
+	size_t left = 0, named = transaction_named(t);
 	uint64_t seed[2];
 	world_random(loop_world(s->in->o.loop), seed, sizeof(seed));
 	struct settle *x = NEW(struct settle);
@@ -135,11 +154,14 @@ mailboxes_settle(struct session *s)
 	x->m = m;
 	map_init(&x->had, seed);
 	buf_init(&x->own, MAIL_PREFIX_MAX);
-	size_t left = 0;
 	for (size_t i = 0; i < m->rcpts; i++)
 		if (!settle_one(x, &m->rcpt[i]))
 			m->rcpt[left++] = m->rcpt[i];
 	m->rcpts = left;
+	if (session_is_lmtp(s))
+		t->taken -= x->full;
+	bool somebody = x->full < named;
+	*why = x->why;
 	MAP_EACH (&x->had, k) {
 		struct had *h = CONTAINER_OF(k, struct had, node);
 		map_remove(&x->had, k);
@@ -148,6 +170,7 @@ mailboxes_settle(struct session *s)
 	map_clear(&x->had);
 	buf_clear(&x->own);
 	mem_free(&x);
+	return somebody;
 }
 
 void

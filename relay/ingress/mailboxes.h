@@ -18,9 +18,11 @@
 struct verdict
 mailboxes_admit(const struct session *s, const struct route *r, struct span address);
 
-/* The message is complete but for this.  LMTP: who has no room for its real size is taken
- * off, and session_answer() knows why. */
-void mailboxes_settle(struct session *s);
+/* The message is complete but for this.  False: nobody whom the client has named has room
+ * for its real size, and the client hears why; so nobody is sent a notice of it whose
+ * address it only bore.  LMTP: those who have no room are taken off, and session_answer()
+ * knows why. */
+bool mailboxes_settle(struct session *s, struct verdict *why);
 
 /* It is on disk: a line in the log for each mail. */
 void mailboxes_log(const struct session *s, const char *id);

@@ -90,7 +90,7 @@ session_is_lmtp(const struct session *s)
 void
 session_answer(struct session *s, const struct verdict *v)
 {
-	if (!session_is_lmtp(s) || s->tx == NULL) {
+	if (!session_is_lmtp(s) || s->tx == NULL || s->tx->lates == 0) {
 		session_refuse(s, v); /* counts only what is refused */
 		return;
 	}

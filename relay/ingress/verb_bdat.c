@@ -24,7 +24,7 @@ refusal(const struct session *s, const struct bdat_command *c)
 	if (t->chunk_refused)
 		return verdict_make(
 		    503, "5.5.1", "An earlier chunk was refused; send RSET");
-	if (t->message->rcpts == 0 && t->rcpts_refused > 0)
+	if (t->message->rcpts == 0 && t->rcpts_refused > 0 && !session_is_lmtp(s))
 		return verdict_make(554, "5.5.1", "No valid recipients");
 	if (t->message->rcpts == 0)
 		return verdict_make(503, "5.5.1", "Send RCPT first");
@@ -53,10 +53,12 @@ spoil(struct session *s, bool last)
 static void
 chunk_refused(struct session *s, const struct verdict *v, bool last)
 {
-	if (s->tx != NULL)
-		arrival_refuse(s, v);
-	else
+	if (s->tx == NULL)
 		session_refuse(s, v);
+	else if (last)
+		arrival_refuse_all(s, v);
+	else
+		arrival_refuse(s, v);
 	spoil(s, last);
 }
 

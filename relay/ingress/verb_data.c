@@ -4,7 +4,8 @@
 #include "relay/ingress/verbs.h"
 
 /* Without a recipient there is no 354, and a client that pipelined DATA sends no
- * body (RFC 2920 3.1): what follows are commands. */
+ * body (RFC 2920 3.1): what follows are commands.  LMTP wants 503 whether any were
+ * refused or not (RFC 2033 4.2). */
 bool
 check_data(struct session *s, struct span args, union command *c)
 {
@@ -13,7 +14,7 @@ check_data(struct session *s, struct span args, union command *c)
 		session_error(s, 503, "5.5.1", "BODY=BINARYMIME needs BDAT");
 	else if (s->tx->message->rcpts > 0)
 		return true;
-	else if (s->tx->rcpts_refused > 0)
+	else if (s->tx->rcpts_refused > 0 && !session_is_lmtp(s))
 		session_error(s, 554, "5.5.1", "No valid recipients");
 	else
 		session_error(s, 503, "5.5.1", "Send RCPT first");

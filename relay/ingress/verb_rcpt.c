@@ -182,14 +182,26 @@ answer_late(struct session *s, const struct recipient *r)
 		transaction_answer_late(s->tx, r->index);
 }
 
+/* It is one recipient; but by LMTP each costs an answer, and so they are counted. */
+static void
+take_again(struct session *s, const struct recipient *r)
+{
+	if (s->tx->lates >= session_recipients_max(s)) {
+		struct verdict v = verdict_make(452, "4.5.3", "Too many recipients");
+		refuse(s, &v, "recipients", r->address);
+		return;
+	}
+	session_say(s, "250 2.1.5 Ok");
+	answer_late(s, r);
+}
+
 static void
 take(struct session *s, const struct address *a, const struct rcpt_command *c)
 {
 	struct transaction *t = s->tx;
 	struct recipient *there = transaction_find(t, a);
 	if (there != NULL && !transaction_is_copy(t, there)) {
-		session_say(s, "250 2.1.5 Ok");
-		answer_late(s, there);
+		take_again(s, there);
 		return;
 	}
 	struct buf dest;
