@@ -53,6 +53,17 @@ bool ctl_take_line(struct ctl *c, struct span text, int *status);
 bool ctl_can_offline(const char *command);
 int ctl_offline(struct ctl *c, const json_t *request);
 
+/* The spool of the configuration, to read only.  What is wrong is said on standard
+ * error, but for ERR_NOT_FOUND (no relayd has been started yet) if that may be. */
+struct ctl_spool {
+	bool may_be_missing;
+	struct spool *spool;
+	struct spool_reader *reader;
+	struct log *log;
+};
+enum err ctl_spool_open(struct ctl *c, struct ctl_spool *s);
+void ctl_spool_close(struct ctl_spool *s);
+
 /* ---- ctl_user_offline.c */
 /* The same in the accounts' directory. */
 bool ctl_user_can_offline(const char *command);

@@ -340,6 +340,12 @@ ctl_print_export(struct ctl *c, const json_t *line)
 {
 	const char *data = json_string_value(json_object_get(line, "data"));
 	struct buf octets;
+	if (json_object_get(line, "cut") != NULL) {
+		fprintf(stderr, "relayctl: mail %s ends before its end: %s\n",
+		    ctl_text(line, "uidl"), ctl_text(line, "cut"));
+		w.failed = true;
+		return;
+	}
 	if (data == NULL) {
 		begin_mail(c, line);
 		return;
@@ -391,7 +397,7 @@ close_export(int status)
 	if (!w.eml && w.out != NULL && w.out != stdout && fclose(w.out) != 0)
 		w.failed = true;
 	if (w.failed)
-		fputs("relayctl: not everything could be written\n", stderr);
+		fputs("relayctl: what was exported is not complete\n", stderr);
 	return w.failed && status == CTL_DONE ? CTL_NOTHING : status;
 }
 
@@ -415,13 +421,16 @@ give(struct ctl *c, struct buf *text)
 	buf_reset(text);
 }
 
-static void
-give_data(struct ctl *c, const struct kept_mail *m)
+/* False: the mail is not whole, and that is said. */
+static bool
+give_data(struct ctl *c, const struct box_mail *m)
 {
 	char room[12u << 10];
 	uint64_t at = 0;
 	size_t n = 1;
-	while (n > 0 && box_mail_piece(m, &at, room, sizeof(room), &n) == OK) {
+	enum err e;
+	while (
+	    (e = box_mail_piece(m->mail, &at, room, sizeof(room), &n)) == OK && n > 0) {
 		struct buf text, line;
 		struct json j = {.out = &line};
 		buf_init(&text, 1u << 20);
@@ -434,6 +443,15 @@ give_data(struct ctl *c, const struct kept_mail *m)
 		buf_clear(&text);
 		buf_clear(&line);
 	}
+	if (e != OK) {
+		struct buf line;
+		struct json j = {.out = &line};
+		buf_init(&line, 1000);
+		box_show_cut(&j, m, e);
+		give(c, &line);
+		buf_clear(&line);
+	}
+	return e == OK;
 }
 
 static unsigned long long
@@ -451,8 +469,9 @@ give_slice(struct ctl *c, const struct box_slice *s, const struct box_selector *
 		} else if (box_selected(sel, &s->mail[i].row, world_wall(world_real()))) {
 			box_show_mail(&j, &s->mail[i]);
 			give(c, &text);
-			if (s->with_content && s->mail[i].mail != NULL)
-				give_data(c, s->mail[i].mail);
+			if (s->with_content &&
+			    (s->mail[i].mail == NULL || !give_data(c, &s->mail[i])))
+				w.failed = true;
 		} else {
 			continue;
 		}
@@ -498,29 +517,13 @@ look(struct ctl *c, struct spool_reader *r, const json_t *request)
 int
 ctl_mailbox_offline(struct ctl *c, const json_t *request)
 {
-	const struct config *config = ctl_config(c);
-	struct buf why;
-	struct spool *spool;
-	int status = CTL_NOTHING;
-	if (config == NULL)
+	struct ctl_spool spool = {0};
+	if (ctl_config(c) == NULL)
 		return CTL_USAGE;
-	buf_init(&why, 4096);
-	struct log *log = log_new(world_real(), 2);
-	log_set(log, LOG_ERROR, LOG_TEXT);
-	struct spool_options so = {.path = config->spool.path,
-	    .read_only = true,
-	    .world = world_real(),
-	    .log = log};
-	if (spool_open(&spool, &so, &why) == OK) {
-		struct spool_reader *r = spool_reader_new(spool);
-		status = look(c, r, request);
-		spool_reader_free(&r);
-		spool_close(&spool);
-	} else {
-		fprintf(stderr, "relayctl: %.*s\n", SPAN_ARG(buf_span(&why)));
-	}
-	log_free(&log);
-	buf_clear(&why);
+	if (ctl_spool_open(c, &spool) != OK)
+		return CTL_NOTHING;
+	int status = look(c, spool.reader, request);
+	ctl_spool_close(&spool);
 	return status;
 }
 

@@ -23,6 +23,39 @@ ctl_can_offline(const char *command)
 	return false;
 }
 
+enum err
+ctl_spool_open(struct ctl *c, struct ctl_spool *s)
+{
+	const struct config *config = ctl_config(c);
+	struct buf why;
+	if (config == NULL)
+		return ERR_CONFIG;
+	buf_init(&why, 4096);
+	s->log = log_new(world_real(), 2);
+	log_set(s->log, LOG_ERROR, LOG_TEXT);
+	struct spool_options so = {.path = config->spool.path,
+	    .read_only = true,
+	    .world = world_real(),
+	    .log = s->log};
+	enum err e = spool_open(&s->spool, &so, &why);
+	if (e == OK)
+		s->reader = spool_reader_new(s->spool);
+	else
+		log_free(&s->log);
+	if (e != OK && (e != ERR_NOT_FOUND || !s->may_be_missing))
+		fprintf(stderr, "relayctl: %.*s\n", SPAN_ARG(buf_span(&why)));
+	buf_clear(&why);
+	return e;
+}
+
+void
+ctl_spool_close(struct ctl_spool *s)
+{
+	spool_reader_free(&s->reader);
+	spool_close(&s->spool);
+	log_free(&s->log);
+}
+
 struct offline {
 	struct ctl *ctl;
 	struct selector selector;
@@ -171,6 +204,8 @@ ctl_offline(struct ctl *c, const json_t *request)
 {
 	const struct config *config = ctl_config(c);
 	struct offline o = {.ctl = c};
+	struct ctl_spool spool = {0};
+	int status = CTL_NOTHING;
 	struct buf why;
 	if (config == NULL)
 		return CTL_USAGE;
@@ -184,24 +219,12 @@ ctl_offline(struct ctl *c, const json_t *request)
 	o.limit = (uint64_t)json_integer_value(json_object_get(request, "limit"));
 	o.show = (struct show){.config = config, .now = world_wall(world_real())};
 	o.show.full = strcmp(c->command, "show") == 0;
-	struct log *log = log_new(world_real(), 2);
-	log_set(log, LOG_ERROR, LOG_TEXT);
-	struct spool_options so = {.path = config->spool.path,
-	    .read_only = true,
-	    .world = world_real(),
-	    .log = log};
-	struct spool *spool;
-	int status = CTL_NOTHING;
-	if (spool_open(&spool, &so, &why) == OK) {
-		o.reader = spool_reader_new(spool);
+	if (ctl_spool_open(c, &spool) == OK) {
+		o.reader = spool.reader;
 		status = run(&o);
-		spool_reader_free(&o.reader);
-		spool_close(&spool);
-	} else {
-		fprintf(stderr, "relayctl: %.*s\n", SPAN_ARG(buf_span(&why)));
+		ctl_spool_close(&spool);
 	}
 	selector_clear(&o.selector);
-	log_free(&log);
 	buf_clear(&why);
 	return status;
 }

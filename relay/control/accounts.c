@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "relay/control/boxes.h"
 #include "relay/control/client.h"
 
 struct asking {
@@ -115,14 +116,6 @@ answer(struct asking *a)
 }
 
 static void
-lower(const char *name, char out[MAILBOX_OWNER_MAX + 1])
-{
-	span_copy(span_str(name), out, MAILBOX_OWNER_MAX + 1);
-	for (char *c = out; *c != '\0'; c++)
-		*c = ascii_lower(*c);
-}
-
-static void
 on_mail_deleted(void *arg, enum err e)
 {
 	struct asking *a = arg;
@@ -144,7 +137,7 @@ conclude(void *arg)
 		answer(a);
 		return;
 	}
-	lower(a->name, owner);
+	box_owner(a->name, owner);
 	struct spool_request *q = spool_owner_delete_start(
 	    a->spool, span_str(owner), a->inbox, on_mail_deleted, a);
 	(void)q;
@@ -179,7 +172,7 @@ add_object(struct asking *a, struct span object)
 	if (name != NULL && a->spool != NULL) {
 		struct buf when;
 		buf_init(&when, 64);
-		lower(name, owner);
+		box_owner(name, owner);
 		spool_mailbox_usage(a->spool, span_str(owner), &u);
 		if (u.last_pickup.ms != 0)
 			wall_add_iso(&when, u.last_pickup);
@@ -246,7 +239,7 @@ mail_is_thought_of(struct control_client *cc, const json_t *request, const char 
 	if (cc->control->spool == NULL || (!add && strcmp(cmd, "user-delete") != 0) ||
 	    name == NULL || wants(request, "keep") || (!add && wants(request, "delete")))
 		return true;
-	lower(name, owner);
+	box_owner(name, owner);
 	spool_mailbox_usage(cc->control->spool, span_str(owner), &u);
 	if (u.messages == 0)
 		return true;

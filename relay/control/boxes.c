@@ -7,6 +7,14 @@
 #include "base/mem.h"
 #include "base/units.h"
 
+void
+box_owner(const char *account, char out[MAILBOX_OWNER_MAX + 1])
+{
+	span_copy(span_str(account), out, MAILBOX_OWNER_MAX + 1);
+	for (char *c = out; *c != '\0'; c++)
+		*c = ascii_lower(*c);
+}
+
 /* ---- which */
 
 void
@@ -53,9 +61,7 @@ box_selector_read(struct box_selector *s, const json_t *request, struct buf *why
 		buf_add_str(why, "say whose mailbox");
 		return false;
 	}
-	span_copy(span_str(name), s->owner, sizeof(s->owner));
-	for (char *c = s->owner; *c != '\0'; c++)
-		*c = ascii_lower(*c);
+	box_owner(name, s->owner);
 	s->all = json_is_true(json_object_get(request, "all"));
 	if (older != NULL &&
 	    (units_duration(span_str(older), &s->older_ms) != OK || s->older_ms <= 0)) {
@@ -193,6 +199,17 @@ box_show_mail(struct json *j, const struct box_mail *m)
 	} else {
 		json_cstr(j, "trouble", err_text(m->err));
 	}
+	json_close(j, '}');
+}
+
+void
+box_show_cut(struct json *j, const struct box_mail *m, enum err why)
+{
+	char id[SPOOL_ID_LEN + 1];
+	spool_id_format(m->row.id, id);
+	json_open(j, '{');
+	json_cstr(j, "uidl", id);
+	json_cstr(j, "cut", err_text(why));
 	json_close(j, '}');
 }
 

@@ -17,6 +17,9 @@
 #define BOX_SLICE_OCTETS (256u << 10)
 #define BOX_IDS_MAX 1000
 
+/* Whose mailboxes an account's are: its name in lower case. */
+void box_owner(const char *account, char out[MAILBOX_OWNER_MAX + 1]);
+
 /* Which mails: all of a mailbox unless something is said. */
 struct box_selector {
 	char owner[MAILBOX_OWNER_MAX + 1]; /* in lower case */
@@ -59,6 +62,8 @@ box_selected(const struct box_selector *s, const struct mail_row *row, struct wa
 void box_show_owner(struct json *j, const struct owner_row *o,
     const struct mailbox_config *settings, bool known);
 void box_show_mail(struct json *j, const struct box_mail *m);
+/* EXPORT: the octets of the mail that came last end here, before their end. */
+void box_show_cut(struct json *j, const struct box_mail *m, enum err why);
 void box_show_settings(
     struct json *j, const char *owner, const struct mailbox_config *settings);
 

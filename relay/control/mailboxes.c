@@ -30,9 +30,18 @@ struct boxes {
 	uint64_t offset; /* EXPORT: in the mail at `at`; 0: its line is not written yet */
 	bool opened;
 	uint64_t matched, deleted;
-	size_t chosen; /* of the slice, to be deleted */
+	uint64_t unreadable; /* EXPORT: mails that are not whole in the answer */
+	size_t chosen;       /* of the slice, to be deleted */
 	struct later step;
 };
+
+static void
+journal(const struct boxes *b, int status)
+{
+	LOG(b->control->log, EV_ADMIN, F_STR("what", "mailbox-delete"),
+	    F_INT("uid", b->uid_of_admin), F_STR("account", b->selector.owner),
+	    F_INT("deleted", b->deleted), F_INT("status", status));
+}
 
 static void
 boxes_free(void *arg)
@@ -49,6 +58,8 @@ gone(struct control_client *cc)
 {
 	struct boxes *b = cc->command;
 	b->client = NULL;
+	if (b->deleted > 0 && b->chosen == 0)
+		journal(b, 1); /* on_deleted() tells of what is under way */
 	if (b->reading)
 		spool_cancel_query(&b->query); /* boxes_free() when it is over */
 	else if (b->chosen == 0)
@@ -61,9 +72,7 @@ over(struct boxes *b, int status, const char *error)
 {
 	struct control_client *cc = b->client;
 	if (b->command == BOX_DELETE && !b->dry_run)
-		LOG(b->control->log, EV_ADMIN, F_STR("what", "mailbox-delete"),
-		    F_INT("uid", b->uid_of_admin), F_STR("account", b->selector.owner),
-		    F_INT("deleted", b->deleted), F_INT("status", status));
+		journal(b, status);
 	boxes_free(b);
 	if (cc == NULL)
 		return;
@@ -85,7 +94,10 @@ sum_up(struct boxes *b)
 		control_send(b->client);
 	}
 	bool none = b->matched == 0 && b->command != BOX_SHOW;
-	over(b, none ? 1 : 0, none ? "nothing matched" : NULL);
+	if (b->unreadable > 0)
+		over(b, 1, "some mails are not whole: what is said of them tells which");
+	else
+		over(b, none ? 1 : 0, none ? "nothing matched" : NULL);
 }
 
 /* ---- reading */
@@ -186,14 +198,17 @@ export_mail(struct boxes *b, const struct box_mail *m)
 	char room[PIECE];
 	struct buf text;
 	size_t n = 1;
+	enum err e = OK;
 	if (!b->opened) {
+		b->unreadable += m->mail == NULL;
 		box_show_mail(control_line(b->client), m);
 		control_send(b->client);
 		b->opened = true;
 	}
 	buf_init(&text, 2 * PIECE);
 	while (n > 0 && m->mail != NULL && !control_full(b->client)) {
-		if (box_mail_piece(m->mail, &b->offset, room, sizeof(room), &n) != OK)
+		e = box_mail_piece(m->mail, &b->offset, room, sizeof(room), &n);
+		if (e != OK || n == 0)
 			break;
 		buf_reset(&text);
 		base64_encode((struct span){room, n}, &text);
@@ -204,8 +219,13 @@ export_mail(struct boxes *b, const struct box_mail *m)
 		control_send(b->client);
 	}
 	buf_clear(&text);
-	if (n > 0 && m->mail != NULL && control_full(b->client))
+	if (e != OK) {
+		box_show_cut(control_line(b->client), m, e);
+		control_send(b->client);
+		b->unreadable++;
+	} else if (n > 0 && m->mail != NULL) {
 		return false;
+	}
 	b->opened = false;
 	b->offset = 0;
 	return true;
@@ -308,11 +328,9 @@ settings_line(struct control_client *cc, const char *name)
 {
 	char owner[MAILBOX_OWNER_MAX + 1];
 	const struct directory *d = cc->control->host.directory;
-	span_copy(span_str(name), owner, sizeof(owner));
-	for (char *c = owner; *c != '\0'; c++)
-		*c = ascii_lower(*c);
 	if (d == NULL)
 		return;
+	box_owner(name, owner);
 	box_show_settings(control_line(cc), owner,
 	    directory_settings(d, control_config(cc->control), span_str(owner)));
 	control_send(cc);
@@ -324,7 +342,9 @@ command_mailbox_show(struct control_client *cc, const json_t *request)
 	const char *name = json_string_value(json_object_get(request, "name"));
 	const struct directory *d = cc->control->host.directory;
 	struct mailbox_usage usage;
-	spool_mailbox_usage(cc->control->spool, span_str(name ? name : ""), &usage);
+	char owner[MAILBOX_OWNER_MAX + 1];
+	box_owner(name ? name : "", owner);
+	spool_mailbox_usage(cc->control->spool, span_str(owner), &usage);
 	if (name != NULL && d != NULL && !directory_has(d, span_str(name)) &&
 	    usage.messages == 0) {
 		control_endf(cc, 1,

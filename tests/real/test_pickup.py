@@ -294,6 +294,45 @@ verbose = 0
             self.assertEqual(shown.count('"uidl"'), 2)
             self.assertIn('"messages":2', relay.ctl("--json", "mailbox", "list").stdout)
 
+    def test_export_of_damaged_mail(self):
+        """What is not whole is said to be so, running and stopped, and the rest comes."""
+        relay = self.holding()
+        self.send(relay, 1, size=3 << 20)
+        self.send(relay, 1, first=1)
+        relay.stop()
+        (path,) = [os.path.join(at, name) for at, _, names in
+                   os.walk(os.path.join(self.dir, "spool", "big")) for name in names]
+        with open(path, "r+b") as f:
+            f.seek(2 << 20)
+            f.write(b"rotten")
+        for state in ("stopped", "running"):
+            if state == "running":
+                relay.start()
+            for words in ((), ("--json",)):
+                out = relay.ctl(*words, "mailbox", "export", USER)
+                self.assertEqual(out.returncode, 1, (state, words))
+                self.assertNotEqual(out.stderr, "")
+            self.assertIn("not ", out.stderr)
+            out = relay.ctl("mailbox", "export", USER)
+            self.assertIn("\nSubject: number 1\n", out.stdout)
+
+    def test_accounts_with_mail_while_stopped(self):
+        relay = self.holding()
+        self.send(relay, 2)
+        relay.stop()
+        for words in ((), ("--delete-mail",)):
+            out = relay.ctl("user", "delete", USER, *words)
+            self.assertEqual(out.returncode, 1, out.stdout)
+            self.assertIn("holds 2 mails", out.stderr)
+        self.assertEqual(relay.ctl("user", "delete", USER, "--keep-mail").returncode, 0)
+        again = ("user", "add", USER, "--certificate", "ab" * 32)
+        out = relay.ctl(*again)
+        self.assertEqual(out.returncode, 1, out.stdout)
+        self.assertIn("holds 2 mails", out.stderr)
+        out = relay.ctl(*again, "--keep-mail")
+        self.assertEqual(out.returncode, 0, out.stderr)
+        self.assertEqual(relay.ctl("user", "add", "other", "--certificate", "cd" * 32).returncode, 0)
+
     # ---- under load
 
     def test_pickup_while_mail_comes(self):
