@@ -45,6 +45,8 @@
 #define SOON_MS 100    /* until a worker is followed by the next */
 #define SHORT_MS 5000  /* one that lived less than that ... */
 #define LATE_MS 1000   /* ... is followed later */
+#define UNFIT_MS 60000 /* and at most so much later if it cannot work at all */
+#define UNFIT 78       /* the status of one that finds the accounts so */
 #define POOL_THREADS 2
 #define WORKER_FILES 256
 
@@ -267,7 +269,7 @@ static int
 complain(const struct buf *why)
 {
 	fprintf(stderr, "relayd: accounts helper: %.*s\n", SPAN_ARG(buf_span(why)));
-	return 78;
+	return UNFIT;
 }
 
 static int
@@ -365,18 +367,34 @@ now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* What is wrong with the accounts may be put right: the next worker is tried later and
+ * later, but tried. */
 static int
 keep(const char *dir, unsigned channels)
 {
+	int unfit_ms = 0;
 	for (;;) {
 		int status = 0;
 		int64_t began = now_ms();
 		pid_t worker = start_worker(dir, channels);
 		if (worker > 0 && !watch(worker, &status))
 			return 0;
-		if (worker > 0 && WIFEXITED(status) &&
-		    (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 78))
-			return WEXITSTATUS(status);
+		bool ended = worker > 0 && WIFEXITED(status);
+		if (ended && WEXITSTATUS(status) == 0)
+			return 0;
+		if (ended && WEXITSTATUS(status) == UNFIT) {
+			unfit_ms = unfit_ms == 0             ? LATE_MS
+				   : unfit_ms < UNFIT_MS / 2 ? 2 * unfit_ms
+							     : UNFIT_MS;
+			fprintf(stderr,
+			    "relayd: nobody can sign in; the accounts are read again in "
+			    "%d s\n",
+			    unfit_ms / 1000);
+			if (!pause_ms(unfit_ms))
+				return 0;
+			continue;
+		}
+		unfit_ms = 0;
 		fprintf(stderr,
 		    "relayd: the accounts helper ended by signal %d and is started "
 		    "again\n",
@@ -432,6 +450,6 @@ helper_main(int argc, char **argv)
 	sandbox_quiet();
 	(void)sandbox_files(dir, read, none);
 	if (!say_status(argv[2]))
-		return 78;
+		return UNFIT;
 	return keep(argv[2], (unsigned)channels);
 }

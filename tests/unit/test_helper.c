@@ -332,6 +332,54 @@ test_worker_dies(void **state)
 	rig_free(r);
 }
 
+/* Read what the helper says on standard error until it says this. */
+static void
+expect_said(int fd, const char *what)
+{
+	char text[4096] = "";
+	size_t n = 0;
+	while (strstr(text, what) == NULL) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+		ssize_t got = read(fd, text + n, sizeof(text) - 1 - n);
+		assert_true(got > 0);
+		n += (size_t)got;
+		text[n] = '\0';
+	}
+}
+
+/* Accounts that a new worker cannot read are read again; who asked meanwhile may have
+ * been told to come later. */
+static void
+test_accounts_put_right(void **state)
+{
+	(void)state;
+	int said[2], before = dup(STDERR_FILENO);
+	char file[300], aside[300];
+	assert_int_equal(pipe2(said, O_CLOEXEC), 0);
+	assert_true(dup2(said[1], STDERR_FILENO) >= 0);
+	struct rig *r = rig_new();
+	assert_true(dup2(before, STDERR_FILENO) >= 0); /* the helper keeps the pipe */
+	add_joe(r);
+	(void)snprintf(file, sizeof(file), "%s/accounts", r->accounts);
+	(void)snprintf(aside, sizeof(aside), "%s/aside", r->accounts);
+	assert_int_equal(rename(file, aside), 0);
+	FILE *f = fopen(file, "w");
+	assert_non_null(f);
+	assert_true(fputs("{\"half", f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(kill(look().worker, SIGKILL), 0);
+	expect_said(said[0], "read again in 1 s");
+	assert_int_equal(rename(aside, file), 0);
+	unsigned code = plain(r, 0, "open sesame");
+	assert_true(code == 0 || code == 454);
+	assert_int_equal(plain(r, 0, "open sesame"), 0);
+	rig_free(r);
+	(void)close(before);
+	(void)close(said[0]);
+	(void)close(said[1]);
+}
+
 /* Without its keeper there is no helper: nobody waits for one. */
 static void
 test_keeper_dies(void **state)
@@ -609,6 +657,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_signs_in),
 	    cmocka_unit_test(test_worker_dies),
+	    cmocka_unit_test(test_accounts_put_right),
 	    cmocka_unit_test(test_keeper_dies),
 	    cmocka_unit_test(test_ends_with_us),
 	    cmocka_unit_test(test_refused),
