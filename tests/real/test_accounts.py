@@ -205,6 +205,7 @@ class Words(RealTest):
     def on_terminal(self, *args):
         pid, fd = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # whatever a shell in the background set
             os.execve(self.program, [self.program, *args], self.env)
         self.addCleanup(os.close, fd)
         return pid, fd
