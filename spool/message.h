@@ -86,9 +86,11 @@ struct message {
 	struct span envid;  /* still xtext; empty: none */
 	struct span client; /* "192.0.2.1"; empty: ourselves */
 	struct span helo, protocol, listener, account;
-	struct span prefix; /* header fields in front of the content: Received, ... */
-	size_t id_at;       /* offset in prefix of SPOOL_ID_LEN octets where the id goes;
-			       SIZE_MAX: nowhere */
+	struct span prefix;    /* header fields in front of the content: Received, ... */
+	struct span structure; /* of prefix and content, for listings (spool/mailbox.h);
+				  kept if a mailbox gets it; empty: none */
+	size_t id_at; /* offset in prefix of SPOOL_ID_LEN octets where the id goes;
+			 SIZE_MAX: nowhere */
 	struct content *content; /* a reference; NULL in a message read without it */
 	struct recipient *rcpt;  /* those not yet finished */
 	size_t rcpts;
