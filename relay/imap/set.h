@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * set - a set of message numbers or uids (RFC 9051 9, sequence-set): "1:3,7,12:*".
+ * Ranges of a set that has been resolved rise and do not touch each other.
+ */
+#ifndef RELAY_IMAP_SET_H
+#define RELAY_IMAP_SET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/scan.h"
+
+#define SET_STAR UINT32_MAX /* as it is read: "*" */
+#define SET_RANGES_MAX 20000
+
+struct set_range {
+	uint32_t from, to;
+};
+
+struct set {
+	struct set_range *range; /* owned */
+	size_t n, cap;
+	bool saved; /* "$": the result of the last search (RFC 5182); n is 0 */
+};
+
+void set_clear(struct set *s);
+
+/* As it is written; false: it is none, or has too many ranges. */
+bool set_scan(struct scan *in, struct set *out);
+
+/* "*" becomes `last` (0: nothing is there, and "*" is nobody); sorted and merged. */
+void set_resolve(struct set *s, uint32_t last);
+
+/* Whether it names, as it is written, 0 or a number over `last` ("*" is fine unless last
+ * is 0): of a sequence number that is BAD. */
+bool set_exceeds(const struct set *s, uint32_t last);
+
+/* Of a resolved one. */
+bool set_has(const struct set *s, uint32_t number);
+uint64_t set_count(const struct set *s);
+
+/* Add one that is greater than all before it; or a range of such. */
+void set_add(struct set *s, uint32_t number);
+void set_add_range(struct set *s, uint32_t from, uint32_t to);
+
+void set_write(const struct set *s, struct buf *out);
+
+#endif
