@@ -10,7 +10,7 @@ VARIANT ?= release
 B := build/$(VARIANT)
 
 # ---- rooms
-ROOMS := relay/base spool resolver policy relay relay/mime relay/signin relay/ingress relay/egress relay/pickup \
+ROOMS := relay/base spool resolver policy relay relay/mime relay/imap relay/signin relay/ingress relay/egress relay/pickup \
 	relay/control
 PROGRAM_SRC := relay/relayd.c tools/relayctl.c tools/relay-sendmail.c
 LIB_SRC := $(filter-out $(PROGRAM_SRC),$(foreach r,$(ROOMS),$(wildcard $(r)/*.c)))

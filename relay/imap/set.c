@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: ISC */
+/* set - see set.h. */
+#include "relay/imap/set.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+void
+set_clear(struct set *s)
+{
+	mem_free(&s->range);
+	*s = (struct set){0};
+}
+
+static void
+push(struct set *s, uint32_t from, uint32_t to)
+{
+	if (s->n == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 4;
+		s->range = mem_resize(s->range, s->cap, sizeof(*s->range));
+	}
+	s->range[s->n++] = (struct set_range){from, to};
+}
+
+/* ---- reading */
+
+/* "*" or a number; a number that is too large for a uid is the last that there can be. */
+static bool
+scan_bound(struct scan *in, uint32_t *out)
+{
+	uint64_t n = 0;
+	if (scan_char(in, '*')) {
+		*out = SET_STAR;
+		return true;
+	}
+	if (!scan_u64(in, SET_STAR - 1, &n))
+		return false;
+	*out = (uint32_t)n;
+	return true;
+}
+
+static bool
+scan_range(struct scan *in, struct set *out)
+{
+	uint32_t from = 0, to = 0;
+	if (out->n >= SET_RANGES_MAX || !scan_bound(in, &from))
+		return false;
+	to = from;
+	if (scan_char(in, ':') && !scan_bound(in, &to))
+		return false;
+	push(out, from, to);
+	return true;
+}
+
+bool
+set_scan(struct scan *in, struct set *out)
+{
+	struct scan at = *in;
+	*out = (struct set){0};
+	if (scan_char(&at, '$')) {
+		out->saved = true;
+		*in = at;
+		return true;
+	}
+	do {
+		if (!scan_range(&at, out)) {
+			set_clear(out);
+			return false;
+		}
+	} while (scan_char(&at, ','));
+	*in = at;
+	return true;
+}
+
+/* ---- what it means */
+
+bool
+set_exceeds(const struct set *s, uint32_t last)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const uint32_t bound[] = {s->range[i].from, s->range[i].to};
+		for (size_t k = 0; k < 2; k++) {
+			if (bound[k] == 0 || (bound[k] == SET_STAR && last == 0) ||
+			    (bound[k] != SET_STAR && bound[k] > last))
+				return true;
+		}
+	}
+	return false;
+}
+
+static int
+by_from(const void *a, const void *b)
+{
+	const struct set_range *x = a, *y = b;
+	return x->from < y->from ? -1 : x->from > y->from;
+}
+
+static void
+merge(struct set *s)
+{
+	size_t k = 0;
+	if (s->n == 0)
+		return;
+	for (size_t i = 1; i < s->n; i++) {
+		struct set_range *last = &s->range[k], *r = &s->range[i];
+		if (r->from <= last->to || r->from == last->to + 1) {
+			if (r->to > last->to)
+				last->to = r->to;
+		} else {
+			s->range[++k] = *r;
+		}
+	}
+	s->n = k + 1;
+}
+
+void
+set_resolve(struct set *s, uint32_t last)
+{
+	size_t k = 0;
+	bool sorted = true;
+	for (size_t i = 0; i < s->n; i++) {
+		struct set_range r = s->range[i];
+		r.from = r.from == SET_STAR ? last : r.from;
+		r.to = r.to == SET_STAR ? last : r.to;
+		if (r.from > r.to)
+			r = (struct set_range){r.to, r.from};
+		if (r.to == 0)
+			continue;
+		if (r.from == 0)
+			r.from = 1;
+		sorted = sorted && (k == 0 || s->range[k - 1].from <= r.from);
+		s->range[k++] = r;
+	}
+	s->n = k;
+	if (!sorted)
+		qsort(s->range, s->n, sizeof(*s->range), by_from);
+	merge(s);
+}
+
+bool
+set_has(const struct set *s, uint32_t number)
+{
+	size_t low = 0, high = s->n;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (s->range[mid].to < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < s->n && s->range[low].from <= number;
+}
+
+uint64_t
+set_count(const struct set *s)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < s->n; i++)
+		n += (uint64_t)s->range[i].to - s->range[i].from + 1;
+	return n;
+}
+
+/* ---- building */
+
+void
+set_add_range(struct set *s, uint32_t from, uint32_t to)
+{
+	if (s->n > 0 && s->range[s->n - 1].to + 1 == from)
+		s->range[s->n - 1].to = to;
+	else
+		push(s, from, to);
+}
+
+void
+set_add(struct set *s, uint32_t number)
+{
+	set_add_range(s, number, number);
+}
+
+void
+set_write(const struct set *s, struct buf *out)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct set_range *r = &s->range[i];
+		buf_addf(out, r->from == r->to ? "%s%u" : "%s%u:%u", i > 0 ? "," : "",
+		    r->from, r->to);
+	}
+}
