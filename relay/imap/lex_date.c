@@ -22,7 +22,7 @@ days_of_month(unsigned y, unsigned month)
 {
 	static const unsigned char days[] = {
 	    31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	return days[month] + (month == 1 && is_leap(y));
+	return days[month] + (month == 1 && is_leap(y) ? 1u : 0u);
 }
 
 /* Days before the first of January of this year, counted from the year 0. */
