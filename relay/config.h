@@ -27,7 +27,7 @@
 #define CONFIG_DNSBL_MAX 20
 #define CONFIG_MAILBOX_MAX 200
 
-enum listener_protocol { LISTENER_SMTP, LISTENER_LMTP, LISTENER_POP3 };
+enum listener_protocol { LISTENER_SMTP, LISTENER_LMTP, LISTENER_POP3, LISTENER_IMAP };
 enum listener_auth {
 	AUTH_NO,
 	AUTH_OPTIONAL,
@@ -107,6 +107,8 @@ struct accounts_config {
 enum quota_over { QUOTA_DEFER, QUOTA_REJECT };
 enum mailbox_unread { UNREAD_STAY, UNREAD_DELETE, UNREAD_RETURN };
 
+enum mailbox_folders { FOLDERS_FULL, FOLDERS_INBOX_ONLY }; /* by IMAP */
+
 struct mailbox_config {
 	char *name; /* NULL: the defaults */
 	struct name_list accounts, domains;
@@ -116,6 +118,7 @@ struct mailbox_config {
 	enum mailbox_unread unread; /* what becomes of mail that nobody fetches */
 	int64_t unread_ms;          /* in so long; 0 just where unread is UNREAD_STAY */
 	int64_t picked_ms; /* what was fetched is deleted so long after; 0: it stays */
+	enum mailbox_folders folders;
 	int64_t login_delay_ms; /* between two sign-ins by POP3 (RFC 2449); 0: none */
 	unsigned line;
 };
@@ -147,6 +150,7 @@ struct smtp_server_config {          /* limits { } and timeouts { } of the ingre
 	int64_t data_ms;             /* 3m between blocks of data (server waits 5m) */
 	int64_t greeting_delay_ms;   /* reserved: 0 */
 	int64_t pickup_ms;           /* 10m: a POP3 session may be silent so long */
+	int64_t imap_ms;             /* 30m: an IMAP session, once signed in */
 };
 
 struct smtp_client_config {

@@ -93,6 +93,8 @@ build_keys(struct reading *r, const struct block *b, const char *section, void *
 /* ---- titled sections */
 
 #define LMTP_PORT 24
+#define IMAP_PORT 143
+#define IMAPS_PORT 993
 #define POP3_PORT 110
 #define POP3S_PORT 995
 
@@ -122,9 +124,11 @@ settle_protocol(const struct block *b, struct listener_config *l)
 		port = LMTP_PORT;
 	else if (l->protocol == LISTENER_POP3)
 		port = l->tls == TLS_IMPLICIT ? POP3S_PORT : POP3_PORT;
+	else if (l->protocol == LISTENER_IMAP)
+		port = l->tls == TLS_IMPLICIT ? IMAPS_PORT : IMAP_PORT;
 	for (size_t i = 0; block_setting(b, "bind") == NULL && i < l->binds; i++)
 		l->bind[i].port = port;
-	if (l->protocol == LISTENER_POP3)
+	if (l->protocol == LISTENER_POP3 || l->protocol == LISTENER_IMAP)
 		l->auth = AUTH_REQUIRED;
 }
 

@@ -140,19 +140,20 @@ check_lmtp(struct reading *r, const struct listener_config *l, const struct bloc
 			    l->name);
 }
 
-/* POP3 takes no mail, and always asks who it is. */
+/* POP3 and IMAP take no mail to relay, and always ask who it is. */
 static void
-check_pop3(struct reading *r, const struct listener_config *l, const struct block *b)
+check_pickup(struct reading *r, const struct listener_config *l, const struct block *b)
 {
 	static const char *const keys[] = {
 	    "auth", "networks", "xclient-from", "message-size", "recipients"};
+	const char *protocol = l->protocol == LISTENER_POP3 ? "pop3" : "imap";
 	for (size_t i = 0; i < COUNT_OF(keys); i++) {
 		const struct setting *s = block_setting(b, keys[i]);
 		if (s != NULL)
 			reading_problem(r, s->at,
 			    "listener \"%.60s\": %s means nothing with protocol = "
-			    "\"pop3\", %s; remove it",
-			    l->name, keys[i],
+			    "\"%s\", %s; remove it",
+			    l->name, keys[i], protocol,
 			    i == 0 ? "where everyone signs in" : "which takes no mail");
 	}
 }
@@ -173,8 +174,8 @@ check_protocol(struct reading *r, const struct listener_config *l, const struct 
 {
 	if (l->protocol == LISTENER_LMTP)
 		check_lmtp(r, l, b);
-	else if (l->protocol == LISTENER_POP3)
-		check_pop3(r, l, b);
+	else if (l->protocol == LISTENER_POP3 || l->protocol == LISTENER_IMAP)
+		check_pickup(r, l, b);
 	check_apop(r, l, b);
 }
 
@@ -183,7 +184,7 @@ check_sign_in(struct reading *r, const struct listener_config *l, const struct b
 {
 	bool tls = l->tls != TLS_NONE;
 	const struct setting *auth =
-	    block_setting(b, l->protocol == LISTENER_POP3 ? "protocol" : "auth");
+	    block_setting(b, block_setting(b, "auth") == NULL ? "protocol" : "auth");
 	if ((l->auth == AUTH_OPTIONAL || l->auth == AUTH_REQUIRED) && !tls &&
 	    !l->auth_in_clear && auth != NULL)
 		reading_problem(r, auth->at,

@@ -61,7 +61,7 @@
 	}
 
 /* Each in the order of its enum. */
-static const char *const protocols[] = {"smtp", "lmtp", "pop3", NULL};
+static const char *const protocols[] = {"smtp", "lmtp", "pop3", "imap", NULL};
 static const char *const tls_words[] = {"none", "starttls", "implicit", "legacy", NULL};
 static const char *const certificate_words[] = {"no", "ask", "required", NULL};
 static const char *const auth_words[] = {"no", "optional", "required", "any", NULL};
@@ -75,6 +75,7 @@ static const char *const dnsbl_words[] = {"reject", "defer", "log", NULL};
 static const char *const deliver_words[] = {
     "mx", "via", "discard", "reject", "hold", "lmtp", "mailbox", NULL};
 static const char *const over_words[] = {"defer", "reject", NULL};
+static const char *const folder_words[] = {"full", "inbox-only", NULL};
 static const char *const unread_words[] = {"stay", "delete", "return", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
@@ -209,6 +210,8 @@ const struct config_key config_schema[] = {
     IN("mailboxes", "picked-after", TYPE_DURATION, 0, 0, KEEP_MAX, "0",
 	mailbox_default.picked_ms,
 	"how long mail stays that was fetched and left there; 0: for ever"),
+    WORDS("mailboxes", "folders", folder_words, "full", struct config,
+	mailbox_default.folders, "whether people may have more than INBOX, by IMAP"),
     IN("mailboxes", "login-delay", TYPE_DURATION, 0, 0, (uint64_t)DAY_MS, "0",
 	mailbox_default.login_delay_ms,
 	"how long after a sign-in by POP3 the next one may come"),
@@ -229,6 +232,8 @@ const struct config_key config_schema[] = {
     MAILBOX("unread-after", TYPE_DURATION, KEEP_MAX, unread_ms, "after so long"),
     MAILBOX("picked-after", TYPE_DURATION, KEEP_MAX, picked_ms,
 	"how long mail stays that was fetched and left there; 0: for ever"),
+    WORDS("mailbox", "folders", folder_words, OF_MAILBOXES, struct mailbox_config,
+	folders, "whether people may have more than INBOX, by IMAP"),
     MAILBOX("login-delay", TYPE_DURATION, (uint64_t)DAY_MS, login_delay_ms,
 	"how long after a sign-in by POP3 the next one may come"),
 
@@ -304,7 +309,10 @@ const struct config_key config_schema[] = {
     IN("timeouts", "data", TYPE_DURATION, 0, WAIT_MIN, WAIT_MAX, "3m", server.data_ms,
 	"until the next piece of a message"),
     IN("timeouts", "pickup", TYPE_DURATION, 0, 10 * (uint64_t)MINUTE_MS, WAIT_MAX, "10m",
-	server.pickup_ms, "until the next command of a client that fetches mail"),
+	server.pickup_ms, "until the next command of a client that fetches mail by POP3"),
+    IN("timeouts", "imap", TYPE_DURATION, 0, 30 * (uint64_t)MINUTE_MS, WAIT_MAX, "30m",
+	server.imap_ms,
+	"the same by IMAP, once it has signed in; IDLE is renewed sooner"),
 
     /* ---- route */
     LIST("route", "to", TYPE_PATTERNS, 0, "(any)", struct route, to.pattern, to.n,

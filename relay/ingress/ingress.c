@@ -83,14 +83,31 @@ ingress_log_turned_away(struct ingress *in, const struct net_addr *client,
 	    F_STR("why", why));
 }
 
-static bool
-speaks_pop3(const struct ingress *in, const char *listener)
+static enum listener_protocol
+protocol_of(const struct ingress *in, const char *listener)
 {
 	const struct listener_config *l = door_listener(in->config, listener);
-	return l != NULL && l->protocol == LISTENER_POP3;
+	return l != NULL ? l->protocol : LISTENER_SMTP;
 }
 
-/* code: of SMTP with its enhanced one, or -ERR with its own (RFC 3206). */
+static bool
+serves_pickup(enum listener_protocol p)
+{
+	return p == LISTENER_POP3 || p == LISTENER_IMAP;
+}
+
+static const char *
+code_of(enum listener_protocol p, bool permanent)
+{
+	if (p == LISTENER_POP3)
+		return permanent ? "-ERR [SYS/PERM]" : "-ERR [SYS/TEMP]";
+	if (p == LISTENER_IMAP)
+		return permanent ? "* BYE [NOPERM]" : "* BYE [UNAVAILABLE]";
+	return permanent ? "554 5.7.1" : "421 4.7.0";
+}
+
+/* code: of SMTP with its enhanced one, -ERR with its own (RFC 3206), or BYE (RFC 5530).
+ */
 static void
 say_no(const struct ingress *in, int fd, const char *code, const char *why)
 {
@@ -108,9 +125,8 @@ static void
 turn_away(struct ingress *in, int fd, const struct net_addr *peer, const char *listener,
     const char *why)
 {
-	bool pop3 = speaks_pop3(in, listener);
 	ingress_log_turned_away(in, peer, listener, why);
-	say_no(in, fd, pop3 ? "-ERR [SYS/TEMP]" : "421 4.7.0", why);
+	say_no(in, fd, code_of(protocol_of(in, listener), false), why);
 }
 
 /* False: a limit is reached, and the connection is gone. max: of one client. */
@@ -154,8 +170,7 @@ serve_pickup(struct ingress *in, int fd, const struct net_addr *hop,
 	}
 	census_leave(in->o.census, peer);
 	ingress_log_turned_away(in, peer, l->name, rule != NULL ? rule : v.text);
-	say_no(in, fd, verdict_permanent(&v) ? "-ERR [SYS/PERM]" : "-ERR [SYS/TEMP]",
-	    v.text);
+	say_no(in, fd, code_of(l->protocol, verdict_permanent(&v)), v.text);
 }
 
 static void
@@ -163,7 +178,7 @@ serve(struct ingress *in, int fd, const struct net_addr *hop, const struct net_a
     const char *listener)
 {
 	atomic_fetch_add_explicit(&in->o.counters->connections, 1, memory_order_relaxed);
-	if (speaks_pop3(in, listener) && in->o.pickup != NULL)
+	if (serves_pickup(protocol_of(in, listener)) && in->o.pickup != NULL)
 		serve_pickup(in, fd, hop, peer, door_listener(in->config, listener));
 	else
 		session_start(in, fd, hop, peer, listener);
