@@ -119,8 +119,8 @@ struct mailbox_view {
 enum err spool_read_mailbox(struct spool_reader *r, struct span owner, struct span name,
     struct mailbox_view *out);
 
-enum err spool_read_mailbox_at(
-    struct spool_reader *r, uint32_t number, struct mailbox_view *out);
+enum err
+spool_read_mailbox_at(struct spool_reader *r, uint32_t number, struct mailbox_view *out);
 
 /* The names of keywords 0 to n-1 (bits of mail_row.keywords); each owned by the caller.
  */
