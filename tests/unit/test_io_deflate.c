@@ -457,7 +457,6 @@ test_bomb_waits(void **state)
 		uint64_t in = io_bytes_in(f->io);
 		size_t n = io_input(f->io).n;
 		assert_true(in - before <= IO_INPUT_MAX);
-		before = in;
 		assert_true(n <= IO_INPUT_MAX && f->io->cap <= IO_INPUT_MAX);
 		settle(f);
 		before = io_bytes_in(f->io);
@@ -465,6 +464,27 @@ test_bomb_waits(void **state)
 		n = io_input(f->io).n;
 		io_consume(f->io, n < 30000u + round ? n : 30000u + round);
 		io_resume(f->io);
+	}
+}
+
+/* All of the stream is read and some of it stands in zlib, because there was no room. */
+static void
+test_room_ends_with_the_stream(void **state)
+{
+	static char much[IO_INPUT_MAX + 300];
+	struct fixture *f = *state;
+	for (size_t n = IO_INPUT_MAX - 5; n < sizeof(much); n++) {
+		struct buf b = {0};
+		start_over(f);
+		f->take_lines = false;
+		squeeze(&f->peer, much, n, Z_FINISH, &b);
+		send_all(f, b.p, b.n);
+		io_consume(f->io, io_input(f->io).n);
+		io_resume(f->io);
+		settle(f);
+		assert_int_equal(io_bytes_in(f->io), n);
+		expect(f, "<eof>");
+		buf_clear(&b);
 	}
 }
 
@@ -742,6 +762,7 @@ test_high_water(void **state)
 	io_add(f->io, much, MUCH);
 	settle(f);
 	assert_true(io_queued(f->io) > IO_HIGH);
+	assert_true(io_deflate_ready(f->io) <= 32u << 10); /* not all of it in advance */
 	SAY(f, "not read while the answers are not\r\n");
 	expect(f, "");
 	while (hear(f)) {
@@ -924,6 +945,7 @@ test_idle_while_blocked(void **state)
 	struct fixture *f = *state;
 	char *much = mem_alloc(MUCH);
 	scramble(much, MUCH);
+	SAY(f, "FETCH\r\n");
 	io_add(f->io, much, MUCH);
 	settle(f);
 	assert_true(io_queued(f->io) > 0);
@@ -938,68 +960,110 @@ test_idle_while_blocked(void **state)
 
 /* ---- a long conversation of every kind of step */
 
+#define TALK_BYTES 200000
+#define TALK_MOST 30000
+
+struct talk {
+	struct fixture *f;
+	char *bytes;      /* what pieces are cut from */
+	struct buf there; /* all that the peer says */
+	struct buf back;  /* all that we say */
+	struct buf wire;  /* the peer's stream, not sent yet */
+	size_t checked;   /* of `there`: has arrived as it was */
+	uint64_t dice;
+};
+
+static size_t
+throw_dice(struct talk *t, size_t below)
+{
+	t->dice = t->dice * 6364136223846793005u + 1442695040888963407u;
+	return (size_t)(t->dice >> 33) % below;
+}
+
+static struct span
+any_piece(struct talk *t)
+{
+	size_t n = throw_dice(t, throw_dice(t, 10) == 0 ? TALK_MOST : 300);
+	return (struct span){t->bytes + throw_dice(t, TALK_BYTES - TALK_MOST), n};
+}
+
 static void
-test_long_conversation(void **state)
+peer_speaks(struct talk *t)
 {
 	static const int flush[] = {Z_NO_FLUSH, Z_PARTIAL_FLUSH, Z_SYNC_FLUSH,
 	    Z_SYNC_FLUSH, Z_FULL_FLUSH, Z_BLOCK};
-	enum { MUCH = 200000, STEPS = 3000 };
+	struct span s = any_piece(t);
+	buf_add_span(&t->there, s);
+	squeeze(&t->f->peer, s.p, s.n, flush[throw_dice(t, COUNT_OF(flush))], &t->wire);
+}
+
+static void
+peer_sends(struct talk *t, size_t n)
+{
+	ssize_t sent = write(t->f->peer.fd, t->wire.p, n);
+	buf_consume(&t->wire, sent > 0 ? (size_t)sent : 0);
+}
+
+static void
+we_speak(struct talk *t)
+{
+	struct span s = any_piece(t);
+	buf_add_span(&t->back, s);
+	io_add_span(t->f->io, s);
+}
+
+static void
+we_take(struct talk *t, size_t n)
+{
+	struct span in = io_input(t->f->io);
+	assert_true(n <= in.n && t->checked + n <= t->there.n);
+	assert_true(n == 0 || memcmp(in.p, t->there.p + t->checked, n) == 0);
+	io_consume(t->f->io, n);
+	io_resume(t->f->io);
+	t->checked += n;
+}
+
+static void
+one_step(struct talk *t)
+{
+	peer_speaks(t);
+	peer_sends(t, throw_dice(t, t->wire.n + 1));
+	we_speak(t);
+	if (throw_dice(t, 2) == 0)
+		settle(t->f);
+	if (throw_dice(t, 3) == 0)
+		(void)hear(t->f);
+	if (throw_dice(t, 5) == 0)
+		idle(t->f);
+	we_take(t, throw_dice(t, io_input(t->f->io).n + 1));
+}
+
+static void
+test_long_conversation(void **state)
+{
 	struct fixture *f = *state;
-	char *bytes = mem_alloc(MUCH);
-	struct buf there = {0}, back = {0}, wire = {0};
-	size_t checked = 0;
+	struct talk t = {.f = f, .bytes = mem_alloc(TALK_BYTES), .dice = 4978};
 	f->take_lines = false;
-	srand(4978);
-	scramble(bytes, MUCH / 2);
-	for (size_t i = MUCH / 2; i < MUCH; i++)
-		bytes[i] = "abcdefgh"[i * i % 8];
-	for (int step = 0; step < STEPS; step++) {
-		size_t n = (size_t)rand() % (rand() % 10 == 0 ? 30000 : 300);
-		size_t from = (size_t)rand() % (MUCH - 30000);
-		buf_add(&there, bytes + from, n);
-		squeeze(&f->peer, bytes + from, n,
-		    flush[(size_t)rand() % COUNT_OF(flush)], &wire);
-		size_t part = (size_t)rand() % (wire.n + 1);
-		ssize_t sent = write(f->peer.fd, wire.p, part);
-		buf_consume(&wire, sent > 0 ? (size_t)sent : 0);
-		from = (size_t)rand() % (MUCH - 30000);
-		n = (size_t)rand() % (rand() % 10 == 0 ? 30000 : 300);
-		io_add(f->io, bytes + from, n);
-		buf_add(&back, bytes + from, n);
-		if (rand() % 2 == 0)
-			settle(f);
-		if (rand() % 3 == 0)
-			(void)hear(f);
-		if (rand() % 5 == 0)
-			idle(f);
-		struct span in = io_input(f->io);
-		n = in.n > 0 ? (size_t)rand() % (in.n + 1) : 0;
-		assert_true(checked + n <= there.n);
-		assert_memory_equal(in.p ? in.p : "", there.p + checked, n);
-		io_consume(f->io, n);
-		io_resume(f->io);
-		checked += n;
-	}
-	squeeze(&f->peer, "", 0, Z_SYNC_FLUSH, &wire);
-	while (checked < there.n || f->peer.got.n < back.n) {
-		ssize_t sent = write(f->peer.fd, wire.p, wire.n);
-		buf_consume(&wire, sent > 0 ? (size_t)sent : 0);
+	scramble(t.bytes, TALK_BYTES / 2);
+	for (size_t i = TALK_BYTES / 2; i < TALK_BYTES; i++)
+		t.bytes[i] = "abcdefgh"[i * i % 8];
+	for (int step = 0; step < 3000; step++)
+		one_step(&t);
+	squeeze(&f->peer, "", 0, Z_SYNC_FLUSH, &t.wire);
+	while (t.checked < t.there.n || f->peer.got.n < t.back.n) {
+		peer_sends(&t, t.wire.n);
 		settle(f);
 		(void)hear(f);
-		struct span in = io_input(f->io);
-		assert_memory_equal(in.p ? in.p : "", there.p + checked, in.n);
-		checked += in.n;
-		io_consume(f->io, in.n);
-		io_resume(f->io);
+		we_take(&t, io_input(f->io).n);
 	}
-	assert_int_equal(f->peer.got.n, back.n);
-	assert_memory_equal(f->peer.got.p, back.p, back.n);
-	assert_int_equal(io_bytes_in(f->io), there.n);
-	assert_int_equal(io_bytes_out(f->io), back.n);
-	buf_clear(&there);
-	buf_clear(&back);
-	buf_clear(&wire);
-	mem_free(&bytes);
+	assert_int_equal(f->peer.got.n, t.back.n);
+	assert_memory_equal(f->peer.got.p, t.back.p, t.back.n);
+	assert_int_equal(io_bytes_in(f->io), t.there.n);
+	assert_int_equal(io_bytes_out(f->io), t.back.n);
+	buf_clear(&t.there);
+	buf_clear(&t.back);
+	buf_clear(&t.wire);
+	mem_free(&t.bytes);
 }
 
 int
@@ -1016,6 +1080,7 @@ main(void)
 	    T(test_pause),
 	    T(test_bomb_is_too_long_a_line),
 	    T(test_bomb_waits),
+	    T(test_room_ends_with_the_stream),
 	    T(test_bomb_is_not_served_in_one_turn),
 	    T(test_empty_blocks),
 	    T(test_damaged),
