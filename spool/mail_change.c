@@ -7,14 +7,20 @@
 #include "base/mem.h"
 #include "spool/mail_change_private.h"
 
+void
+mail_change_mailbox(struct mail_change *c, struct span owner, struct span name)
+{
+	span_copy(owner, c->owner, sizeof(c->owner));
+	span_copy(name, c->name, sizeof(c->name));
+}
+
 struct mail_change *
 mail_change_new(struct span owner, struct span name)
 {
 	struct mail_change *c = NEW(struct mail_change);
 	atomic_init(&c->refs, 1);
 	c->unless = UINT64_MAX;
-	span_copy(owner, c->owner, sizeof(c->owner));
-	span_copy(name, c->name, sizeof(c->name));
+	mail_change_mailbox(c, owner, name);
 	return c;
 }
 

@@ -188,15 +188,15 @@ see(struct spool_reader *r, uint32_t number, uint32_t uid, struct mail_sight *x)
 
 enum err
 spool_read_sights(struct spool_reader *r, uint32_t number, const uint32_t *uid, size_t n,
-    void (*told)(void *arg, size_t i, const struct mail_sight *x), void *arg)
+    bool (*told)(void *arg, size_t i, const struct mail_sight *x), void *arg)
 {
 	struct mail_sight x;
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
 	for (size_t i = 0; i < n; i++) {
-		if (see(r, number, uid[i], &x) == OK)
-			told(arg, i, &x);
+		if (see(r, number, uid[i], &x) == OK && !told(arg, i, &x))
+			break;
 	}
 	reader_end(r);
 	return OK;
