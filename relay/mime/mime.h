@@ -49,10 +49,11 @@ struct mime_parameters {
 	size_t n;
 };
 
-/* What the header of a message says (RFC 9051 7.5.2, ENVELOPE). p == NULL: not there. */
+/* What the header of a message says (RFC 9051 7.5.2, ENVELOPE; and References). p ==
+ * NULL: not there. */
 struct mime_envelope {
 	struct span date, subject, from, sender, reply_to, to, cc, bcc, in_reply_to,
-	    message_id;
+	    message_id, references;
 };
 
 struct mime_part {

@@ -220,6 +220,7 @@ take_text(struct mime *m, struct mime_part *p, const struct field *f)
 	    {"Bcc", &p->envelope.bcc, true},
 	    {"In-Reply-To", &p->envelope.in_reply_to, true},
 	    {"Message-ID", &p->envelope.message_id, true},
+	    {"References", &p->envelope.references, true},
 	};
 	for (size_t i = 0; i < COUNT_OF(table); i++) {
 		if (!span_ieq(f->name, span_str(table[i].name)))

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mime_imap - structure and envelope in the words of IMAP (RFC 9051 7.5.2).  Addresses
- * are read as tolerantly as people write them: whatever is there comes out as something
- * that a client can parse.
+ * mime_imap - structure and envelope in the words of IMAP (RFC 9051 7.5.2).
  */
 #include <string.h>
 
@@ -41,216 +39,36 @@ add_or(struct span s, const char *otherwise, struct buf *out)
 	mime_add_nstring(s.p != NULL && s.n > 0 ? s : span_str(otherwise), out);
 }
 
-/* ---- addresses (RFC 5322 3.4) */
+/* ---- addresses */
 
-struct addresses {
-	struct span rest;
+struct list {
 	struct buf *out;
 	size_t n; /* written so far */
-	bool in_group;
-	struct buf phrase; /* words in front of "<", ":" or the end of the address */
-	struct buf plain;  /* the same as an address is written: without blanks */
-	struct buf comment;
-	bool word; /* phrase ends with a word */
 };
 
 static void
-add_address(struct addresses *a, struct span name, struct span route, struct span local,
-    struct span domain)
+add_address(void *arg, const struct mime_address *a)
 {
-	if (a->n++ == 0)
-		buf_add_char(a->out, '(');
-	buf_add_char(a->out, '(');
-	mime_add_nstring(name, a->out);
-	buf_add_char(a->out, ' ');
-	mime_add_nstring(route, a->out);
-	buf_add_char(a->out, ' ');
-	mime_add_nstring(local, a->out);
-	buf_add_char(a->out, ' ');
-	mime_add_nstring(domain, a->out);
-	buf_add_char(a->out, ')');
-}
-
-static struct span
-or_nothing(const struct buf *b)
-{
-	return b->n > 0 ? buf_span(b) : (struct span){NULL, 0};
-}
-
-/* local@domain; without a domain it is an empty one: NIL would begin a group. */
-static void
-add_spec(struct addresses *a, struct span name, struct span route, struct span spec)
-{
-	size_t at = spec.n;
-	while (at > 0 && spec.p[at - 1] != '@')
-		at--;
-	if (spec.n == 0)
-		add_address(a, name, route, SPAN(""), SPAN(""));
-	else if (at == 0)
-		add_address(a, name, route, spec, SPAN(""));
-	else
-		add_address(a, name, route, span_cut(spec, 0, at - 1),
-		    span_cut(spec, at, spec.n));
-}
-
-static void
-next_address(struct addresses *a)
-{
-	buf_reset(&a->phrase);
-	buf_reset(&a->plain);
-	buf_reset(&a->comment);
-	a->word = false;
-}
-
-static char
-take(struct addresses *a)
-{
-	char c = a->rest.p[0];
-	a->rest = span_cut(a->rest, 1, a->rest.n);
-	return c;
-}
-
-static void
-take_comment(struct addresses *a)
-{
-	unsigned depth = 1;
-	bool keep = a->comment.n == 0;
-	(void)take(a);
-	while (a->rest.n > 0 && depth > 0) {
-		char c = take(a);
-		if (c == '\\' && a->rest.n > 0)
-			c = take(a);
-		else if (c == '(')
-			depth++;
-		else if (c == ')' && --depth == 0)
-			return;
-		if (keep)
-			buf_add_char(&a->comment, c);
-	}
-}
-
-static void
-add_word(struct addresses *a, struct span word)
-{
-	if (a->phrase.n > 0 && !a->word)
-		buf_add_char(&a->phrase, ' ');
-	buf_add_span(&a->phrase, word);
-	a->word = true;
-}
-
-static void
-take_quoted(struct addresses *a)
-{
-	struct buf text;
-	buf_init(&text, MIME_HEADER_MAX);
-	buf_add_char(&a->plain, take(a));
-	while (a->rest.n > 0 && a->rest.p[0] != '"') {
-		char c = take(a);
-		buf_add_char(&a->plain, c);
-		if (c == '\\' && a->rest.n > 0) {
-			c = take(a);
-			buf_add_char(&a->plain, c);
-		}
-		buf_add_char(&text, c);
-	}
-	if (a->rest.n > 0)
-		buf_add_char(&a->plain, take(a));
-	add_word(a, buf_span(&text));
-	buf_clear(&text);
-}
-
-/* "<@a,@b:local@domain>" */
-static void
-take_angle(struct addresses *a)
-{
-	struct buf spec;
-	size_t colon;
-	bool quoted = false;
-	buf_init(&spec, MIME_HEADER_MAX);
-	(void)take(a);
-	while (a->rest.n > 0 && (quoted || a->rest.p[0] != '>')) {
-		char c = take(a);
-		quoted = quoted != (c == '"');
-		if (quoted || (c != ' ' && c != '\t'))
-			buf_add_char(&spec, c);
-	}
-	if (a->rest.n > 0)
-		(void)take(a);
-	struct span s = buf_span(&spec), route = {NULL, 0};
-	if (s.n > 0 && s.p[0] == '@' && (colon = span_find(s, ':')) < s.n) {
-		route = span_cut(s, 0, colon);
-		s = span_cut(s, colon + 1, s.n);
-	}
-	add_spec(a, or_nothing(&a->phrase), route, s);
-	buf_clear(&spec);
-	next_address(a);
-}
-
-/* What stood alone is an address, and a comment behind it a name. */
-static void
-end_plain(struct addresses *a)
-{
-	if (a->plain.n > 0)
-		add_spec(a, or_nothing(&a->comment), (struct span){NULL, 0},
-		    buf_span(&a->plain));
-	next_address(a);
-}
-
-static void
-take_group(struct addresses *a, bool begins)
-{
-	struct span none = {NULL, 0};
-	if (begins && !a->in_group) {
-		add_address(a, none, none,
-		    a->phrase.n > 0 ? buf_span(&a->phrase) : SPAN(""), none);
-		a->in_group = true;
-	} else if (!begins && a->in_group) {
-		end_plain(a);
-		add_address(a, none, none, none, none);
-		a->in_group = false;
-	}
-	next_address(a);
-}
-
-static void
-take_one(struct addresses *a)
-{
-	switch (a->rest.p[0]) {
-	case '(': take_comment(a); return;
-	case '"': take_quoted(a); return;
-	case '<': take_angle(a); return;
-	default: break;
-	}
-	char c = take(a);
-	if (c == ',')
-		end_plain(a);
-	else if (c == ':')
-		take_group(a, true);
-	else if (c == ';')
-		take_group(a, false);
-	else if (c == ' ' || c == '\t')
-		a->word = false;
-	else {
-		add_word(a, (struct span){&c, 1});
-		buf_add_char(&a->plain, c);
-	}
+	struct list *l = arg;
+	buf_add_char(l->out, '(');
+	if (l->n++ == 0)
+		buf_add_char(l->out, '(');
+	mime_add_nstring(a->name, l->out);
+	buf_add_char(l->out, ' ');
+	mime_add_nstring(a->route, l->out);
+	buf_add_char(l->out, ' ');
+	mime_add_nstring(a->local, l->out);
+	buf_add_char(l->out, ' ');
+	mime_add_nstring(a->domain, l->out);
+	buf_add_char(l->out, ')');
 }
 
 static void
 add_addresses(struct span list, struct buf *out)
 {
-	struct addresses a = {.rest = list, .out = out};
-	buf_init(&a.phrase, MIME_HEADER_MAX);
-	buf_init(&a.plain, MIME_HEADER_MAX);
-	buf_init(&a.comment, MIME_HEADER_MAX);
-	while (a.rest.n > 0)
-		take_one(&a);
-	end_plain(&a);
-	take_group(&a, false);
-	buf_add_str(out, a.n > 0 ? ")" : "NIL");
-	buf_clear(&a.phrase);
-	buf_clear(&a.plain);
-	buf_clear(&a.comment);
+	struct list l = {.out = out};
+	mime_each_address(list, add_address, &l);
+	buf_add_str(out, l.n > 0 ? ")" : "NIL");
 }
 
 /* ---- the envelope */

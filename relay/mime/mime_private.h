@@ -13,4 +13,15 @@ struct span mime_keep(struct mime *m, struct span s); /* p == NULL likewise */
 void
 mime_read_header(struct mime *m, struct mime_part *p, struct span header, bool in_digest);
 
+/* mime_address.c */
+
+/* p == NULL: not there. All but name and route: a group begins with this name; all of
+ * them: it ends. A route is "@a,@b". */
+struct mime_address {
+	struct span name, route, local, domain;
+};
+/* Each address of a list, and the beginning and end of each group. */
+void mime_each_address(
+    struct span list, void (*found)(void *arg, const struct mime_address *a), void *arg);
+
 #endif

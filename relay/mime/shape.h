@@ -33,7 +33,8 @@ struct shaper *shaper_new(void);
 void shaper_free(struct shaper **x); /* NULL inside is fine */
 void shaper_take(struct shaper *x, struct span octets);
 /* Appends the record; nothing more can be taken. What would be larger than
- * MAIL_STRUCTURE_MAX is stored as a message of one part. */
+ * MAIL_STRUCTURE_MAX is stored as a message of one part; if it still is, without its
+ * addresses, and at last without its fields. */
 void shaper_end(struct shaper *x, struct span prefix, struct buf *out);
 
 /* ---- reading */
@@ -54,7 +55,9 @@ struct shape {
 	 * p == NULL: there is no such field */
 	struct span subject;      /* whole */
 	struct span base_subject; /* RFC 5256 2.1, in upper case as i;unicode-casemap */
-	struct span from, to, cc, bcc, sender, reply_to; /* "Name <a@b>, ..." */
+	/* "Name <a@b>, c@d, \"Last, First\" <e@f>, Group: g@h;": what is written of a
+	 * name in quotes is decoded, too; without one there are no <> */
+	struct span from, to, cc, bcc, sender, reply_to;
 	struct span message_id, in_reply_to, references; /* as they stand */
 	bool reply;        /* base_subject took a re: or fwd: off (RFC 5256 2.1) */
 	struct wall sent;  /* of Date, in UTC; 0: none, or it cannot be read */
