@@ -26,8 +26,7 @@ struct part { /* one message */
 	struct message *message; /* once its content is whole */
 	struct shaper *shaper;
 	uint64_t size;
-	char tail[2];
-	bool nul, bare, eight_bit;
+	bool nul, eight_bit;
 };
 
 struct append {
@@ -353,12 +352,6 @@ look_at(struct part *p, struct span in)
 		p->nul = p->nul || c == '\0';
 		p->eight_bit = p->eight_bit || c >= 0x80;
 	}
-	if (in.n >= 2) {
-		memcpy(p->tail, in.p + in.n - 2, 2);
-	} else if (in.n == 1) {
-		p->tail[0] = p->tail[1];
-		p->tail[1] = in.p[0];
-	}
 }
 
 void
@@ -396,8 +389,8 @@ make_message(struct imap *s, struct part *p, const struct spool_body_result *r)
 	m->protocol = message_keep(m, SPAN("IMAP"));
 	m->account = message_keep(m, span_str(s->card->name));
 	m->listener = message_keep(m, span_str(s->listener_name));
-	m->flags = MESSAGE_OWN | (p->eight_bit ? MESSAGE_8BIT : 0) |
-		   (memcmp(p->tail, "\r\n", 2) != 0 ? MESSAGE_NO_CRLF : 0);
+	/* not MESSAGE_NO_CRLF: what was appended comes back to the octet */
+	m->flags = MESSAGE_OWN | (p->eight_bit ? MESSAGE_8BIT : 0);
 	buf_init(&shape, 0);
 	shaper_end(p->shaper, (struct span){NULL, 0}, &shape);
 	if (shape.n > 0)

@@ -282,8 +282,12 @@ static void
 on_seen(void *arg, enum err e)
 {
 	struct fetching *f = arg;
-	(void)e; /* that it was read is not worth an error */
+	struct mail_result r;
 	f->storing = NULL;
+	if (e == OK && f->program->flags) { /* the answer has told of it */
+		mail_change_result(f->seen, &r);
+		f->s->selected->own_modseq = r.modseq;
+	} /* that it was read is not worth an error */
 	finish(f->s);
 }
 
@@ -295,9 +299,8 @@ end(struct imap *s)
 		finish(s);
 		return;
 	}
-	struct mail_change *c = f->seen;
-	f->seen = NULL;
-	f->storing = spool_mail_change_start(imap_spool(s), c, imap_inbox(s), on_seen, f);
+	f->storing = spool_mail_change_start(
+	    imap_spool(s), mail_change_ref(f->seen), imap_inbox(s), on_seen, f);
 }
 
 static void more(struct imap *s);

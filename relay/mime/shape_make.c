@@ -176,7 +176,8 @@ put_parts(struct draft *d)
 		struct span charset = shape_charset_of(p);
 		unsigned flags = (unsigned)p->kind |
 				 (p->is_message ? SHAPE_IS_MESSAGE : 0) |
-				 (text ? SHAPE_IS_TEXT : 0);
+				 (text ? SHAPE_IS_TEXT : 0) |
+				 (span_ieq(p->subtype, SPAN("html")) ? SHAPE_IS_HTML : 0);
 		put_number(d->out, p->header, 8);
 		put_number(d->out, p->body, 8);
 		put_number(d->out, p->end, 8);
