@@ -484,7 +484,6 @@ static const struct {
 	const char *text;
 } later[] = {
     {"", "metrics", NULL, NEXT("the metrics page", "remove this section")},
-    {"listener", "protocol", "imap", NEXT("IMAP", "remove this listener")},
 };
 
 static bool
