@@ -170,6 +170,11 @@ try_transfer(struct span in, size_t how)
 		decode(encoding, in, in.n + 1, &whole, &bad);
 		decode(encoding, in, 1 + how % 90, &pieces, &bad_too);
 		CHECK(span_eq(buf_span(&whole), buf_span(&pieces)) && bad == bad_too);
+		buf_clear(&pieces);
+		buf_init(&pieces, 1 + how);
+		decode(encoding, in, 1 + how % 90, &pieces, &bad);
+		CHECK(pieces.n == (whole.n < 1 + how ? whole.n : 1 + how));
+		CHECK(pieces.n == 0 || memcmp(pieces.p, whole.p, pieces.n) == 0);
 		buf_clear(&whole);
 		buf_clear(&pieces);
 	}

@@ -381,6 +381,23 @@ transfer_encodings(void **state)
 	}
 }
 
+static void
+a_full_buffer_of_octets(void **state)
+{
+	(void)state;
+	for (size_t max = 1; max < 8; max++) {
+		struct buf b;
+		struct text_decoder d = {.encoding = SHAPE_BASE64};
+		buf_init(&b, max);
+		text_decode(&d, SPAN("Zm9vYmFy"), &b);
+		text_decode_end(&d, &b);
+		assert_int_equal(b.overflow, max < 6);
+		assert_int_equal(b.n, max < 6 ? max : 6);
+		assert_memory_equal(b.p, "foobar", b.n);
+		buf_clear(&b);
+	}
+}
+
 /* Blanks without end are not kept without end. */
 static void
 many_blanks(void **state)
@@ -717,6 +734,7 @@ main(void)
 	    cmocka_unit_test(charsets_can_all_be_opened),
 	    cmocka_unit_test(fields_are_decoded),
 	    cmocka_unit_test(transfer_encodings),
+	    cmocka_unit_test(a_full_buffer_of_octets),
 	    cmocka_unit_test(many_blanks),
 	    cmocka_unit_test(html_is_read),
 	    cmocka_unit_test(letters_are_folded),
