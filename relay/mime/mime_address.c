@@ -115,30 +115,43 @@ take_quoted(struct addresses *a)
 	buf_clear(&text);
 }
 
+/* What is between "<" and ">", without its blanks; most are as they stand. */
+static struct span
+take_inside(struct addresses *a, struct buf *room)
+{
+	bool quoted = false, plain = true;
+	size_t n = 1;
+	for (; n < a->rest.n && (quoted || a->rest.p[n] != '>'); n++) {
+		char c = a->rest.p[n];
+		quoted = quoted != (c == '"');
+		if (quoted || (c != ' ' && c != '\t')) {
+			if (!plain)
+				buf_add_char(room, c);
+			continue;
+		}
+		if (plain)
+			buf_add(room, a->rest.p + 1, n - 1);
+		plain = false;
+	}
+	struct span s = plain ? span_cut(a->rest, 1, n - 1) : buf_span(room);
+	a->rest = span_cut(a->rest, n + 1, a->rest.n);
+	return s;
+}
+
 /* "<@a,@b:local@domain>" */
 static void
 take_angle(struct addresses *a)
 {
-	struct buf spec;
+	struct buf room;
 	size_t colon;
-	bool quoted = false;
-	buf_init(&spec, MIME_HEADER_MAX);
-	(void)take(a);
-	while (a->rest.n > 0 && (quoted || a->rest.p[0] != '>')) {
-		char c = take(a);
-		quoted = quoted != (c == '"');
-		if (quoted || (c != ' ' && c != '\t'))
-			buf_add_char(&spec, c);
-	}
-	if (a->rest.n > 0)
-		(void)take(a);
-	struct span s = buf_span(&spec), route = {NULL, 0};
+	buf_init(&room, MIME_HEADER_MAX);
+	struct span s = take_inside(a, &room), route = {NULL, 0};
 	if (s.n > 0 && s.p[0] == '@' && (colon = span_find(s, ':')) < s.n) {
 		route = span_cut(s, 0, colon);
 		s = span_cut(s, colon + 1, s.n);
 	}
 	add_spec(a, or_nothing(&a->phrase), route, s);
-	buf_clear(&spec);
+	buf_clear(&room);
 	next_address(a);
 }
 

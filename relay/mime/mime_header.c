@@ -197,36 +197,45 @@ take_encoding(struct mime *m, struct mime_part *p, struct span value)
 
 /* ---- all of them */
 
+/* Fields that are kept as they stand, and where in a part. */
+#define FIELD(name, member, message)                                                \
+	{                                                                           \
+		name, sizeof(name) - 1, offsetof(struct mime_part, member), message \
+	}
+static const struct kept_field {
+	const char *name;
+	size_t n, at;
+	bool message; /* of a message only */
+} kept_fields[] = {
+    FIELD("Content-ID", id, false),
+    FIELD("Content-Description", description, false),
+    FIELD("Content-MD5", md5, false),
+    FIELD("Content-Language", language, false),
+    FIELD("Content-Location", location, false),
+    FIELD("Date", envelope.date, true),
+    FIELD("Subject", envelope.subject, true),
+    FIELD("From", envelope.from, true),
+    FIELD("Sender", envelope.sender, true),
+    FIELD("Reply-To", envelope.reply_to, true),
+    FIELD("To", envelope.to, true),
+    FIELD("Cc", envelope.cc, true),
+    FIELD("Bcc", envelope.bcc, true),
+    FIELD("In-Reply-To", envelope.in_reply_to, true),
+    FIELD("Message-ID", envelope.message_id, true),
+    FIELD("References", envelope.references, true),
+};
+#undef FIELD
+
 static bool
 take_text(struct mime *m, struct mime_part *p, const struct field *f)
 {
-	const struct {
-		const char *name;
-		struct span *to;
-		bool message; /* of a message only */
-	} table[] = {
-	    {"Content-ID", &p->id, false},
-	    {"Content-Description", &p->description, false},
-	    {"Content-MD5", &p->md5, false},
-	    {"Content-Language", &p->language, false},
-	    {"Content-Location", &p->location, false},
-	    {"Date", &p->envelope.date, true},
-	    {"Subject", &p->envelope.subject, true},
-	    {"From", &p->envelope.from, true},
-	    {"Sender", &p->envelope.sender, true},
-	    {"Reply-To", &p->envelope.reply_to, true},
-	    {"To", &p->envelope.to, true},
-	    {"Cc", &p->envelope.cc, true},
-	    {"Bcc", &p->envelope.bcc, true},
-	    {"In-Reply-To", &p->envelope.in_reply_to, true},
-	    {"Message-ID", &p->envelope.message_id, true},
-	    {"References", &p->envelope.references, true},
-	};
-	for (size_t i = 0; i < COUNT_OF(table); i++) {
-		if (!span_ieq(f->name, span_str(table[i].name)))
+	for (size_t i = 0; i < COUNT_OF(kept_fields); i++) {
+		const struct kept_field *k = &kept_fields[i];
+		if (k->n != f->name.n || !span_ieq(f->name, (struct span){k->name, k->n}))
 			continue;
-		if (table[i].to->p == NULL && (!table[i].message || p->is_message))
-			*table[i].to = unfold(m, f->value);
+		struct span *to = (struct span *)(void *)((char *)p + k->at);
+		if (to->p == NULL && (!k->message || p->is_message))
+			*to = unfold(m, f->value);
 		return true;
 	}
 	return false;

@@ -9,28 +9,44 @@
 
 /* ---- strings */
 
+static bool
+can_be_quoted(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < ' ' || s.p[i] >= 0x7f)
+			return false;
+	return true;
+}
+
+static void
+add_quoted(struct span s, struct buf *out)
+{
+	buf_add_char(out, '"');
+	while (s.n > 0) {
+		size_t n = 0;
+		while (n < s.n && s.p[n] != '"' && s.p[n] != '\\')
+			n++;
+		buf_add(out, s.p, n);
+		if (n < s.n) {
+			const char escaped[] = {'\\', s.p[n]};
+			buf_add(out, escaped, sizeof(escaped));
+		}
+		s = span_cut(s, n + 1, s.n);
+	}
+	buf_add_char(out, '"');
+}
+
 void
 mime_add_nstring(struct span s, struct buf *out)
 {
-	bool quoted = true;
 	if (s.p == NULL) {
 		buf_add_str(out, "NIL");
-		return;
-	}
-	for (size_t i = 0; i < s.n && quoted; i++)
-		quoted = s.p[i] >= ' ' && s.p[i] < 0x7f;
-	if (!quoted) {
+	} else if (can_be_quoted(s)) {
+		add_quoted(s, out);
+	} else {
 		buf_addf(out, "{%zu}\r\n", s.n);
 		buf_add_span(out, s);
-		return;
 	}
-	buf_add_char(out, '"');
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '"' || s.p[i] == '\\')
-			buf_add_char(out, '\\');
-		buf_add_char(out, s.p[i]);
-	}
-	buf_add_char(out, '"');
 }
 
 static void

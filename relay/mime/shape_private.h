@@ -59,4 +59,13 @@ struct span shape_charset_of(const struct mime_part *p);
 void shape_add_preview(const struct mime_part *parts, const struct glimpse *plain,
     const struct glimpse *html, struct buf *out);
 
+/* ---- the record (shape_write.c) */
+
+struct shape_source {
+	const struct mime *mime; /* at its end */
+	const struct mime_envelope *envelope;
+	const struct glimpse *plain, *html;
+};
+void shape_write(const struct shape_source *s, struct buf *out);
+
 #endif

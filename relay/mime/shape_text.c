@@ -189,21 +189,28 @@ preview_html(const struct mime_part *p, struct span from, bool whole, struct squ
 	buf_clear(&text);
 }
 
+/* A part of it is enough for most. */
 static void
 preview_of(const struct mime_part *p, const struct glimpse *g, bool html, struct buf *out)
 {
-	struct squeeze to = {.out = out, .wide = true};
-	uint64_t octets = p->end - p->body;
-	bool whole = octets <= g->octets.n;
-	struct span from = buf_span(&g->octets);
-	if (whole)
-		from.n = (size_t)octets;
+	struct span all = buf_span(&g->octets), some;
+	if (p->end - p->body < all.n)
+		all.n = (size_t)(p->end - p->body);
+	bool whole = p->end - p->body == all.n;
 	if (shape_encoding_of(p) == SHAPE_UNKNOWN)
 		return;
-	if (html)
-		preview_html(p, from, whole, &to);
-	else
-		decode(p, from, whole, &to, NULL);
+	for (size_t n = GLIMPSE_PLAIN_MAX; !out->overflow; n = all.n) {
+		struct squeeze to = {.out = out, .wide = true};
+		some = span_cut(all, 0, n);
+		bool last = some.n == all.n;
+		buf_reset(out);
+		if (html)
+			preview_html(p, some, whole && last, &to);
+		else
+			decode(p, some, whole && last, &to, NULL);
+		if (last)
+			return;
+	}
 }
 
 /* The text where there are both, and one is the other's alternative; else what comes

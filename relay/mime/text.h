@@ -42,7 +42,7 @@ void text_add_field(struct span body, struct buf *out);
 
 /* ---- transfer encodings (RFC 2045 6): streams, in any split.  Errors are survived:
  * what is no base64 is skipped, a broken =XY stands as it is.  These are octets, not
- * text: what would exceed the bound of the buf is left out. */
+ * text: where they do not fit they are cut anywhere. */
 struct text_decoder {
 	int encoding;  /* enum shape_encoding */
 	char kept[80]; /* of what is not whole yet */

@@ -51,5 +51,12 @@ charset_find(struct span name)
 bool
 text_charset_known(struct span charset)
 {
-	return charset_find(charset) != NULL;
+	const struct charset *c = charset_find(charset);
+	if (c == NULL || c->iconv == NULL)
+		return c != NULL;
+	iconv_t cd = iconv_open("UTF-8", c->iconv);
+	bool known = cd != (iconv_t)-1; /* NOLINT: what POSIX says */
+	if (known)
+		(void)iconv_close(cd);
+	return known;
 }

@@ -45,28 +45,56 @@ fold_ascii(struct span s, char *to)
 
 /* ---- the others */
 
+/* Characters of which there are many, and which are what they are: CJK, jamo. */
+static bool
+is_plain(uint32_t c)
+{
+	return (c >= 0x3400 && c <= 0x9fff) || (c >= 0x1100 && c <= 0x11ff);
+}
+
 static void
 fold_char(uint32_t c, unsigned depth, struct buf *out)
 {
 	ucs4_t parts[UC_DECOMPOSITION_MAX_LENGTH];
-	int tag;
-	c = uc_totitle(c);
-	int n = depth < DEPTH_MAX ? uc_decomposition(c, &tag, parts) : 0;
+	int tag, n = -1;
+	if (!is_plain(c)) {
+		c = uc_totitle(c);
+		n = depth < DEPTH_MAX ? uc_decomposition(c, &tag, parts) : 0;
+	}
 	for (int i = 0; i < n; i++)
 		fold_char(parts[i], depth + 1, out);
 	if (n <= 0)
 		text_put_char(out, c);
 }
 
-/* Characters of which there are many, and which are what they are. */
-static bool
-is_plain(uint32_t c)
+/* What became of the characters of late: a text has the same ones again and again. */
+#define KNOWN 64
+struct known {
+	uint32_t c;
+	uint8_t n; /* 0: nothing is known here */
+	char utf8[11];
+};
+
+static void
+fold_known(struct known *known, uint32_t c, struct buf *out)
 {
-	return (c >= 0x3041 && c <= 0x304b) || (c >= 0x3400 && c <= 0x9fff);
+	struct known *k = &known[c % KNOWN];
+	size_t before = out->n;
+	if (k->n > 0 && k->c == c) {
+		text_put(out, (struct span){k->utf8, k->n});
+		return;
+	}
+	fold_char(c, 0, out);
+	size_t n = out->n - before;
+	if (out->overflow || n > sizeof(k->utf8))
+		return;
+	k->c = c;
+	k->n = (uint8_t)n;
+	memcpy(k->utf8, out->p + before, n);
 }
 
 static size_t
-fold_next(struct span s, struct buf *out)
+fold_next(struct known *known, struct span s, struct buf *out)
 {
 	size_t len;
 	if (utf8_step(s, &len) != UTF8_CHAR) {
@@ -78,8 +106,25 @@ fold_next(struct span s, struct buf *out)
 	if (is_plain(c))
 		text_put(out, s);
 	else
-		fold_char(c, 0, out);
+		fold_known(known, c, out);
 	return len;
+}
+
+/* From the first character on that is not ASCII. */
+static void
+fold_all(struct span s, struct buf *out)
+{
+	char some[512];
+	struct known known[KNOWN];
+	memset(known, 0, sizeof(known));
+	while (s.n > 0 && !out->overflow) {
+		size_t n = fold_ascii(span_cut(s, 0, sizeof(some)), some);
+		text_put(out, (struct span){some, n});
+		if (n == 0)
+			n = fold_next(known, s, out);
+		s.p += n;
+		s.n -= n;
+	}
 }
 
 void
@@ -89,11 +134,13 @@ text_fold(struct span utf8, struct buf *out)
 	while (utf8.n > 0 && !out->overflow) {
 		size_t n = fold_ascii(span_cut(utf8, 0, sizeof(some)), some);
 		text_put(out, (struct span){some, n});
-		if (n == 0)
-			n = fold_next(utf8, out);
 		utf8.p += n;
 		utf8.n -= n;
+		if (n < sizeof(some))
+			break;
 	}
+	if (utf8.n > 0)
+		fold_all(utf8, out);
 }
 
 bool

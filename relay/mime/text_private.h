@@ -48,11 +48,15 @@ struct charset {
 	enum charset_how {
 		CHARSET_GUESS, /* UTF-8 where it is valid, else Windows-1252 */
 		CHARSET_UTF8,
-		CHARSET_WESTERN, /* Windows-1252 */
-		CHARSET_ICONV,   /* ASCII alone is itself */
-		CHARSET_STATEFUL /* it need not be */
+		CHARSET_WESTERN,  /* Windows-1252 */
+		CHARSET_ICONV,    /* ASCII alone is itself */
+		CHARSET_STATEFUL, /* it need not be */
+		CHARSET_STEPWISE, /* nor is iconv the same after an error in all splits */
+		CHARSET_JIS,      /* read as EUC, which iconv knows more of */
 	} how;
-	unsigned unit; /* octets to go on by after an error */
+	/* octets to go on by after an error; 2 of CHARSET_ICONV and _JIS: if both have
+	 * bit 8 */
+	unsigned unit;
 };
 const struct charset *charset_find(struct span name); /* NULL: unknown */
 
@@ -70,8 +74,19 @@ struct text_reader {
 	iconv_t cd;
 	char kept[32]; /* of a character that is not whole yet */
 	size_t kept_n;
+	struct jis {
+		enum jis_mode { JIS_ASCII, JIS_KANJI, JIS_KANJI_TOO, JIS_KANA } mode;
+		char held[4]; /* an escape sequence, or half a character */
+		size_t held_n;
+	} jis;
 };
 void text_reader_init(struct text_reader *t, struct span charset);
 void text_reader_clear(struct text_reader *t);
+/* What iconv is to read. */
+void text_reader_convert(struct text_reader *t, struct span in, struct buf *out);
+
+/* CHARSET_JIS (text_jis.c). */
+void text_jis_take(struct text_reader *t, struct span in, struct buf *out);
+void text_jis_end(struct text_reader *t, struct buf *out);
 
 #endif

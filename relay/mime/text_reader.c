@@ -45,6 +45,8 @@ text_reader_init(struct text_reader *t, struct span charset)
 	t->set = charset_find(charset);
 	t->opened = false;
 	t->kept_n = 0;
+	t->jis.mode = JIS_ASCII;
+	t->jis.held_n = 0;
 }
 
 void
@@ -129,6 +131,17 @@ open_iconv(struct text_reader *t)
 	return t->opened;
 }
 
+/* How many octets cannot be read; 0: what comes next decides. */
+static size_t
+bad_octets(const struct charset *set, const char *p, size_t n)
+{
+	if (set->how == CHARSET_STATEFUL)
+		return set->unit < n ? set->unit : n;
+	if (set->unit == 1 || (unsigned char)p[0] < 0x80)
+		return 1;
+	return n < 2 ? 0 : (unsigned char)p[1] < 0x80 ? 1 : 2;
+}
+
 /* As much as can be read; what remains begins a character that is not whole. */
 static void
 convert(struct text_reader *t, struct span *in, struct buf *out)
@@ -145,7 +158,9 @@ convert(struct text_reader *t, struct span *in, struct buf *out)
 			break;
 		if (e != EILSEQ)
 			continue;
-		size_t skip = t->set->unit < left ? t->set->unit : left;
+		size_t skip = bad_octets(t->set, from, left);
+		if (skip == 0)
+			break;
 		text_put_char(out, UTF8_REPLACEMENT);
 		from += skip;
 		left -= skip;
@@ -160,47 +175,58 @@ keep(struct text_reader *t, struct span rest)
 	t->kept_n = rest.n;
 }
 
+/* The next octet, together with what is kept. */
 static void
-take_iconv(struct text_reader *t, struct span in, struct buf *out)
+convert_step(struct text_reader *t, struct span *in, struct buf *out)
 {
-	while (t->kept_n > 0 && in.n > 0) {
-		t->kept[t->kept_n++] = in.p[0];
-		advance(&in, 1);
-		struct span s = {t->kept, t->kept_n};
-		convert(t, &s, out);
-		if (s.n == sizeof(t->kept)) { /* no character is as long */
-			text_put_char(out, UTF8_REPLACEMENT);
-			advance(&s, t->set->unit);
-		}
-		keep(t, s);
+	t->kept[t->kept_n++] = in->p[0];
+	advance(in, 1);
+	struct span s = {t->kept, t->kept_n};
+	convert(t, &s, out);
+	if (s.n == sizeof(t->kept)) { /* no character is as long */
+		text_put_char(out, UTF8_REPLACEMENT);
+		s.n = 0;
 	}
-	if (in.n == 0 || t->kept_n > 0)
+	keep(t, s);
+}
+
+void
+text_reader_convert(struct text_reader *t, struct span in, struct buf *out)
+{
+	while (
+	    in.n > 0 && !out->overflow && (t->kept_n > 0 || how(t) == CHARSET_STEPWISE))
+		convert_step(t, &in, out);
+	if (in.n == 0 || out->overflow)
 		return;
 	convert(t, &in, out);
-	while (in.n >= sizeof(t->kept) && !out->overflow) {
-		text_put_char(out, UTF8_REPLACEMENT);
-		advance(&in, t->set->unit);
-		convert(t, &in, out);
-	}
-	keep(t, span_cut(in, 0, sizeof(t->kept) - 1));
+	while (in.n > 0 && !out->overflow)
+		convert_step(t, &in, out);
+}
+
+/* ASCII that may go through as it is. */
+static size_t
+plain_octets(const struct text_reader *t, struct span s)
+{
+	bool plain = how(t) == CHARSET_WESTERN || (how(t) == CHARSET_ICONV && !t->opened);
+	return plain ? utf8_ascii(s) : 0;
 }
 
 void
 text_reader_take(struct text_reader *t, struct span octets, struct buf *out)
 {
-	if (how(t) == CHARSET_WESTERN || (how(t) == CHARSET_ICONV && !t->opened)) {
-		size_t n = utf8_ascii(octets);
-		text_put(out, (struct span){octets.p, n});
-		advance(&octets, n);
-	}
+	size_t n = plain_octets(t, octets);
+	text_put(out, (struct span){octets.p, n});
+	advance(&octets, n);
 	if (octets.n == 0 || out->overflow)
 		return;
 	if (how(t) == CHARSET_WESTERN)
 		put_western(out, octets);
 	else if (how(t) < CHARSET_ICONV || (!t->opened && !open_iconv(t)))
 		take_utf8(t, octets, out);
+	else if (how(t) == CHARSET_JIS)
+		text_jis_take(t, octets, out);
 	else
-		take_iconv(t, octets, out);
+		text_reader_convert(t, octets, out);
 }
 
 void
@@ -208,6 +234,7 @@ text_reader_end(struct text_reader *t, struct buf *out)
 {
 	char last[64], *to = last;
 	size_t room = sizeof(last);
+	text_jis_end(t, out);
 	if (t->kept_n > 0)
 		put_bad(t, (struct span){t->kept, t->kept_n}, out);
 	t->kept_n = 0;

@@ -10,6 +10,18 @@
 #include "relay/mime/shape.h"
 #include "relay/mime/text.h"
 
+/* As much as there is room for, and nothing behind that: it stays a beginning. */
+static void
+put(struct buf *out, const char *p, size_t n)
+{
+	size_t max = out->max ? out->max : BUF_DEFAULT_MAX;
+	size_t room = max > out->n ? max - out->n : 0;
+	if (out->overflow)
+		return;
+	buf_add(out, p, n < room ? n : room);
+	out->overflow = n > room;
+}
+
 /* ---- base64 */
 
 #define NO 64 /* no letter of the alphabet */
@@ -35,7 +47,7 @@ put_group(struct text_decoder *d, struct buf *out)
 		v = v << 6 | (i < d->kept_n ? value_of(d->kept[i]) : 0);
 	const char octets[] = {(char)(v >> 16), (char)(v >> 8), (char)v};
 	if (d->kept_n > 1)
-		buf_add(out, octets, d->kept_n - 1);
+		put(out, octets, d->kept_n - 1);
 	else if (d->kept_n == 1)
 		d->bad = true;
 	d->kept_n = 0;
@@ -57,11 +69,11 @@ take_groups(struct span s, struct buf *out)
 		some[n++] = (char)(b << 4 | c >> 2);
 		some[n++] = (char)(c << 6 | d);
 		if (n == sizeof(some)) {
-			buf_add(out, some, n);
+			put(out, some, n);
 			n = 0;
 		}
 	}
-	buf_add(out, some, n);
+	put(out, some, n);
 	return at;
 }
 
@@ -88,13 +100,15 @@ take_base64(struct text_decoder *d, struct span s, struct buf *out)
 
 /* ---- quoted-printable */
 
-static int
+#define NO_HEX 16u
+
+static unsigned
 hex(char c)
 {
 	if (c >= '0' && c <= '9')
-		return c - '0';
+		return (unsigned)(c - '0');
 	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : NO_HEX;
 }
 
 static bool
@@ -106,7 +120,7 @@ is_blank(char c)
 static void
 put_kept(struct text_decoder *d, struct buf *out)
 {
-	buf_add(out, d->kept, d->kept_n);
+	put(out, d->kept, d->kept_n);
 	d->kept_n = 0;
 }
 
@@ -127,13 +141,15 @@ take_escape(struct text_decoder *d, char c, struct buf *out)
 		d->kept_n = 0;
 		return c == '\n';
 	}
-	if (d->kept_n == 2 && hex(last) >= 0 && hex(c) >= 0) {
-		buf_add_char(out, (char)(hex(last) << 4 | hex(c)));
+	unsigned high = hex(last), low = hex(c);
+	if (d->kept_n == 2 && high < NO_HEX && low < NO_HEX) {
+		const char octet = (char)(high << 4 | low);
+		put(out, &octet, 1);
 		d->kept_n = 0;
 		return true;
 	}
-	bool fits = hex(last) < 0 && (c == '\r' || c == '\n' || is_blank(c));
-	fits = fits || (d->kept_n == 1 && hex(c) >= 0);
+	bool fits = high == NO_HEX && (c == '\r' || c == '\n' || is_blank(c));
+	fits = fits || (d->kept_n == 1 && low < NO_HEX);
 	if (fits && d->kept_n < sizeof(d->kept)) {
 		hold(d, c, out);
 		if (c == '\n')
@@ -160,7 +176,7 @@ take_plain(struct text_decoder *d, struct span s, struct buf *out)
 		blanks = 0; /* they are of the text */
 	if (escape || blanks < n)
 		put_kept(d, out);
-	buf_add(out, s.p, n - blanks);
+	put(out, s.p, n - blanks);
 	for (size_t i = n - blanks; i < n; i++)
 		hold(d, s.p[i], out);
 	if (n < s.n && !escape)
@@ -183,7 +199,7 @@ take_quoted(struct text_decoder *d, struct span s, struct buf *out)
 		if (s.p[i] == '=')
 			hold(d, '=', out);
 		else
-			buf_add_char(out, s.p[i]);
+			put(out, s.p + i, 1);
 		i++;
 	}
 }
@@ -200,7 +216,7 @@ text_decode(struct text_decoder *d, struct span octets, struct buf *out)
 	else if (d->encoding == SHAPE_QUOTED)
 		take_quoted(d, octets, out);
 	else
-		buf_add_span(out, octets);
+		put(out, octets.p, octets.n);
 }
 
 void
@@ -208,7 +224,9 @@ text_decode_end(struct text_decoder *d, struct buf *out)
 {
 	if (d->encoding == SHAPE_BASE64)
 		put_group(d, out);
-	else if (d->kept_n == 2 && hex(d->kept[1]) >= 0 && d->kept[0] == '=')
-		take_escape(d, ' ', out);
+	if (d->kept_n == 2 && d->kept[0] == '=' && hex(d->kept[1]) < NO_HEX) {
+		d->bad = true;
+		put_kept(d, out);
+	}
 	d->kept_n = 0; /* blanks at the end, or a line end that is none */
 }

@@ -133,6 +133,20 @@ static const struct charset_case charset_cases[] = {
     {"euc-jp", "\xc6\xfc\xcb\xdc", "\xe6\x97\xa5\xe6\x9c\xac", 0},
     {"euc-kr", "\xc7\xd1", "\xed\x95\x9c", 0},
     {"iso-2022-jp", "\x1b$BF|K\\\x1b(B.", "\xe6\x97\xa5\xe6\x9c\xac.", 0},
+    {"iso-2022-jp", "\x1b$B-!\x1b(I1\x1b(J\\x", "\xe2\x91\xa0\xef\xbd\xb1\\x", 0},
+    {"iso-2022-jp", "\x1b$BF|K\nF|", "\xe6\x97\xa5" REPLACED "\nF|", 0},
+    {"iso-2022-jp", "\x1b$BF| K\x1b(Ba", "\xe6\x97\xa5 " REPLACED "a", 0},
+    {"iso-2022-jp",
+	"a\x1b"
+	"b\x1b$c\x1b\x1b(Bd\xe9\x1b",
+	"a" REPLACED "b" REPLACED "$c" REPLACED "d" REPLACED REPLACED, 0},
+    {"iso-2022-jp", "\x1b$(D0!\x1b(B.", "\xe4\xb8\x82.", 0},
+    {"iso-2022-jp-2", "\x1b$BF|\x1b(B\x1b.A\x1bNi", "\xe6\x97\xa5\xc3\xa9", 0},
+    {"iso-2022-kr", "\x1b$)C\x0eGQ\x0f.", "\xed\x95\x9c.", 0},
+    {"gb2312",
+	"\xff\xff\xc4\xe3\xff"
+	"a\xc4",
+	REPLACED "\xe4\xbd\xa0" REPLACED "a" REPLACED, 0},
     {"utf-7", "Hi Mom -+Jjo--!", "Hi Mom -\xe2\x98\xba-!", 0},
     {"utf-16le", "a\0\xac\x20", "a\xe2\x82\xac", 4},
     {"utf-16be", "\0a\xd8\x3d\xde\x00", "a\xf0\x9f\x98\x80", 6},
@@ -364,6 +378,23 @@ transfer_encodings(void **state)
 			assert_buf(&b, c->out);
 			assert_int_equal(d.bad, c->bad);
 		}
+	}
+}
+
+static void
+a_full_buffer_of_octets(void **state)
+{
+	(void)state;
+	for (size_t max = 1; max < 8; max++) {
+		struct buf b;
+		struct text_decoder d = {.encoding = SHAPE_BASE64};
+		buf_init(&b, max);
+		text_decode(&d, SPAN("Zm9vYmFy"), &b);
+		text_decode_end(&d, &b);
+		assert_int_equal(b.overflow, max < 6);
+		assert_int_equal(b.n, max < 6 ? max : 6);
+		assert_memory_equal(b.p, "foobar", b.n);
+		buf_clear(&b);
 	}
 }
 
@@ -703,6 +734,7 @@ main(void)
 	    cmocka_unit_test(charsets_can_all_be_opened),
 	    cmocka_unit_test(fields_are_decoded),
 	    cmocka_unit_test(transfer_encodings),
+	    cmocka_unit_test(a_full_buffer_of_octets),
 	    cmocka_unit_test(many_blanks),
 	    cmocka_unit_test(html_is_read),
 	    cmocka_unit_test(letters_are_folded),
