@@ -73,7 +73,7 @@ endif
 
 CFLAGS := $(CSTD) $(INCLUDES) $(OPT) $(WARN) $(HARDEN) $(SAN) $(FAULTS) $(EXTRA_CFLAGS)
 LDFLAGS := $(LDHARDEN) $(SAN) -pthread
-LIBS := -levent_core -llmdb -lcares -lconfuse -ljansson -lidn2 -lunistring -lgsasl -lcrypt -lseccomp -lssl -lcrypto
+LIBS := -levent_core -llmdb -lcares -lconfuse -ljansson -lidn2 -lunistring -lgsasl -lcrypt -lseccomp -lssl -lcrypto -lz
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 LIB := $(B)/librelay.a
@@ -85,7 +85,7 @@ all: programs
 
 # ---- what is needed from Debian; libevent by version: older ones have known holes
 DEPS := gcc make libc6-dev libevent-dev=2.1.12-stable-8+deb12u1 liblmdb-dev libc-ares-dev libssl-dev \
-	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev libgsasl-dev libcrypt-dev libseccomp-dev
+	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev libgsasl-dev libcrypt-dev libseccomp-dev zlib1g-dev
 DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks fetchmail getmail6 mpop libnet-ssleay-perl openssl gsasl curl mandoc clang libclang-rt-14-dev
 
 deps:

@@ -150,6 +150,7 @@ struct smtp_server_config {          /* limits { } and timeouts { } of the ingre
 	int64_t data_ms;             /* 3m between blocks of data (server waits 5m) */
 	int64_t greeting_delay_ms;   /* reserved: 0 */
 	int64_t pickup_ms;           /* 10m: a POP3 session may be silent so long */
+	unsigned account_sessions;   /* 60: by IMAP, of one account */
 	int64_t imap_ms;             /* 30m: an IMAP session, once signed in */
 };
 

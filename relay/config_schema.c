@@ -298,6 +298,8 @@ const struct config_key config_schema[] = {
 	server.client_connections, "connections of one client address"),
     IN("limits", "errors", TYPE_COUNT, 0, 1, 10000, "20", server.errors,
 	"refused commands until the connection is closed"),
+    IN("limits", "account-sessions", TYPE_COUNT, 0, 1, 100000, "60",
+	server.account_sessions, "IMAP sessions of one account at a time"),
     IN("limits", "hops", TYPE_COUNT, 0, 1, 1000, "50", server.hops,
 	"Received fields of a message; with more of them it is in a loop"),
     IN("limits", "memory", TYPE_SIZE, 0, 1 * M, 1 * T, "128M", server.memory,
@@ -482,7 +484,6 @@ static const struct {
 	const char *text;
 } later[] = {
     {"", "metrics", NULL, NEXT("the metrics page", "remove this section")},
-    {"listener", "protocol", "imap", NEXT("IMAP", "remove this listener")},
 };
 
 static bool

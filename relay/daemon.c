@@ -250,6 +250,8 @@ daemon_free(struct daemon **dp)
 	if (d->meters != NULL)
 		meters_free(&d->meters);
 	drops_free(&d->drops);
+	hub_free(&d->hub);
+	patrons_free(&d->patrons);
 	loop_free(&d->loop);
 	if (d->started)
 		LOG(d->log, EV_STOPPED, F_INT("status", d->status));
@@ -296,7 +298,10 @@ open_spool(struct daemon *d, struct spool **out, struct buf *why)
 	    .on_failure = on_spool_failure,
 	    .arg = d,
 	};
-	return spool_open(out, &o, why);
+	enum err e = spool_open(out, &o, why);
+	if (e == OK)
+		spool_on_mail(*out, hub_tell, d->hub);
+	return e;
 }
 
 /* The sandbox will know files, not names: so a new spool is made before it closes. */
@@ -413,6 +418,8 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 	d->census = census_new(d->world);
 	d->meters = meters_new(d->world);
 	d->drops = drops_new(d->world);
+	d->hub = hub_new(d->world);
+	d->patrons = patrons_new(d->world);
 	directory_open(d);
 	timer_init(&d->drain_timer, d->loop, on_drain_deadline, d);
 	enum err e = open_all(d, o, why);

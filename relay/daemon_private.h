@@ -21,6 +21,8 @@
 #include "relay/egress/retention.h"
 #include "relay/directory.h"
 #include "relay/ingress/ingress.h"
+#include "relay/imap/patrons.h"
+#include "relay/imap/view.h"
 #include "relay/pickup/pickup.h"
 
 #define WORKERS_MAX 64
@@ -62,6 +64,8 @@ struct daemon {
 	struct egress_counters egress_counters;
 	struct pickup_counters pickup_counters;
 	struct drops *drops;
+	struct hub *hub;
+	struct patrons *patrons;
 	atomic_bool paused_in;
 	struct worker worker[WORKERS_MAX];
 	unsigned workers;

@@ -18,8 +18,9 @@ static enum err
 bind_listener(struct daemon *d, const struct listener_config *l,
     const struct net_addr *at, struct buf *why)
 {
-	static const char *const protocol[] = {
-	    [LISTENER_SMTP] = "smtp", [LISTENER_LMTP] = "lmtp", [LISTENER_POP3] = "pop3",
+	static const char *const protocol[] = {[LISTENER_SMTP] = "smtp",
+	    [LISTENER_LMTP] = "lmtp",
+	    [LISTENER_POP3] = "pop3",
 	    [LISTENER_IMAP] = "imap"};
 	char text[NET_TEXT];
 	unsigned n = worker_count(d);

@@ -54,6 +54,7 @@ batch_clear(struct batch *b)
 	mem_free(&b->accepted);
 	mem_free(&b->unlink);
 	mem_free(&b->usage);
+	events_clear(b);
 	buf_clear(&b->record);
 }
 
@@ -119,18 +120,25 @@ recipient_storable(const struct recipient *r)
 }
 
 bool
-message_storable(const struct message *m)
+content_storable(const struct message *m)
 {
 	const struct span text[] = {m->sender, m->envid, m->client, m->helo, m->protocol,
 	    m->listener, m->account, m->prefix};
 	size_t n = 0;
 	for (size_t i = 0; i < COUNT_OF(text); i++)
 		n += text[i].n;
-	bool fits = n < RECORD_MAX / 2 && m->rcpts + m->drops > 0 && m->content != NULL;
+	bool fits = n < RECORD_MAX / 2 && m->content != NULL;
 	if (m->file == 0 && m->content != NULL)
 		fits = fits && content_in_memory(m->content) &&
 		       content_slices(m->content) <= UINT16_MAX &&
 		       content_size(m->content) == m->size;
+	return fits;
+}
+
+bool
+message_storable(const struct message *m)
+{
+	bool fits = m->rcpts + m->drops > 0 && content_storable(m);
 	for (size_t i = 0; i < m->rcpts && fits; i++)
 		fits = recipient_storable(&m->rcpt[i]);
 	for (size_t i = 0; i < m->drops && fits; i++)
@@ -237,15 +245,27 @@ accept_if_fine(struct batch *b, struct message *m)
 	return e == OK ? accept_message(b, m) : e;
 }
 
-enum err
-apply_request(struct batch *b, struct spool_request *q)
+static enum err
+run_request(struct batch *b, struct spool_request *q)
 {
 	switch (q->kind) {
 	case REQUEST_ACCEPT: return accept_if_fine(b, q->message);
 	case REQUEST_MAIL: return apply_mail_change(b, q->change);
 	case REQUEST_OWNER: return apply_owner_delete(b, span_str(q->name));
 	case REQUEST_REPORT: return apply_report(b, q->report);
+	case REQUEST_MAILBOX: return apply_mailbox(b, q->order);
+	case REQUEST_STRUCTURE: return apply_structure(b, q->value, buf_span(&q->octets));
 	case REQUEST_MARK: break;
 	}
 	return db_put_u64(b->txn, b->spool, q->name, q->value);
+}
+
+enum err
+apply_request(struct batch *b, struct spool_request *q)
+{
+	size_t events = b->events;
+	enum err e = run_request(b, q);
+	if (e != OK)
+		b->events = events; /* nothing of it has happened */
+	return e;
 }

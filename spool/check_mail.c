@@ -90,7 +90,7 @@ check_kept_slice(struct check *c, uint64_t after, uint64_t *id, size_t max, size
 
 /* The sums of one mailbox's rows. */
 struct sums {
-	uint64_t messages, octets;
+	uint64_t messages, octets, unseen, deleted;
 	uint32_t last;
 	bool damaged;
 };
@@ -110,6 +110,8 @@ check_mail(struct check *c, struct tally *t, uint32_t uid, const MDB_val *v,
 		return;
 	}
 	sums->octets += m.size;
+	sums->unseen += !(m.flags & MAIL_SEEN);
+	sums->deleted += (m.flags & MAIL_DELETED) != 0;
 	hold(t, m.message);
 	if (m.id > c->highest_mail)
 		c->highest_mail = m.id;
@@ -142,18 +144,16 @@ static void
 check_name(
     struct check *c, const MDB_val *k, const struct mbox_record *m, const char *owner)
 {
-	char key[MAILBOX_OWNER_MAX + 1 + MAILBOX_NAME_MAX];
+	char key[NAME_KEY_MAX];
+	struct name_record at = {0};
 	struct span v;
 	if (m->owner.n > MAILBOX_OWNER_MAX || m->name.n > MAILBOX_NAME_MAX) {
 		violation(c, "I8: a mailbox has a name that is too long");
 		return;
 	}
-	memcpy(key, m->owner.p, m->owner.n);
-	key[m->owner.n] = '\0';
-	memcpy(key + m->owner.n + 1, m->name.p, m->name.n);
-	if (db_get(c->t, c->s->dbi[DB_MBOXNAME], key, m->owner.n + 1 + m->name.n, &v) !=
-		OK ||
-	    !span_eq(v, check_value(k)))
+	if (db_get(c->t, c->s->dbi[DB_MBOXNAME], key,
+		mbox_name_key(m->owner, m->name, key), &v) != OK ||
+	    record_get_name(v, &at) != OK || at.number != key_get(k->mv_data, 4))
 		violation(
 		    c, "I8: the name of a mailbox of %s does not lead back to it", owner);
 }
@@ -212,6 +212,56 @@ check_mbox(struct check *c, struct tally *t, struct owners *o, const MDB_val *k,
 		    "has %llu and %llu",
 		    owner, (unsigned long long)m.messages, (unsigned long long)m.octets,
 		    (unsigned long long)sums.messages, (unsigned long long)sums.octets);
+	if (!sums.damaged && (sums.unseen != m.unseen || sums.deleted != m.deleted))
+		violation(c,
+		    "I9: a mailbox of %s counts %llu unseen and %llu deleted mails, and "
+		    "has %llu and %llu",
+		    owner, (unsigned long long)m.unseen, (unsigned long long)m.deleted,
+		    (unsigned long long)sums.unseen, (unsigned long long)sums.deleted);
+}
+
+/* What went is not there, and its mailbox is. */
+static void
+check_gone(struct check *c, const MDB_val *k, const MDB_val *v)
+{
+	unsigned char key[KEY_MAIL];
+	struct mbox_record m;
+	struct span value;
+	if (!key_fits(c, k, KEY_GONE, "row of deleted mails") || v->mv_size != 4)
+		return;
+	const unsigned char *p = k->mv_data;
+	uint32_t first = (uint32_t)key_get(p + 12, 4),
+		 last = (uint32_t)key_get(v->mv_data, 4);
+	if (db_get(c->t, c->s->dbi[DB_MBOX], p, 4, &value) != OK) {
+		violation(c, "I9: mails have gone from a mailbox that does not exist");
+		return;
+	}
+	if (record_get_mbox(value, &m) != OK)
+		return;
+	if (last < first || last >= m.uidnext || key_get(p + 4, 8) > m.modseq)
+		violation(c, "I9: mails have gone from mailbox %u that it never had",
+		    (uint32_t)key_get(p, 4));
+	memcpy(key, p, 4);
+	for (uint32_t u = first; u <= last && u - first < 10000; u++) {
+		key_put(key + 4, u, 4);
+		if (exists(c, DB_MAIL, key, KEY_MAIL))
+			violation(c, "I9: mail %u has gone and is there", u);
+	}
+}
+
+static void
+check_structure(struct check *c, const MDB_val *k, const MDB_val *v)
+{
+	char id[SPOOL_ID_LEN + 1];
+	struct span octets;
+	if (!key_fits(c, k, KEY_ID, "structure"))
+		return;
+	spool_id_format(key_get(k->mv_data, 8), id);
+	if (record_get_octets(check_value(v), &octets) != OK)
+		violation(c, "I0: the structure of message %s is damaged", id);
+	if (!exists(c, DB_MSG, k->mv_data, KEY_ID) &&
+	    !exists(c, DB_KEPT, k->mv_data, KEY_ID))
+		violation(c, "I9: there is a structure of message %s, which is gone", id);
 }
 
 static void
@@ -313,6 +363,8 @@ check_mailboxes(struct check *c)
 	map_init(&o.by_name, seed);
 	each(c, DB_KEPT, check_kept);
 	each(c, DB_MAIL, check_orphan);
+	each(c, DB_GONE, check_gone);
+	each(c, DB_MIME, check_structure);
 	walk_mailboxes(c, &t, &o);
 	walk_freed(c, &t);
 	if (t.n > 0)

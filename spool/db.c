@@ -21,7 +21,8 @@
 #define DBS_MAX 32
 
 static const char *const name[DB_COUNT] = {"meta", "msg", "body", "rcpt", "sched", "dest",
-    "destname", "kept", "ref", "freed", "owner", "mbox", "mboxname", "mail"};
+    "destname", "kept", "ref", "freed", "owner", "mbox", "mboxname", "mail", "mime",
+    "gone", "note"};
 
 enum err
 db_err(int rc)
@@ -32,7 +33,7 @@ db_err(int rc)
 	case MDB_MAP_FULL:
 	case ENOSPC:
 	case EDQUOT: return ERR_DISK_FULL;
-	case MDB_KEYEXIST: return ERR_EXISTS;
+	case MDB_KEYEXIST: /* rows are put in order: one of them is not where it was */
 	case MDB_CORRUPTED:
 	case MDB_PAGE_NOTFOUND:
 	case MDB_INVALID: return ERR_DAMAGED;
@@ -225,19 +226,22 @@ open_env(struct spool *s, struct buf *why)
 }
 
 static enum err
-check_version(struct spool *s, MDB_txn *t, struct buf *why)
+check_version(struct spool *s, MDB_txn *t, bool *old, struct buf *why)
 {
 	uint64_t version;
 	enum err e = db_get_u64(t, s, "format", &version);
 	if (e != OK)
 		return e;
-	/* an older spool only lacks tables, which are made empty */
+	/* an older spool lacks tables, which are made empty, and sums */
 	if ((version == 0 && s->create) ||
-	    (version == FORMAT_WITHOUT_MAILBOXES && !s->read_only))
+	    ((version == FORMAT_WITHOUT_MAILBOXES || version == FORMAT_WITHOUT_FOLDERS) &&
+		!s->read_only)) {
+		*old = version == FORMAT_WITHOUT_FOLDERS;
 		return db_put_u64(t, s, "format", FORMAT_VERSION);
+	}
 	if (version == FORMAT_VERSION)
 		return OK;
-	if (version == FORMAT_WITHOUT_MAILBOXES) {
+	if (version == FORMAT_WITHOUT_MAILBOXES || version == FORMAT_WITHOUT_FOLDERS) {
 		buf_addf(why,
 		    "spool %s was written by an older relayd: start this one once, "
 		    "then it can be looked at",
@@ -281,16 +285,19 @@ static enum err
 open_tables(struct spool *s, struct buf *why)
 {
 	MDB_txn *t;
+	bool old = false;
 	int rc = mdb_txn_begin(s->env, NULL, s->read_only ? MDB_RDONLY : 0, &t);
 	if (rc != 0)
 		return db_err(rc);
 	/* the version first: nothing of a newer spool is touched */
 	rc = mdb_dbi_open(
 	    t, name[DB_META], s->read_only ? 0 : MDB_CREATE, &s->dbi[DB_META]);
-	enum err e = rc == 0 ? check_version(s, t, why) : db_err(rc);
+	enum err e = rc == 0 ? check_version(s, t, &old, why) : db_err(rc);
 	for (int i = DB_META + 1; e == OK && i < DB_COUNT; i++)
 		e = db_err(
 		    mdb_dbi_open(t, name[i], s->read_only ? 0 : MDB_CREATE, &s->dbi[i]));
+	if (e == OK && old)
+		e = upgrade_mailboxes(s, t);
 	if (e == OK)
 		e = read_meta(s, t);
 	if (e == OK)

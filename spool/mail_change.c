@@ -1,33 +1,41 @@
 /* SPDX-License-Identifier: ISC */
-/* mail_change - what an owner does with mail: built by one thread, applied by the writer.
- */
+/* mail_change - what an owner does with mail: built by one thread, applied by the writer,
+ * and its result read by whoever kept a reference. */
 #include <string.h>
 
+#include "base/check.h"
 #include "base/mem.h"
-#include "spool/private.h"
+#include "spool/mail_change_private.h"
 
-#define FEW 64 /* deletions whose content goes in the same transaction */
-
-struct mail_act {
-	uint32_t uid;
-	uint32_t set, clear;
-	bool delete;
-};
-
-struct mail_change {
-	char owner[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
-	struct mail_act *act;
-	size_t acts, cap, deletions;
-	bool pickup;
-	struct message *notice;
-};
+void
+mail_change_mailbox(struct mail_change *c, struct span owner, struct span name)
+{
+	span_copy(owner, c->owner, sizeof(c->owner));
+	span_copy(name, c->name, sizeof(c->name));
+}
 
 struct mail_change *
 mail_change_new(struct span owner, struct span name)
 {
 	struct mail_change *c = NEW(struct mail_change);
-	span_copy(owner, c->owner, sizeof(c->owner));
-	span_copy(name, c->name, sizeof(c->name));
+	atomic_init(&c->refs, 1);
+	c->unless = UINT64_MAX;
+	mail_change_mailbox(c, owner, name);
+	return c;
+}
+
+struct mail_change *
+mail_change_at(uint32_t number)
+{
+	struct mail_change *c = mail_change_new(SPAN(""), SPAN(""));
+	c->number = number;
+	return c;
+}
+
+struct mail_change *
+mail_change_ref(struct mail_change *c)
+{
+	atomic_fetch_add(&c->refs, 1);
 	return c;
 }
 
@@ -35,11 +43,22 @@ void
 mail_change_free(struct mail_change **cp)
 {
 	struct mail_change *c = *cp;
-	if (c == NULL)
+	*cp = NULL;
+	if (c == NULL || atomic_fetch_sub(&c->refs, 1) > 1)
 		return;
 	message_unref(&c->notice);
+	for (size_t i = 0; i < c->keywords; i++)
+		mem_free(&c->keyword[i]);
+	for (size_t i = 0; i < c->appends; i++) {
+		CHECK(c->append[i].file == NULL);
+		message_unref(&c->append[i].message);
+	}
+	mem_free(&c->append);
+	mem_free(&c->from);
+	mem_free(&c->to);
+	mem_free(&c->modified);
 	mem_free(&c->act);
-	mem_free(cp);
+	mem_free(&c);
 }
 
 static void
@@ -50,25 +69,38 @@ add(struct mail_change *c, const struct mail_act *a)
 		c->act = mem_resize(c->act, c->cap, sizeof(*c->act));
 	}
 	c->act[c->acts++] = *a;
+	c->deletions += a->kind == ACT_DELETE || a->kind == ACT_EXPUNGE;
 }
 
 void
 mail_change_delete(struct mail_change *c, uint32_t uid)
 {
-	add(c, &(struct mail_act){.uid = uid, .delete = true});
-	c->deletions++;
+	add(c, &(struct mail_act){.kind = ACT_DELETE, .uid = uid});
+}
+
+void
+mail_change_expunge(struct mail_change *c, uint32_t uid)
+{
+	add(c, &(struct mail_act){.kind = ACT_EXPUNGE, .uid = uid});
 }
 
 void
 mail_change_flags(struct mail_change *c, uint32_t uid, uint32_t set, uint32_t clear)
 {
-	add(c, &(struct mail_act){.uid = uid, .set = set, .clear = clear});
+	add(c, &(struct mail_act){
+		   .kind = ACT_FLAGS, .uid = uid, .set = set, .clear = clear});
 }
 
 void
 mail_change_pickup(struct mail_change *c)
 {
 	c->pickup = true;
+}
+
+void
+mail_change_recent(struct mail_change *c, uint32_t uid)
+{
+	c->recent = uid;
 }
 
 void
@@ -84,210 +116,112 @@ mail_change_get_notice(const struct mail_change *c)
 	return c->notice;
 }
 
-/* ---- in the writer's transaction */
+/* ---- STORE */
 
-struct deletion {
-	bool later;   /* content goes in slices */
-	bool damaged; /* a row that did not say what it held: the sums are made anew */
-	size_t n;
-};
-
-static enum err
-delete_mail(struct batch *b, struct mbox *box, const unsigned char *key,
-    const struct mail_record *mail, bool later)
+unsigned
+mail_change_keyword(struct mail_change *c, struct span name)
 {
-	uint64_t id = mail->id, message = mail->message, size = mail->size;
-	enum err e = db_del(b->txn, b->spool->dbi[DB_MAIL], key, KEY_MAIL);
-	box->record.messages -= box->record.messages > 0;
-	box->record.octets -= size < box->record.octets ? size : box->record.octets;
-	box->owner.messages -= box->owner.messages > 0;
-	box->owner.octets -= size < box->owner.octets ? size : box->owner.octets;
-	b->bytes -= MAIL_OVERHEAD;
-	b->work += MAIL_OVERHEAD;
-	if (e != OK || message == 0)
-		return e;
-	return later ? release_later(b, id, message) : release_message(b, message);
-}
-
-static enum err
-flag_mail(struct batch *b, struct mbox *box, const unsigned char *key,
-    const struct mail_record *old, const struct mail_act *a)
-{
-	struct mail_record mail = *old;
-	uint32_t flags = (mail.flags & ~a->clear) | a->set;
-	if (flags == mail.flags)
-		return OK;
-	if ((flags & MAIL_PICKED) && !(mail.flags & MAIL_PICKED))
-		mail.picked = world_wall(b->spool->world);
-	mail.flags = flags;
-	mail.modseq = ++box->record.modseq;
-	buf_reset(&b->record);
-	record_put_mail(&b->record, &mail); /* copied before the page moves */
-	b->work += MAIL_OVERHEAD;
-	return db_put(
-	    b->txn, b->spool->dbi[DB_MAIL], key, KEY_MAIL, buf_span(&b->record), 0);
-}
-
-static enum err
-apply_act(struct batch *b, struct mbox *box, const struct mail_act *a, struct deletion *d)
-{
-	unsigned char key[KEY_MAIL];
-	struct mail_record mail = {0};
-	struct span v;
-	mail_key_put(key, box->number, a->uid);
-	enum err e = db_get(b->txn, b->spool->dbi[DB_MAIL], key, KEY_MAIL, &v);
-	if (e != OK)
-		return e == ERR_NOT_FOUND ? OK : e;
-	if (record_get_mail(v, &mail) != OK) {
-		/* a damaged row can go, but says of no content that it holds it */
-		mail = (struct mail_record){0};
-		if (!a->delete)
-			return OK;
-		d->damaged = true;
+	for (size_t i = 0; i < c->keywords; i++) {
+		if (span_ieq(span_str(c->keyword[i]), name))
+			return (unsigned)i;
 	}
-	if (!a->delete)
-		return flag_mail(b, box, key, &mail, a);
-	d->n++;
-	return delete_mail(b, box, key, &mail, d->later);
+	if (c->keywords == MAILBOX_KEYWORDS_MAX)
+		return MAILBOX_KEYWORDS_MAX;
+	c->keyword[c->keywords] = span_dup(name);
+	return (unsigned)c->keywords++;
 }
 
-static enum err
-sum_again(struct batch *b, struct mbox *box)
+void
+mail_change_store(struct mail_change *c, uint32_t uid, enum mail_store how,
+    uint32_t flags, uint64_t keywords)
 {
-	unsigned char key[KEY_MAIL];
-	uint64_t messages = 0, octets = 0;
-	MDB_cursor *c;
-	MDB_val k, v;
-	mail_key_put(key, box->number, 0);
-	enum err e = db_err(mdb_cursor_open(b->txn, b->spool->dbi[DB_MAIL], &c));
-	if (e != OK)
-		return e;
-	for (e = db_seek(c, key, KEY_MAIL, 4, &k, &v); e == OK;
-	     e = db_next(c, key, 4, &k, &v)) {
-		struct mail_record m = {0};
-		messages++;
-		if (record_get_mail((struct span){v.mv_data, v.mv_size}, &m) == OK)
-			octets += m.size;
-	}
-	mdb_cursor_close(c);
-	box->owner.messages += messages - box->record.messages;
-	box->owner.octets += octets - box->record.octets;
-	box->record.messages = messages;
-	box->record.octets = octets;
-	return e == ERR_NOT_FOUND ? OK : e;
+	add(c, &(struct mail_act){.kind = ACT_STORE,
+		   .uid = uid,
+		   .how = how,
+		   .set = flags & MAIL_FLAGS_IMAP,
+		   .keywords = keywords});
 }
 
+void
+mail_change_unless(struct mail_change *c, uint64_t modseq)
+{
+	c->unless = modseq;
+}
+
+/* ---- COPY, MOVE, APPEND */
+
+void
+mail_change_target(struct mail_change *c, struct span owner, struct span name)
+{
+	c->has_target = true;
+	span_copy(owner, c->target_owner, sizeof(c->target_owner));
+	span_copy(name, c->target_name, sizeof(c->target_name));
+}
+
+void
+mail_change_copy(struct mail_change *c, uint32_t uid, bool move)
+{
+	add(c, &(struct mail_act){.kind = move ? ACT_MOVE : ACT_COPY, .uid = uid});
+}
+
+void
+mail_change_append(
+    struct mail_change *c, struct message *m, const struct mail_append *how)
+{
+	c->append = mem_resize(c->append, c->appends + 1, sizeof(*c->append));
+	c->append[c->appends++] = (struct append_one){message_ref(m), NULL, *how};
+}
+
+bool
+mail_change_appends(const struct mail_change *c)
+{
+	return c->appends > 0;
+}
+
+/* The files of appended messages are in use until the request is over. */
 enum err
-apply_mail_change(struct batch *b, const struct mail_change *c)
+mail_change_hold_files(
+    struct mail_change *c, struct commons *commons, void (*measure)(struct message *m))
 {
-	struct mbox box;
-	struct deletion d = {.later = c->deletions > FEW};
-	if (c->notice != NULL && !message_storable(c->notice))
-		return ERR_RANGE;
-	enum err e = mbox_open(b, span_str(c->owner), span_str(c->name), c->pickup, &box);
-	uint64_t before = box.record.modseq;
-	for (size_t i = 0; i < c->acts && e == OK; i++)
-		e = apply_act(b, &box, &c->act[i], &d);
-	if (e != OK)
-		return e;
-	if (d.n == 0 && box.record.modseq == before && !c->pickup)
-		return ERR_NOT_FOUND;
-	if (c->pickup)
-		box.owner.last_pickup = world_wall(b->spool->world);
-	box.record.modseq += d.n > 0;
-	if (d.damaged)
-		e = sum_again(b, &box);
-	if (e == OK && d.n > 0 && c->notice != NULL)
-		e = accept_message(b, c->notice);
-	return e == OK ? mbox_close(b, &box) : e;
-}
-
-/* ---- an owner goes */
-
-/* The first mailbox of an owner; its name is put into name. */
-static enum err
-first_mbox(struct batch *b, struct span owner, char name[MAILBOX_NAME_MAX + 1])
-{
-	char prefix[MAILBOX_OWNER_MAX + 1];
-	MDB_cursor *c;
-	MDB_val k, v;
-	memcpy(prefix, owner.p, owner.n);
-	prefix[owner.n] = '\0';
-	enum err e = db_err(mdb_cursor_open(b->txn, b->spool->dbi[DB_MBOXNAME], &c));
-	if (e != OK)
-		return e;
-	e = db_seek(c, prefix, owner.n + 1, owner.n + 1, &k, &v);
-	if (e == OK)
-		span_copy((struct span){(char *)k.mv_data + owner.n + 1,
-			      k.mv_size - owner.n - 1},
-		    name, MAILBOX_NAME_MAX + 1);
-	mdb_cursor_close(c);
-	return e;
-}
-
-static enum err
-delete_mails(struct batch *b, struct mbox *box)
-{
-	unsigned char prefix[KEY_MAIL];
-	MDB_cursor *c;
-	MDB_val k, v;
-	mail_key_put(prefix, box->number, 0);
-	enum err e = db_err(mdb_cursor_open(b->txn, b->spool->dbi[DB_MAIL], &c));
-	if (e != OK)
-		return e;
-	while (e == OK && (e = db_seek(c, prefix, KEY_MAIL, 4, &k, &v)) == OK) {
-		struct mail_record mail = {0};
-		if (record_get_mail((struct span){v.mv_data, v.mv_size}, &mail) != OK)
-			mail = (struct mail_record){0};
-		uint64_t id = mail.id, message = mail.message;
-		e = db_err(mdb_cursor_del(c, 0));
-		b->bytes -= MAIL_OVERHEAD;
-		b->work += MAIL_OVERHEAD;
-		if (e == OK && message != 0)
-			e = release_later(b, id, message);
+	enum err e = OK;
+	for (size_t i = 0; i < c->appends; i++) {
+		struct append_one *one = &c->append[i];
+		measure(one->message);
+		if (one->message->file == 0)
+			continue;
+		one->file = file_use_find(commons, one->message->file);
+		if (one->file == NULL)
+			e = ERR_NOT_FOUND;
 	}
-	mdb_cursor_close(c);
-	return e == ERR_NOT_FOUND ? OK : e;
-}
-
-static enum err
-delete_mbox(struct batch *b, struct span owner, const char *name)
-{
-	char key[MAILBOX_OWNER_MAX + 1 + MAILBOX_NAME_MAX + 1];
-	unsigned char n[4];
-	struct mbox box;
-	enum err e = mbox_open(b, owner, span_str(name), false, &box);
-	if (e != OK)
-		return e;
-	e = delete_mails(b, &box);
-	key_put(n, box.number, 4);
-	if (e == OK)
-		e = db_del(b->txn, b->spool->dbi[DB_MBOX], n, 4);
-	memcpy(key, owner.p, owner.n);
-	key[owner.n] = '\0';
-	memcpy(key + owner.n + 1, name, strlen(name));
-	if (e == OK)
-		e = db_del(
-		    b->txn, b->spool->dbi[DB_MBOXNAME], key, owner.n + 1 + strlen(name));
 	return e;
 }
 
-enum err
-apply_owner_delete(struct batch *b, struct span owner)
+void
+mail_change_stored(struct mail_change *c)
 {
-	char name[MAILBOX_NAME_MAX + 1];
-	struct usage_change gone = {.gone = true};
-	struct span v;
-	if (owner.n == 0)
-		return ERR_RANGE;
-	enum err e = db_get(b->txn, b->spool->dbi[DB_OWNER], owner.p, owner.n, &v);
-	if (e != OK)
-		return e;
-	while (e == OK && (e = first_mbox(b, owner, name)) == OK)
-		e = delete_mbox(b, owner, name);
-	if (e == ERR_NOT_FOUND)
-		e = db_del(b->txn, b->spool->dbi[DB_OWNER], owner.p, owner.n);
-	span_copy(owner, gone.owner, sizeof(gone.owner));
-	will_use(b, &gone);
-	return e;
+	for (size_t i = 0; i < c->appends; i++) {
+		if (c->append[i].file != NULL)
+			file_use_stored(c->append[i].file);
+	}
+}
+
+void
+mail_change_release_files(struct mail_change *c, struct inbox *reply)
+{
+	for (size_t i = 0; i < c->appends; i++)
+		file_use_release(&c->append[i].file, reply);
+}
+
+/* ---- the result */
+
+void
+mail_change_result(const struct mail_change *c, struct mail_result *out)
+{
+	*out = (struct mail_result){.modseq = c->modseq,
+	    .uidvalidity = c->uidvalidity,
+	    .n = c->pairs,
+	    .from = c->from,
+	    .to = c->to,
+	    .modified = c->modified,
+	    .modifieds = c->modifieds};
 }

@@ -23,32 +23,27 @@ static enum err
 find_mailbox(
     struct spool_reader *r, struct span owner, struct span name, uint32_t *number)
 {
-	char key[MAILBOX_OWNER_MAX + 1 + MAILBOX_NAME_MAX];
+	char key[NAME_KEY_MAX];
+	struct name_record at = {0};
 	struct span v;
 	if (owner.n == 0 || owner.n > MAILBOX_OWNER_MAX || name.n > MAILBOX_NAME_MAX)
 		return ERR_NOT_FOUND;
-	memcpy(key, owner.p, owner.n);
-	key[owner.n] = '\0';
-	memcpy(key + owner.n + 1, name.p, name.n);
-	enum err e = get(r, DB_MBOXNAME, key, owner.n + 1 + name.n, &v);
-	if (e == OK && v.n != 4)
-		return ERR_DAMAGED;
+	enum err e = get(r, DB_MBOXNAME, key, mbox_name_key(owner, name, key), &v);
 	if (e == OK)
-		*number = (uint32_t)key_get((const unsigned char *)v.p, 4);
-	return e;
+		e = record_get_name(v, &at);
+	*number = at.number;
+	return e == OK && at.number == 0 ? ERR_NOT_FOUND : e;
 }
 
 static enum err
-view_mailbox(
-    struct spool_reader *r, struct span owner, struct span name, struct mailbox_view *out)
+view_mailbox(struct spool_reader *r, uint32_t number, struct mailbox_view *out)
 {
 	struct mbox_record m;
 	unsigned char n[4];
 	struct span v;
-	enum err e = find_mailbox(r, owner, name, &out->number);
-	key_put(n, out->number, 4);
-	if (e == OK)
-		e = get(r, DB_MBOX, n, 4, &v);
+	out->number = number;
+	key_put(n, number, 4);
+	enum err e = get(r, DB_MBOX, n, 4, &v);
 	if (e == OK)
 		e = record_get_mbox(v, &m);
 	if (e != OK)
@@ -58,6 +53,11 @@ view_mailbox(
 	out->modseq = m.modseq;
 	out->messages = m.messages;
 	out->octets = m.octets;
+	out->unseen = m.unseen;
+	out->deleted = m.deleted;
+	out->recent = m.recent;
+	out->gone_since = m.gone_since;
+	out->use = (enum mailbox_use)m.use;
 	return OK;
 }
 
@@ -69,7 +69,22 @@ spool_read_mailbox(
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
-	e = view_mailbox(r, owner, name, out);
+	uint32_t number = 0;
+	e = find_mailbox(r, owner, name, &number);
+	if (e == OK)
+		e = view_mailbox(r, number, out);
+	reader_end(r);
+	return e;
+}
+
+enum err
+spool_read_mailbox_at(struct spool_reader *r, uint32_t number, struct mailbox_view *out)
+{
+	*out = (struct mailbox_view){0};
+	enum err e = reader_begin(r);
+	if (e != OK)
+		return e;
+	e = view_mailbox(r, number, out);
 	reader_end(r);
 	return e;
 }
@@ -81,11 +96,15 @@ make_row(uint32_t uid, const struct mail_record *m, struct mail_row *out)
 {
 	*out = (struct mail_row){.uid = uid,
 	    .flags = m->flags,
+	    .keywords = m->keywords,
 	    .id = m->id,
+	    .origin = m->origin,
 	    .message = m->message,
 	    .modseq = m->modseq,
 	    .size = m->size,
 	    .arrival = m->arrival,
+	    .internal = m->internal,
+	    .zone = m->zone,
 	    .picked = m->picked};
 }
 
@@ -130,6 +149,57 @@ spool_read_mails(struct spool_reader *r, uint32_t number, uint32_t after, uint32
 	e = collect(r, number, after, until, out, max, n);
 	reader_end(r);
 	return e;
+}
+
+/* ---- listings */
+
+static enum err
+see(struct spool_reader *r, uint32_t number, uint32_t uid, struct mail_sight *x)
+{
+	unsigned char key[KEY_MAIL], id[KEY_BODY];
+	struct mail_record m = {0};
+	struct front_record f;
+	struct span v;
+	enum dbi where;
+	mail_key_put(key, number, uid);
+	enum err e = get(r, DB_MAIL, key, KEY_MAIL, &v);
+	if (e == OK)
+		e = record_get_mail(v, &m);
+	if (e == OK)
+		e = db_get_message(reader_txn(r), reader_spool(r), m.message, &v, &where);
+	if (e == OK)
+		e = record_get_front(v, &f);
+	if (e != OK)
+		return e;
+	*x = (struct mail_sight){.own = m.own,
+	    .prefix = f.prefix,
+	    .content = f.size,
+	    .message_flags = f.flags};
+	make_row(uid, &m, &x->row);
+	key_put(id, m.message, 8);
+	if (get(r, DB_MIME, id, KEY_ID, &v) == OK &&
+	    record_get_octets(v, &x->structure) != OK)
+		x->structure = (struct span){NULL, 0};
+	key_put(id + 8, 0, 2);
+	if (f.chunks > 0 && get(r, DB_BODY, id, KEY_BODY, &v) == OK)
+		x->head = v;
+	return OK;
+}
+
+enum err
+spool_read_sights(struct spool_reader *r, uint32_t number, const uint32_t *uid, size_t n,
+    bool (*told)(void *arg, size_t i, const struct mail_sight *x), void *arg)
+{
+	struct mail_sight x;
+	enum err e = reader_begin(r);
+	if (e != OK)
+		return e;
+	for (size_t i = 0; i < n; i++) {
+		if (see(r, number, uid[i], &x) == OK && !told(arg, i, &x))
+			break;
+	}
+	reader_end(r);
+	return OK;
 }
 
 /* ---- one mail */

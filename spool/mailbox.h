@@ -119,8 +119,8 @@ struct mailbox_view {
 enum err spool_read_mailbox(struct spool_reader *r, struct span owner, struct span name,
     struct mailbox_view *out);
 
-enum err spool_read_mailbox_at(
-    struct spool_reader *r, uint32_t number, struct mailbox_view *out);
+enum err
+spool_read_mailbox_at(struct spool_reader *r, uint32_t number, struct mailbox_view *out);
 
 /* The names of keywords 0 to n-1 (bits of mail_row.keywords); each owned by the caller.
  */
@@ -176,7 +176,7 @@ struct mail_sight {
 	uint32_t message_flags;  /* enum message_flag */
 };
 enum err spool_read_sights(struct spool_reader *r, uint32_t number, const uint32_t *uid,
-    size_t n, void (*told)(void *arg, size_t i, const struct mail_sight *x), void *arg);
+    size_t n, bool (*told)(void *arg, size_t i, const struct mail_sight *x), void *arg);
 
 /* Which uids went at a modseq greater than `since`: told for each run, by modseq.
  * ERR_RANGE: that is not known any more so far back (nothing was told). */
@@ -225,6 +225,8 @@ struct mail_change;
 struct mail_change *mail_change_new(struct span owner, struct span name);
 /* Of the mailbox with this number, whatever it is called now. */
 struct mail_change *mail_change_at(uint32_t number);
+/* Another mailbox than it was made for. */
+void mail_change_mailbox(struct mail_change *c, struct span owner, struct span name);
 struct mail_change *mail_change_ref(struct mail_change *c); /* to read its result */
 void mail_change_free(struct mail_change **c);              /* a reference */
 

@@ -383,6 +383,8 @@ delete_message(struct batch *b, const struct envelope *v)
 	e = db_del(b->txn, b->spool->dbi[DB_MSG], key, KEY_ID);
 	if (e == OK && (v->x.chunks > 0 || v->damaged))
 		e = delete_body(b, v->m->id);
+	if (e == OK)
+		e = delete_structure(b, v->m->id);
 	if (v->damaged)
 		return e == OK ? recount(b)
 			       : e; /* a file of it is swept at the next start */

@@ -13,6 +13,10 @@
  *	mailbox.c  what a mail writes         mail_read.c  mailboxes, in snapshots
  *	release.c  content that is let go of  usage.c      how much an owner holds
  *	mail_change.c  requests of owners     check_mail.c the invariants of mailboxes
+ *	mail_apply.c   what they write        mail_copy.c  copies, moves, appends
+ *	mailbox_change.c  make, rename, ...   gone.c       what went when
+ *	structure.c    shapes of messages     event.c      what is told after a commit
+ *	name_read.c    names, keywords, notes upgrade.c    what older formats lack
  */
 #ifndef SPOOL_PRIVATE_H
 #define SPOOL_PRIVATE_H
@@ -27,7 +31,8 @@
 #include "spool/record.h"
 
 #define ID_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01T00:00:00Z */
-#define FORMAT_VERSION 2
+#define FORMAT_VERSION 3
+#define FORMAT_WITHOUT_FOLDERS 2
 #define FORMAT_WITHOUT_MAILBOXES 1
 #define INLINE_MAX_DEFAULT (256u << 10)
 #define INLINE_LIMIT (100u << 20) /* chunk numbers have 16 bits */
@@ -53,6 +58,9 @@ enum dbi {
 	DB_MBOX,     /* number: struct mbox_record */
 	DB_MBOXNAME, /* owner NUL name: number */
 	DB_MAIL,     /* number, uid: struct mail_record */
+	DB_MIME,     /* id: the structure of a message that mails hold */
+	DB_GONE,     /* number, modseq, uid: the last uid of a run that went then */
+	DB_NOTE,     /* owner NUL name NUL entry: an annotation */
 	DB_COUNT
 };
 
@@ -93,6 +101,8 @@ struct spool {
 	void (*on_accepted)(void *arg, struct message **m, size_t n);
 	void (*on_failure)(void *arg, enum err e);
 	void *arg;
+	void (*on_mail)(void *arg, const struct mail_event *event, size_t n);
+	void *on_mail_arg;
 
 	int dir, lock; /* descriptors */
 	struct commons *commons;
@@ -129,8 +139,12 @@ enum request_kind {
 	REQUEST_REPORT,
 	REQUEST_MARK,
 	REQUEST_MAIL,
-	REQUEST_OWNER
+	REQUEST_OWNER,
+	REQUEST_MAILBOX,
+	REQUEST_STRUCTURE
 };
+
+struct mailbox_order; /* a struct mailbox_request with its own memory */
 
 struct file_use;
 
@@ -145,6 +159,8 @@ struct spool_request {
 	struct file_use *file; /* of message; NULL: inline */
 	struct report *report;
 	struct mail_change *change;
+	struct mailbox_order *order;
+	struct buf octets;                /* of a structure; value: its message */
 	char name[MAILBOX_OWNER_MAX + 1]; /* of a mark; of an owner */
 	uint64_t value;
 	bool applied; /* in the transaction that is open now */
@@ -166,6 +182,10 @@ struct batch {
 	size_t unlink_n, unlink_cap;
 	struct usage_change *usage; /* told after the commit */
 	size_t usage_n, usage_cap;
+	struct mail_event *event; /* told after the commit */
+	size_t events, event_cap;
+	char **text; /* of events; owned */
+	size_t texts, text_cap;
 	struct buf record; /* scratch */
 };
 
@@ -211,7 +231,8 @@ enum err put_rcpt(struct batch *b, uint64_t id, uint32_t dest, const struct reci
 enum err
 put_sched(struct batch *b, uint32_t dest, uint64_t id, const struct recipient *r);
 bool message_storable(const struct message *m);
-struct wall sane_due(struct wall due); /* as it fits into a key */
+bool content_storable(const struct message *m); /* whoever holds it */
+struct wall sane_due(struct wall due);          /* as it fits into a key */
 uint64_t account_of(uint64_t size, uint64_t rcpts);
 void batch_begin(struct batch *b, struct spool *s);
 void batch_clear(struct batch *b); /* after an abort: references dropped */
@@ -227,13 +248,65 @@ enum err db_get_message(
 struct mbox {
 	uint32_t number;
 	struct mbox_record record;
-	struct owner_record owner;
+	int64_t messages, octets;       /* changes of its owner's sums */
+	struct wall pickup;             /* 0: nobody was here */
+	bool touched;                   /* modseq is that of this change */
+	uint32_t gone_first, gone_last; /* a run of uids that is not written yet */
 	char owner_name[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
+	char keywords[MAILBOX_KEYWORDS_MAX * (MAILBOX_KEYWORD_MAX + 1)];
+	size_t keywords_n; /* octets */
 };
 /* ERR_NOT_FOUND: there is none, and it was not to be made. */
 enum err mbox_open(
     struct batch *b, struct span owner, struct span name, bool make, struct mbox *out);
-enum err mbox_close(struct batch *b, const struct mbox *m); /* writes it back */
+enum err mbox_open_at(struct batch *b, uint32_t number, struct mbox *out);
+enum err mbox_close(struct batch *b, struct mbox *m); /* writes it back */
+/* The modseq of what changes now: one for all of it. */
+uint64_t mbox_touch(struct mbox *m);
+/* A mail comes, goes, or changes its flags: the sums follow. */
+void mbox_count(struct mbox *m, const struct mail_record *before,
+    const struct mail_record *after); /* NULL: it was not, or is no more, there */
+/* The bit of a keyword; -1: it is not known and was not added (add), or there is no room.
+ */
+int mbox_keyword(struct batch *b, struct mbox *m, struct span name, bool add);
+size_t mbox_keyword_count(const struct mbox *m);
+struct span mbox_keyword_name(const struct mbox *m, size_t i); /* p NULL: no more */
+enum err mbox_put_mail(
+    struct batch *b, struct mbox *m, uint32_t uid, const struct mail_record *mail);
+#define NAME_KEY_MAX (MAILBOX_OWNER_MAX + 1 + MAILBOX_NAME_MAX)
+size_t mbox_name_key(struct span owner, struct span name, char out[NAME_KEY_MAX]);
+
+/* ---- gone.c: which uids went when */
+#define GONE_MAX 5000 /* runs of one mailbox */
+enum err gone_add(struct batch *b, struct mbox *m, uint32_t uid); /* rising in a change */
+enum err gone_flush(struct batch *b, struct mbox *m);
+enum err gone_delete_all(struct batch *b, uint32_t number);
+
+/* ---- structure.c */
+enum err put_structure(struct batch *b, uint64_t message, struct span structure);
+enum err delete_structure(struct batch *b, uint64_t message);
+enum err apply_structure(struct batch *b, uint64_t message, struct span structure);
+
+/* ---- event.c: what is told of mailboxes after the commit */
+void event_mail(struct batch *b, enum mail_event_kind kind, const struct mbox *m,
+    uint32_t uid, const struct mail_record *mail);
+void event_mailbox(struct batch *b, enum mail_event_kind kind, const struct mbox *m,
+    uint32_t uid, struct span text);
+void events_tell(struct batch *b);
+void events_clear(struct batch *b);
+
+/* ---- mailbox_change.c */
+enum err apply_mailbox(struct batch *b, const struct mailbox_order *o);
+struct mailbox_order *mailbox_order_new(const struct mailbox_request *q);
+void mailbox_order_free(struct mailbox_order **o);
+enum err delete_mbox(struct batch *b, struct span owner, const char *name);
+/* The first name of an owner behind `after`, as octets; into name. */
+enum err next_name(struct batch *b, struct span owner, struct span after,
+    char name[MAILBOX_NAME_MAX + 1], struct name_record *out);
+enum err delete_notes(struct batch *b, struct span owner, struct span name, bool all);
+
+/* ---- upgrade.c: what older formats lack */
+enum err upgrade_mailboxes(struct spool *s, MDB_txn *t);
 bool drop_storable(const struct drop *d);
 /* OK, or ERR_RANGE: a mailbox has no uid left. */
 enum err drops_fit(struct batch *b, const struct drop *drop, size_t n);
@@ -254,7 +327,13 @@ enum err recount(struct batch *b);
 void will_unlink(struct batch *b, uint64_t file);
 
 /* ---- mail_change.c */
-enum err apply_mail_change(struct batch *b, const struct mail_change *c);
+enum err apply_mail_change(struct batch *b, struct mail_change *c);
+bool mail_change_appends(const struct mail_change *c);
+/* ERR_NOT_FOUND: a file is not there. */
+enum err mail_change_hold_files(
+    struct mail_change *c, struct commons *commons, void (*measure)(struct message *m));
+void mail_change_stored(struct mail_change *c); /* its files are */
+void mail_change_release_files(struct mail_change *c, struct inbox *reply);
 enum err apply_owner_delete(struct batch *b, struct span owner);
 struct message *mail_change_get_notice(const struct mail_change *c); /* borrowed */
 

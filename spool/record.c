@@ -219,6 +219,10 @@ record_put_mail(struct buf *b, const struct mail_record *m)
 	put_n(b, (uint64_t)m->picked.ms, 8);
 	put_span(b, m->recipient);
 	put_span(b, m->own);
+	put_n(b, m->keywords, 8);
+	put_n(b, m->origin, 8);
+	put_n(b, (uint64_t)m->internal.ms, 8);
+	put_n(b, (uint64_t)(int64_t)m->zone, 2);
 	end(b, at);
 }
 
@@ -235,6 +239,17 @@ record_get_mail(struct span value, struct mail_record *m)
 	m->picked.ms = (int64_t)get_n(&r, 8);
 	m->recipient = get_span(&r);
 	m->own = get_span(&r);
+	if (r.bad || r.rest.n == 0) {
+		m->keywords = 0;
+		m->origin = m->id;
+		m->internal = m->arrival;
+		m->zone = 0;
+		return r.bad ? ERR_DAMAGED : OK;
+	}
+	m->keywords = get_n(&r, 8);
+	m->origin = get_n(&r, 8);
+	m->internal.ms = (int64_t)get_n(&r, 8);
+	m->zone = (int16_t)get_n(&r, 2);
 	return r.bad ? ERR_DAMAGED : OK;
 }
 
@@ -249,6 +264,13 @@ record_put_mbox(struct buf *b, const struct mbox_record *m)
 	put_n(b, m->octets, 8);
 	put_span(b, m->owner);
 	put_span(b, m->name);
+	put_n(b, m->unseen, 8);
+	put_n(b, m->deleted, 8);
+	put_n(b, m->gone_since, 8);
+	put_n(b, m->recent, 4);
+	put_n(b, m->gones, 4);
+	put_n(b, m->use, 1);
+	put_span(b, m->keywords);
 	end(b, at);
 }
 
@@ -263,6 +285,63 @@ record_get_mbox(struct span value, struct mbox_record *m)
 	m->octets = get_n(&r, 8);
 	m->owner = get_span(&r);
 	m->name = get_span(&r);
+	m->counted = !r.bad && r.rest.n > 0;
+	if (!m->counted)
+		return r.bad ? ERR_DAMAGED : OK;
+	m->unseen = get_n(&r, 8);
+	m->deleted = get_n(&r, 8);
+	m->gone_since = get_n(&r, 8);
+	m->recent = (uint32_t)get_n(&r, 4);
+	m->gones = (uint32_t)get_n(&r, 4);
+	m->use = (uint8_t)get_n(&r, 1);
+	m->keywords = get_span(&r);
+	return r.bad ? ERR_DAMAGED : OK;
+}
+
+void
+record_put_name(char out[NAME_RECORD], const struct name_record *n)
+{
+	key_put((unsigned char *)out, n->number, 4);
+	out[4] = n->subscribed ? 1 : 0;
+}
+
+enum err
+record_get_name(struct span value, struct name_record *n)
+{
+	*n = (struct name_record){0};
+	if (value.n != 4 && value.n != NAME_RECORD)
+		return ERR_DAMAGED;
+	n->number = (uint32_t)key_get((const unsigned char *)value.p, 4);
+	n->subscribed = value.n == NAME_RECORD && value.p[4] != 0;
+	return OK;
+}
+
+void
+record_put_octets(struct buf *b, struct span octets)
+{
+	size_t at = begin(b);
+	buf_add_span(b, octets);
+	end(b, at);
+}
+
+enum err
+record_get_octets(struct span value, struct span *octets)
+{
+	struct reader r = open_record(value);
+	*octets = r.rest;
+	return r.bad ? ERR_DAMAGED : OK;
+}
+
+enum err
+record_get_front(struct span value, struct front_record *f)
+{
+	struct message m = {0};
+	struct message_extra x;
+	struct reader r = open_record(value);
+	get_numbers(&r, &m, &x);
+	for (size_t i = 0; i < 7; i++)
+		(void)get_span(&r);
+	*f = (struct front_record){m.flags, m.size, x.chunks, get_span(&r)};
 	return r.bad ? ERR_DAMAGED : OK;
 }
 
@@ -293,6 +372,14 @@ mail_key_put(unsigned char p[KEY_MAIL], uint32_t mailbox, uint32_t uid)
 {
 	key_put(p, mailbox, 4);
 	key_put(p + 4, uid, 4);
+}
+
+void
+gone_key_put(unsigned char p[KEY_GONE], uint32_t mailbox, uint64_t modseq, uint32_t uid)
+{
+	key_put(p, mailbox, 4);
+	key_put(p + 4, modseq, 8);
+	key_put(p + 12, uid, 4);
 }
 
 void

@@ -46,12 +46,28 @@ struct mail_record {
 	uint32_t flags;
 	struct wall arrival, picked;
 	struct span recipient, own;
+	/* not in records of format 2: 0, and those of arrival and id */
+	uint64_t keywords, origin;
+	struct wall internal;
+	int16_t zone;
 };
 
 struct mbox_record {
 	uint32_t uidvalidity, uidnext;
 	uint64_t modseq, messages, octets;
 	struct span owner, name;
+	/* not in records of format 2 */
+	bool counted; /* unseen and deleted are known */
+	uint64_t unseen, deleted, gone_since;
+	uint32_t recent, gones; /* rows in table gone */
+	uint8_t use;            /* enum mailbox_use */
+	struct span keywords;   /* each with a NUL behind */
+};
+
+/* A row of mboxname: number 0 where there is a subscription only. */
+struct name_record {
+	uint32_t number;
+	bool subscribed;
 };
 
 struct owner_record {
@@ -64,6 +80,21 @@ void record_put_mail(struct buf *b, const struct mail_record *m);
 enum err record_get_mail(struct span value, struct mail_record *m);
 void record_put_mbox(struct buf *b, const struct mbox_record *m);
 enum err record_get_mbox(struct span value, struct mbox_record *m);
+/* Of the mailbox's name; one of format 2 is a number alone. */
+#define NAME_RECORD 5
+void record_put_name(char out[NAME_RECORD], const struct name_record *n);
+enum err record_get_name(struct span value, struct name_record *n);
+/* Octets with a checksum in front. */
+void record_put_octets(struct buf *b, struct span octets);
+enum err record_get_octets(struct span value, struct span *octets);
+/* What stands in front of a message's content, and how much that is; spans into value. */
+struct front_record {
+	uint32_t flags; /* enum message_flag */
+	uint64_t size;
+	uint16_t chunks;
+	struct span prefix;
+};
+enum err record_get_front(struct span value, struct front_record *f);
 void record_put_owner(struct buf *b, const struct owner_record *o);
 enum err record_get_owner(struct span value, struct owner_record *o);
 
@@ -72,7 +103,8 @@ enum err record_get_owner(struct span value, struct owner_record *o);
 #define KEY_BODY 10
 #define KEY_RCPT 14
 #define KEY_SCHED 19
-#define KEY_MAIL 8 /* mailbox, uid */
+#define KEY_MAIL 8  /* mailbox, uid */
+#define KEY_GONE 16 /* mailbox, modseq, uid */
 
 void key_put(unsigned char *p, uint64_t v, size_t bytes);
 uint64_t key_get(const unsigned char *p, size_t bytes);
@@ -84,6 +116,8 @@ struct sched_key {
 	uint64_t id;
 };
 void sched_key_put(unsigned char p[KEY_SCHED], const struct sched_key *k);
+void
+gone_key_put(unsigned char p[KEY_GONE], uint32_t mailbox, uint64_t modseq, uint32_t uid);
 void mail_key_put(unsigned char p[KEY_MAIL], uint32_t mailbox, uint32_t uid);
 void rcpt_key_put(unsigned char p[KEY_RCPT], uint64_t id, uint32_t dest, uint16_t index);
 void sched_key_get(const unsigned char p[KEY_SCHED], struct sched_key *k);

@@ -135,6 +135,8 @@ delete_kept(struct batch *b, uint64_t id)
 		e = db_del(b->txn, b->spool->dbi[DB_KEPT], key, KEY_ID);
 	if (e == OK && (x.chunks > 0 || damaged))
 		e = delete_body(b, id);
+	if (e == OK)
+		e = delete_structure(b, id);
 	if (damaged)
 		return e == OK ? recount(b) : e;
 	if (file != 0)

@@ -56,9 +56,13 @@ open_request(struct parcel *p)
 	bool tell =
 	    done != NULL && !atomic_load_explicit(&q->cancelled, memory_order_relaxed);
 	file_use_release(&q->file, q->reply);
+	if (q->change != NULL)
+		mail_change_release_files(q->change, q->reply);
 	message_unref(&q->message);
 	report_free(&q->report);
 	mail_change_free(&q->change);
+	mailbox_order_free(&q->order);
+	buf_clear(&q->octets);
 	mem_free(&q);
 	if (tell)
 		done(arg, result);
@@ -106,11 +110,15 @@ tell_batch(struct batch *b, struct spool_request **q, size_t n, enum err e)
 			q[i]->result = e;
 		else if (e == OK && q[i]->applied && q[i]->file != NULL)
 			file_use_stored(q[i]->file);
+		if (e == OK && q[i]->applied && q[i]->change != NULL)
+			mail_change_stored(q[i]->change);
 		q[i]->parcel.open = open_request;
 		post(&posts, q[i]->reply, &q[i]->parcel);
 	}
-	if (e == OK)
+	if (e == OK) {
 		post_accepted(b, &posts);
+		events_tell(b);
+	}
 	post_all(&posts);
 }
 

@@ -40,7 +40,7 @@ fail_for_good(struct spool *s, enum err e)
 static bool
 is_own_error(enum err e)
 {
-	return e == ERR_NOT_FOUND || e == ERR_RANGE;
+	return e == ERR_NOT_FOUND || e == ERR_RANGE || e == ERR_FULL || e == ERR_EXISTS;
 }
 
 /* Apply until the transaction is large enough; *n becomes how many were looked at. */
@@ -141,7 +141,8 @@ transaction(struct batch *b, struct spool *s, struct spool_request **q, size_t *
 static bool
 is_new_mail(const struct spool_request *q)
 {
-	return q->kind == REQUEST_ACCEPT;
+	return q->kind == REQUEST_ACCEPT ||
+	       (q->kind == REQUEST_MAIL && mail_change_appends(q->change));
 }
 
 static bool
@@ -470,6 +471,27 @@ spool_mail_change_start(struct spool *s, struct mail_change *c, struct inbox *re
 	struct spool_request *q = request_new(REQUEST_MAIL, reply, done, arg);
 	measure(mail_change_get_notice(c));
 	q->change = c;
+	q->result = mail_change_hold_files(c, s->commons, measure);
+	return start(s, q);
+}
+
+struct spool_request *
+spool_mailbox_start(struct spool *s, const struct mailbox_request *m, struct inbox *reply,
+    spool_done_fn *done, void *arg)
+{
+	struct spool_request *q = request_new(REQUEST_MAILBOX, reply, done, arg);
+	q->order = mailbox_order_new(m);
+	return start(s, q);
+}
+
+struct spool_request *
+spool_structure_start(struct spool *s, uint64_t message, struct span structure,
+    struct inbox *reply, spool_done_fn *done, void *arg)
+{
+	struct spool_request *q = request_new(REQUEST_STRUCTURE, reply, done, arg);
+	q->value = message;
+	buf_init(&q->octets, 0);
+	buf_add_span(&q->octets, structure);
 	return start(s, q);
 }
 

@@ -4,7 +4,8 @@
  * io_line.c, output is queued and written in io_out.c.
  *
  * All reading goes through take_bytes() here and all writing through
- * give_bytes() in io_out.c: that is where TLS stands (io_tls.c).
+ * give_bytes() in io_out.c: that is where compression stands (io_deflate.c),
+ * and TLS below it (io_tls.c).
  *
  * The callback is told in a loop until it takes nothing more; it is never told
  * while paused, and never from inside a call that it makes itself.
@@ -53,6 +54,7 @@ destroy(struct io *io)
 	watch_clear(&io->watch);
 	later_clear(&io->later);
 	timer_clear(&io->timer);
+	io_deflate_free(io);
 	io_tls_free(io);
 	(void)close(io->watch.fd);
 	io_drop_queued(io);
@@ -72,9 +74,8 @@ io_fail(struct io *io, enum err e)
 
 /* ---- reading */
 
-/* Bytes from the peer: n > 0, 0 at the end, -1 with ERR_AGAIN or an error in *e. */
-static ssize_t
-take_bytes(struct io *io, char *p, size_t n, enum err *e)
+ssize_t
+io_wire_take(struct io *io, char *p, size_t n, enum err *e)
 {
 	ssize_t got;
 	if (io_tls_inside(io))
@@ -85,6 +86,14 @@ take_bytes(struct io *io, char *p, size_t n, enum err *e)
 	if (got < 0)
 		*e = err_from_errno(errno);
 	return got;
+}
+
+/* Bytes from the peer, as io_wire_take(). */
+static ssize_t
+take_bytes(struct io *io, char *p, size_t n, enum err *e)
+{
+	return io->deflate != NULL ? io_deflate_take(io, p, n, e)
+				   : io_wire_take(io, p, n, e);
 }
 
 /* Offer what is buffered until the owner takes nothing more. False: freed. */
@@ -164,7 +173,7 @@ read_some(struct io *io, size_t budget)
 static bool
 tell_drained(struct io *io)
 {
-	if (io->queued > IO_LOW || !io_has(io, IO_F_HIGH | IO_F_WANT_DRAINED))
+	if (io_queued(io) > IO_LOW || !io_has(io, IO_F_HIGH | IO_F_WANT_DRAINED))
 		return true;
 	io->flags &= ~(unsigned)(IO_F_HIGH | IO_F_WANT_DRAINED);
 	return tell(io, IO_DRAINED);
@@ -193,6 +202,8 @@ update_watch(struct io *io)
 		return;
 	}
 	bool read = may_read(io);
+	if (read && io_deflate_pending(io))
+		io_deflate_read_on(io);
 	if (io_has(io, IO_F_FINISH) && !io_has(io, IO_F_EOF))
 		read = true; /* only to see the end */
 	if (read)
@@ -214,11 +225,11 @@ finish_if_done(struct io *io)
 	/* nobody will hear what was to be said inside a TLS that does not stand */
 	bool unheard = io_has(io, IO_F_SHAKING) && io_tls_clear(io) == 0;
 	if (unheard || io_has(io, IO_F_ERROR | IO_F_DEAD) ||
-	    (io->queued == 0 && io_has(io, IO_F_EOF))) {
+	    (io_queued(io) == 0 && io_has(io, IO_F_EOF))) {
 		destroy(io);
 		return;
 	}
-	if (io->queued == 0 && !io_has(io, IO_F_SHUT)) {
+	if (io_queued(io) == 0 && !io_has(io, IO_F_SHUT)) {
 		if (io_tls_close(io)) {
 			io->flags |= IO_F_SHUT;
 			(void)shutdown(io->watch.fd, SHUT_WR);
@@ -266,7 +277,7 @@ on_later(void *arg)
 		shake(io);
 		return;
 	}
-	if (io->queued > IO_HIGH)
+	if (io_queued(io) > IO_HIGH)
 		io->flags |= IO_F_HIGH;
 	if (!tell_drained(io) || !offer(io))
 		return;
@@ -275,6 +286,14 @@ on_later(void *arg)
 		read_some(io, io_tls_pending(io));
 	else
 		update_watch(io);
+}
+
+void
+io_read_on(void *arg)
+{
+	struct io *io = arg;
+	if (may_read(io))
+		read_some(io, READ_BUDGET);
 }
 
 static void
@@ -299,7 +318,7 @@ discard_input(struct io *io)
 {
 	char junk[4096];
 	enum err e = OK;
-	ssize_t got = take_bytes(io, junk, sizeof(junk), &e);
+	ssize_t got = io_wire_take(io, junk, sizeof(junk), &e); /* not inflated first */
 	if (got == 0)
 		io->flags |= IO_F_EOF;
 	if (got < 0 && e != ERR_AGAIN)

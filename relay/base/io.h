@@ -24,7 +24,8 @@
  * what is queued has been written, IO_TLS tells that it is done, and IO_ERROR
  * that it failed (io_trouble() has the words).  Input that stands buffered when TLS is to
  * start would be a stranger's words in the peer's mouth (CVE-2011-0411): then nothing
- * starts, ERR_SYNTAX is returned, and the owner ends the connection.
+ * starts, ERR_SYNTAX is returned, and the owner ends the connection.  Compression is
+ * switched on in place as well (io_start_deflate()), inside TLS.
  */
 #ifndef BASE_IO_H
 #define BASE_IO_H
@@ -111,7 +112,7 @@ void io_addf(struct io *io, const char *fmt, ...) __attribute__((format(printf, 
  * (file). */
 void io_add_content(struct io *io, struct content *c, uint64_t from, uint64_t n);
 
-size_t io_queued(const struct io *io); /* bytes not yet given to the kernel */
+size_t io_queued(const struct io *io); /* bytes not yet given to the kernel or TLS */
 void io_want_drained(struct io *io);   /* ask for one IO_DRAINED when below IO_LOW */
 
 /* ---- TLS */
@@ -120,7 +121,8 @@ void io_want_drained(struct io *io);   /* ask for one IO_DRAINED when below IO_L
  * Switch TLS on.  OK: no input is delivered and no output written until IO_TLS;
  * the deadline stays the owner's business (a handshake takes what io_deadline()
  * allows).  What is queued already goes out first, in the clear; what is queued
- * from now on goes out inside.  ERR_SYNTAX: input is buffered (see above).
+ * from now on goes out inside.  ERR_SYNTAX: input is buffered (see above), or the
+ * connection is compressed already: TLS comes first.
  * A reference to ts is kept while the connection lives; tc must outlive it.
  */
 enum err io_start_tls_server(struct io *io, struct tls_server *ts);
@@ -134,8 +136,19 @@ const struct tls_info *io_tls(const struct io *io);
  * is none (no TLS; tls-unique on TLS 1.3, or without extended master secret). */
 enum err io_tls_binding(const struct io *io, enum tls_binding kind, struct buf *out);
 
-/* After IO_ERROR: a phrase for people ("TLS: no shared cipher", "connection reset"). */
-const char *io_trouble(const struct io *io);
+/* ---- compression */
+
+/*
+ * Compress both ways from here on (raw deflate, RFC 4978), inside TLS if that is on.
+ * What is queued already goes out as it is (the OK that announces it, queued before
+ * this call); all input from here on is compressed, that which is buffered already
+ * too.  Lines and bytes show what it inflates to, and IO_INPUT_MAX bounds that: more
+ * is inflated only as room appears.  What does not inflate is IO_ERROR; the end of the
+ * peer's stream is IO_EOF, whatever stands behind it.  zlib's memory, 80 KiB, is given
+ * back after a few seconds without traffic.  ERR_EXISTS: it is compressed already.
+ */
+enum err io_start_deflate(struct io *io);
+bool io_deflated(const struct io *io);
 
 /* ---- state */
 
@@ -144,7 +157,14 @@ const char *io_trouble(const struct io *io);
 void io_deadline(struct io *io, int64_t ms);
 
 enum err io_error(const struct io *io);
+
+/* After IO_ERROR: a phrase for people ("TLS: no shared cipher", "connection reset",
+ * "compressed data is damaged"). */
+const char *io_trouble(const struct io *io);
+
 bool io_eof(const struct io *io);
+
+/* Octets as the owner reads and writes them, before deflate and TLS. */
 uint64_t io_bytes_in(const struct io *io);
 uint64_t io_bytes_out(const struct io *io);
 int io_fd(const struct io *io); /* borrowed */

@@ -3,7 +3,8 @@
  * io_out - the output of a connection: a queue of pieces, each bytes of our
  * own or a part of a content, written with as few calls as possible.
  *
- * All writing goes through give_bytes(): that is where TLS stands (io_tls.c).
+ * All writing goes through give_bytes(): that is where compression stands
+ * (io_deflate.c), and TLS below it (io_tls.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 
 #define IOV_MAX_HERE 64
 #define FILE_CHUNK (64u << 10)
+#define DEFLATE_BUDGET \
+	(256u << 10) /* compressed per turn and connection: it takes milliseconds */
 #define PIECE_SMALL 200
 #define PIECE_BYTES 2000 /* longer additions get a piece of their own */
 
@@ -101,7 +104,7 @@ io_add_content(struct io *io, struct content *c, uint64_t from, uint64_t n)
 size_t
 io_queued(const struct io *io)
 {
-	return io->queued;
+	return io->queued + io_deflate_ready(io);
 }
 
 void
@@ -113,9 +116,8 @@ io_want_drained(struct io *io)
 
 /* ---- writing */
 
-/* Bytes to the peer: how many were taken, or -1 with *e. */
-static ssize_t
-give_bytes(struct io *io, struct iovec *v, size_t n, enum err *e)
+ssize_t
+io_wire_give(struct io *io, struct iovec *v, size_t n, enum err *e)
 {
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = n};
 	ssize_t sent;
@@ -127,6 +129,23 @@ give_bytes(struct io *io, struct iovec *v, size_t n, enum err *e)
 	if (sent < 0)
 		*e = err_from_errno(errno);
 	return sent;
+}
+
+/* Bytes to the peer, as io_wire_give(). */
+static ssize_t
+give_bytes(struct io *io, struct iovec *v, size_t n, enum err *e)
+{
+	return io_deflate_on(io) ? io_deflate_give(io, v, n, e)
+				 : io_wire_give(io, v, n, e);
+}
+
+/* How much of the queue may go out together: layers begin within it. */
+static size_t
+most_at_once(const struct io *io)
+{
+	size_t clear = io_tls_clear(io), plain = io_deflate_plain(io);
+	size_t most = io_deflate_on(io) ? DEFLATE_BUDGET : plain;
+	return clear < most ? clear : most;
 }
 
 static struct piece *
@@ -227,9 +246,9 @@ write_once(struct io *io, char **file)
 	size_t want = 0;
 	if (*file == NULL && is_file(first_piece(io)))
 		*file = mem_alloc_raw(FILE_CHUNK);
-	size_t n = gather(io, v, *file, &e), most = io_tls_clear(io);
+	size_t n = gather(io, v, *file, &e), most = most_at_once(io);
 	for (size_t i = 0; i < n; i++) {
-		if (v[i].iov_len > most - want) /* the rest goes out inside TLS */
+		if (v[i].iov_len > most - want) /* the rest goes out inside a layer */
 			v[i].iov_len = most - want;
 		want += v[i].iov_len;
 	}
@@ -237,6 +256,7 @@ write_once(struct io *io, char **file)
 	if (sent >= 0) {
 		drop_sent(io, (size_t)sent);
 		io_tls_sent_clear(io, (size_t)sent);
+		io_deflate_sent_plain(io, (size_t)sent);
 		return (size_t)sent == want;
 	}
 	if (e != ERR_AGAIN)
@@ -250,13 +270,17 @@ io_write_queued(struct io *io)
 	char *file = NULL;
 	if (io_has(io, IO_F_CONNECTING | IO_F_DEAD | IO_F_ERROR))
 		return;
-	io->flags &= ~(unsigned)IO_F_BLOCKED;
-	while (io->queued > 0 && io_tls_clear(io) > 0) {
-		if (!write_once(io, &file)) {
-			io->flags |= IO_F_BLOCKED;
-			break;
-		}
+	uint64_t before = io->bytes_out;
+	bool more = true;
+	while (more && io->queued > 0 && io_tls_clear(io) > 0) {
+		bool enough =
+		    io_deflate_on(io) && io->bytes_out - before >= DEFLATE_BUDGET;
+		more = !enough && write_once(io, &file);
 	}
+	if (more && io_deflate_flush(io))
+		io->flags &= ~(unsigned)IO_F_BLOCKED;
+	else
+		io->flags |= IO_F_BLOCKED;
 	mem_free(&file);
 }
 

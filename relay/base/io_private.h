@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * io_private - what the files of io share: io.c (the connection), io_line.c
- * (input) and io_out.c (output).  Nobody else includes it, but test_io.c.
+ * (input), io_out.c (output), io_deflate.c and io_tls.c (layers below them).
+ * Nobody else includes it, but tests of io.
  */
 #ifndef BASE_IO_PRIVATE_H
 #define BASE_IO_PRIVATE_H
@@ -22,7 +23,7 @@ enum io_flags {
 	IO_F_FINISH = 512,   /* the owner has let go: write, then close */
 	IO_F_ERROR = 1024,   /* to be told at the end of the turn */
 	IO_F_SHUT = 2048,    /* our side is closed; the peer's end is awaited */
-	IO_F_BLOCKED = 4096, /* the kernel did not take all: wait to write */
+	IO_F_BLOCKED = 4096, /* not all was written: wait until the kernel takes more */
 	IO_F_SHAKING = 8192, /* TLS was asked for and does not stand yet */
 };
 
@@ -44,8 +45,9 @@ struct io {
 	struct list out;
 	size_t queued;
 	uint64_t bytes_in, bytes_out;
-	struct io_tls *tls; /* NULL: in the clear */
-	bool *gone;         /* set when io_free() runs inside a callback */
+	struct io_tls *tls;         /* NULL: in the clear */
+	struct io_deflate *deflate; /* NULL: not compressed */
+	bool *gone;                 /* set when io_free() runs inside a callback */
 };
 
 static inline bool
@@ -63,6 +65,13 @@ io_buffered(const struct io *io)
 /* It is broken: the owner is told once, at the end of the turn. */
 void io_fail(struct io *io, enum err e);
 
+/* Bytes from TLS or the kernel: n > 0, 0 at the end, -1 with ERR_AGAIN or an error in *e.
+ */
+ssize_t io_wire_take(struct io *io, char *p, size_t n, enum err *e);
+
+/* A timer's: input that waited for this turn is read now. */
+void io_read_on(void *arg);
+
 /* ---- io_line.c */
 
 /* Room to read into at in[end..cap); false if IO_INPUT_MAX bytes are buffered. */
@@ -70,9 +79,26 @@ bool io_make_room(struct io *io);
 void io_release_input(struct io *io); /* an idle connection has no buffer */
 void io_skip(struct io *io); /* throw away what belongs to a line that has been refused */
 
-/* ---- io_tls.c */
+/* ---- io_deflate.c */
 
 struct iovec;
+
+void io_deflate_free(struct io *io);
+/* As recv() and sendmsg(), above io_wire_take() and io_wire_give(). */
+ssize_t io_deflate_take(struct io *io, char *p, size_t n, enum err *e);
+ssize_t io_deflate_give(struct io *io, const struct iovec *v, size_t n, enum err *e);
+/* The queue is empty: let the peer have all of it. False: the kernel has no room yet. */
+bool io_deflate_flush(struct io *io);
+bool io_deflate_on(const struct io *io);      /* what is written now is compressed */
+size_t io_deflate_plain(const struct io *io); /* so much of the queue is written before */
+void io_deflate_sent_plain(struct io *io, size_t n);
+size_t io_deflate_ready(const struct io *io); /* compressed octets not written yet */
+/* Input that no poll() shows; io_deflate_read_on() has it read in the next turn. */
+bool io_deflate_pending(const struct io *io);
+void io_deflate_read_on(struct io *io);
+bool io_deflate_damaged(const struct io *io);
+
+/* ---- io_tls.c */
 
 void io_tls_free(struct io *io);
 bool io_tls_shake(struct io *io); /* true: the handshake is done just now */
@@ -89,6 +115,9 @@ bool io_tls_waits_for_input(const struct io *io);
 bool io_tls_close(struct io *io); /* close_notify, once; false: no room for it yet */
 
 /* ---- io_out.c */
+
+/* Bytes to TLS or the kernel: how many were taken, or -1 with *e. */
+ssize_t io_wire_give(struct io *io, struct iovec *v, size_t n, enum err *e);
 
 /* Give the kernel as much as it takes; IO_F_BLOCKED if that was not all. */
 void io_write_queued(struct io *io);

@@ -70,7 +70,8 @@ static bool
 may_start(const struct io *io)
 {
 	CHECK(io->tls == NULL && !io_has(io, IO_F_CONNECTING));
-	return io_buffered(io) == 0 && !io_has(io, IO_F_DEAD | IO_F_ERROR | IO_F_EOF);
+	return io_buffered(io) == 0 && io->deflate == NULL &&
+	       !io_has(io, IO_F_DEAD | IO_F_ERROR | IO_F_EOF);
 }
 
 enum err
@@ -331,6 +332,8 @@ io_trouble(const struct io *io)
 {
 	if (io->tls != NULL && io->tls->trouble[0] != '\0')
 		return io->tls->trouble;
+	if (io_deflate_damaged(io))
+		return "compressed data is damaged";
 	return err_text(io->error);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "relay/imap/set.h"
 #include "relay/imap/view_private.h"
 
 #define SLICE 1000 /* rows of one snapshot */
@@ -269,4 +270,50 @@ view_keyword(const struct view *v, struct span name)
 			return (int)i;
 	}
 	return -1;
+}
+
+/* What lies between two mails, as far as `of` names it. */
+static void
+add_between(uint32_t from, uint32_t to, const struct set *of, struct set *out)
+{
+	if (of->n == 0) {
+		set_add_range(out, from, to);
+		return;
+	}
+	for (size_t i = 0; i < of->n; i++) {
+		const struct set_range *r = &of->range[i];
+		uint32_t a = r->from > from ? r->from : from, b = r->to < to ? r->to : to;
+		if (a <= b)
+			set_add_range(out, a, b);
+		if (r->from > to)
+			break;
+	}
+}
+
+/* Of one run of uids: those that are not there. */
+static void
+add_missing(const struct view *v, uint32_t from, uint32_t to, const struct set *of,
+    struct set *out)
+{
+	uint32_t next = from;
+	for (size_t i = view_from(v, from); i < v->marks && v->mark[i].uid <= to; i++) {
+		if (v->mark[i].uid > next)
+			add_between(next, v->mark[i].uid - 1, of, out);
+		next = v->mark[i].uid + 1;
+	}
+	if (next <= to)
+		add_between(next, to, of, out);
+}
+
+void
+view_missing(
+    const struct view *v, const struct set *gone, const struct set *of, struct set *out)
+{
+	if (gone == NULL) {
+		if (v->uidnext > 1)
+			add_missing(v, 1, v->uidnext - 1, of, out);
+		return;
+	}
+	for (size_t i = 0; i < gone->n; i++)
+		add_missing(v, gone->range[i].from, gone->range[i].to, of, out);
 }

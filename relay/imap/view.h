@@ -100,6 +100,12 @@ size_t view_from(const struct view *v, uint32_t uid);
 const struct mark *view_find(const struct view *v, uint32_t uid); /* NULL: gone */
 int view_keyword(const struct view *v, struct span name);         /* bit, or -1 */
 
+/* uids of `of` (resolved; n 0: of all up to uidnext) that are not there: those that have
+ * gone as far as it is known, or, gone NULL, whatever is missing.  Added to out. */
+struct set;
+void view_missing(
+    const struct view *v, const struct set *gone, const struct set *of, struct set *out);
+
 /* ---- being told */
 
 struct view_watch;

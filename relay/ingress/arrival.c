@@ -39,6 +39,7 @@ arrival_begin(struct session *s)
 	    .hops_max = c->server.hops,
 	    .own = s->tx->own,
 	    .binary = s->tx->binary,
+	    .shape = mailboxes_wanted(s),
 	    .on_room = on_room,
 	    .arg = s,
 	};

@@ -87,6 +87,16 @@ mailbox_route(const struct session *s, const struct recipient *r)
 	return route != NULL && route->deliver == ROUTE_MAILBOX ? route : NULL;
 }
 
+bool
+mailboxes_wanted(const struct session *s)
+{
+	const struct message *m = s->tx->message;
+	for (size_t i = 0; i < m->rcpts; i++)
+		if (span_eq(route_key_split(m->rcpt[i].dest).kind, SPAN("mailbox")))
+			return true;
+	return false;
+}
+
 /* Those that have room for the message as it is stay in the match.  A lazy owner does not
  * keep it from the others of his address. */
 static bool

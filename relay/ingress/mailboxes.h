@@ -13,6 +13,9 @@
 
 #include "relay/ingress/session.h"
 
+/* Whether some recipient may get it into a mailbox. */
+bool mailboxes_wanted(const struct session *s);
+
 /* A recipient of a mailbox route: 250, 550 5.1.1, 451 4.3.0, or what the quota says to a
  * message of the size that MAIL has declared (0: none). */
 struct verdict

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/dot.h"
 #include "base/mem.h"
+#include "relay/mime/shape.h"
 
 struct receive {
 	struct receive_options o;
@@ -16,6 +17,7 @@ struct receive {
 	struct crlf crlf;   /* BDAT */
 	struct header_scan header;
 	struct spool_body *body; /* NULL once there is a fault */
+	struct shaper *shaper;   /* NULL: nobody will list it */
 	uint64_t size;
 	char tail[2]; /* the last two octets of the content */
 	/* while it is stored */
@@ -54,6 +56,8 @@ receive_new(const struct receive_options *o)
 	crlf_init(&r->crlf, repair);
 	header_scan_init(&r->header, o->hostname);
 	r->body = spool_body_new(o->spool, o->loop, o->budget, on_room, r);
+	if (o->shape)
+		r->shaper = shaper_new();
 	later_init(&r->tell, o->loop, tell_error, r);
 	return r;
 }
@@ -67,6 +71,7 @@ receive_free(struct receive **rp)
 	later_clear(&r->tell);
 	spool_cancel(&r->request);
 	spool_body_free(&r->body);
+	shaper_free(&r->shaper);
 	mem_free(rp);
 }
 
@@ -107,6 +112,8 @@ on_content(void *arg, struct span s)
 	}
 	header_scan_take(&r->header, s);
 	spool_body_add(r->body, s);
+	if (r->shaper != NULL)
+		shaper_take(r->shaper, s);
 }
 
 static void
@@ -265,6 +272,16 @@ on_body(void *arg, enum err e, const struct spool_body_result *result)
 	    spool_accept_start(r->o.spool, m, loop_inbox(r->o.loop), on_stored, r);
 }
 
+static void
+keep_shape(struct receive *r, struct message *m)
+{
+	struct buf shape;
+	buf_init(&shape, 0);
+	shaper_end(r->shaper, m->prefix, &shape);
+	m->structure = message_keep(m, buf_span(&shape));
+	buf_clear(&shape);
+}
+
 void
 receive_store(struct receive *r, struct message *m, spool_done_fn *done, void *arg)
 {
@@ -272,5 +289,7 @@ receive_store(struct receive *r, struct message *m, spool_done_fn *done, void *a
 	r->message = m;
 	r->done = done;
 	r->arg = arg;
+	if (r->shaper != NULL && m->drops > 0)
+		keep_shape(r, m);
 	spool_body_finish(r->body, on_body, r);
 }

@@ -48,6 +48,7 @@ struct receive_options {
 	unsigned hops_max;
 	bool own;    /* from our own: bare line ends are repaired, long lines taken */
 	bool binary; /* BODY=BINARYMIME: bytes are bytes */
+	bool shape;  /* some of it goes into mailboxes: what it is made of is kept beside it */
 	void (*on_room)(void *arg);
 	void *arg;
 };

@@ -153,6 +153,7 @@ get(const struct shape *s, uint64_t front, uint32_t i, struct shape_part *out)
 	    .multipart = kind(e) == MIME_MULTIPART,
 	    .message = kind(e) == MIME_MESSAGE,
 	    .text = (flags & SHAPE_IS_TEXT) != 0,
+	    .html = (flags & SHAPE_IS_HTML) != 0,
 	    .encoding = (enum shape_encoding)(unsigned char)e[31],
 	};
 	if (n != SHAPE_ABSENT)

@@ -76,6 +76,7 @@ struct shape_part {
 	uint64_t header, body, end;
 	bool is_message; /* the message itself, or the one inside a message/rfc822 */
 	bool multipart, text, message;
+	bool html; /* of the texts */
 	enum shape_encoding encoding;
 	struct span charset; /* of a text part; p == NULL: not said */
 };

@@ -32,6 +32,7 @@
 #define SHAPE_KIND 3u
 #define SHAPE_IS_MESSAGE 4u
 #define SHAPE_IS_TEXT 8u
+#define SHAPE_IS_HTML 16u
 
 /* The spans of s, in the order of the record. */
 void shape_spans(struct shape *s, struct span *out[SHAPE_SPANS]);

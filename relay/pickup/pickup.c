@@ -1,13 +1,40 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * pickup - the sessions of one thread: listed, swept, drained.  A session that is over
- * has let go of everything large; its struct waits in `gone` for the end of the turn.
- */
+/* pickup - the sessions of one thread: listed, swept, drained. */
 #include "relay/pickup/pickup.h"
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "relay/door.h"
+#include "relay/imap/imap.h"
 #include "relay/pickup/pop.h"
+
+static struct seat *
+seat_of(struct link *k)
+{
+	return CONTAINER_OF(k, struct seat, link);
+}
+
+void
+seat_take(struct seat *s, struct pickup *p, const struct seat_kind *kind,
+    const struct net_addr *peer)
+{
+	s->pickup = p;
+	s->kind = kind;
+	s->peer = *peer;
+	list_push(&p->sessions, &s->link);
+	p->sessions_n++;
+}
+
+void
+seat_leave(struct seat *s)
+{
+	struct pickup *p = s->pickup;
+	census_leave(p->o.census, &s->peer);
+	list_remove(&s->link);
+	list_push(&p->gone, &s->link);
+	p->sessions_n--;
+	later_set(&p->sweep);
+}
 
 static void
 sweep(void *arg)
@@ -15,8 +42,8 @@ sweep(void *arg)
 	struct pickup *p = arg;
 	struct link *k;
 	while ((k = list_pop(&p->gone)) != NULL) {
-		struct pop *s = CONTAINER_OF(k, struct pop, link);
-		pop_free(&s);
+		struct seat *s = CONTAINER_OF(k, struct seat, link);
+		s->kind->free(s);
 	}
 	if (p->draining && p->sessions_n == 0 && p->on_empty != NULL) {
 		void (*on_empty)(void *) = p->on_empty;
@@ -47,7 +74,7 @@ pickup_free(struct pickup **pp)
 		return;
 	p->draining = false; /* nobody is told */
 	LIST_EACH (&p->sessions, k)
-		pop_break(CONTAINER_OF(k, struct pop, link), "relayd stops");
+		seat_of(k)->kind->break_off(seat_of(k), "relayd stops");
 	later_clear(&p->sweep);
 	sweep(p);
 	config_unref(&p->config);
@@ -59,7 +86,11 @@ pickup_serve(struct pickup *p, int fd, const struct net_addr *hop,
     const struct net_addr *peer, const char *listener)
 {
 	atomic_fetch_add_explicit(&p->o.counters->sessions, 1, memory_order_relaxed);
-	pop_start(p, fd, hop, peer, listener);
+	const struct listener_config *l = door_listener(p->config, listener);
+	if (l != NULL && l->protocol == LISTENER_IMAP)
+		imap_start(p, fd, hop, peer, listener);
+	else
+		pop_start(p, fd, hop, peer, listener);
 }
 
 void
@@ -77,7 +108,7 @@ pickup_drain(struct pickup *p, void (*on_empty)(void *arg), void *arg)
 	p->on_empty = on_empty;
 	p->on_empty_arg = arg;
 	LIST_EACH (&p->sessions, k)
-		pop_drain(CONTAINER_OF(k, struct pop, link));
+		seat_of(k)->kind->drain(seat_of(k));
 	later_set(&p->sweep); /* also where there was none */
 }
 
@@ -90,14 +121,6 @@ pickup_sessions(const struct pickup *p)
 void
 pickup_end_account(struct pickup *p, struct span owner)
 {
-	LIST_EACH (&p->sessions, k) {
-		struct pop *s = CONTAINER_OF(k, struct pop, link);
-		if (!s->holds || !span_eq(span_str(s->owner), owner) ||
-		    s->updating != NULL)
-			continue;
-		if (s->sending == NULL)
-			pop_line(s, "-ERR [SYS/PERM] this account has changed; sign in "
-				    "again");
-		pop_end(s, "the account has changed");
-	}
+	LIST_EACH (&p->sessions, k)
+		seat_of(k)->kind->end_account(seat_of(k), owner);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * pickup - the POP3 server (RFC 1939; 2449, 2595, 3206, 5034, 6856, 8314).  One pickup
- * per io thread owns its sessions; which mailboxes are open is known to all threads
- * together (struct drops).
+ * pickup - held mail is fetched: the POP3 server (RFC 1939; 2449, 2595, 3206, 5034, 6856,
+ * 8314) and the sessions of the IMAP server (relay/imap).  One pickup per io thread owns
+ * its sessions; which maildrops are open is known to all threads together (struct drops),
+ * and so is what is in IMAP's mailboxes (struct hub).
  *
  *	drops = drops_new(world);                         once
  *	p = pickup_new(&options);                         per io thread
@@ -41,6 +42,9 @@ struct pickup_counters {
 	atomic_uint_fast64_t sessions, logins, failed_logins, retrieved, deleted, octets;
 };
 
+struct patrons; /* relay/imap/patrons.h */
+struct hub; /* relay/imap/view.h */
+
 struct pickup_options {
 	struct loop *loop;
 	struct signin *signin; /* of the same thread; NULL: nobody can sign in */
@@ -48,6 +52,9 @@ struct pickup_options {
 	struct spool *spool;
 	struct directory *directory;
 	struct drops *drops;
+	struct patrons *patrons; /* how many sessions each account has, by IMAP */
+	struct hub *hub; /* mailboxes in memory, for IMAP; of all threads */
+	struct content_budget *budget; /* of messages that are appended */
 	struct census *census; /* sessions leave it at their end */
 	struct pickup_counters *counters;
 	const struct config *config; /* a reference is taken */

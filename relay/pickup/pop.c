@@ -279,33 +279,6 @@ on_forget(void *arg)
 	fetch_forget(arg);
 }
 
-void
-pop_start(struct pickup *p, int fd, const struct net_addr *hop,
-    const struct net_addr *peer, const char *listener)
-{
-	struct pop *s = NEW(struct pop);
-	s->pickup = p;
-	s->config = config_ref(p->config);
-	s->listener = door_listener(s->config, listener);
-	s->listener_name = mem_strdup(listener);
-	s->hop = *hop;
-	s->peer = *peer;
-	s->tls = tls_server_ref(
-	    s->listener != NULL ? config_tls(s->config, s->listener) : NULL);
-	s->began = loop_now(p->o.loop);
-	timer_init(&s->turn, p->o.loop, on_turn, s);
-	timer_init(&s->forget, p->o.loop, on_forget, s);
-	list_push(&p->sessions, &s->link);
-	p->sessions_n++;
-	s->io = io_new(p->o.loop, fd, on_io, s);
-	if (door_tls_first(s->listener, s->io, PORT_POP3S))
-		pop_start_tls(s);
-	else
-		greet(s);
-	if (s->io != NULL)
-		set_deadline(s);
-}
-
 static void
 log_end(const struct pop *s, const char *why)
 {
@@ -330,7 +303,6 @@ log_end(const struct pop *s, const char *why)
 static void
 let_go(struct pop *s, const char *why)
 {
-	struct pickup *p = s->pickup;
 	timer_clear(&s->turn);
 	timer_clear(&s->forget);
 	login_end(s, "the client went away");
@@ -341,11 +313,7 @@ let_go(struct pop *s, const char *why)
 	update_orphan(s);
 	login_leave(s);
 	maildrop_clear(&s->drop);
-	census_leave(p->o.census, &s->peer);
-	list_remove(&s->link);
-	list_push(&p->gone, &s->link);
-	p->sessions_n--;
-	later_set(&p->sweep);
+	seat_leave(&s->seat);
 }
 
 void
@@ -366,16 +334,16 @@ pop_break(struct pop *s, const char *why)
 	let_go(s, why);
 }
 
-void
-pop_free(struct pop **sp)
+static void
+free_seat(struct seat *seat)
 {
-	struct pop *s = *sp;
+	struct pop *s = CONTAINER_OF(seat, struct pop, seat);
 	config_unref(&s->config);
 	tls_server_unref(&s->tls);
 	account_card_free(&s->card);
 	mem_free(&s->user);
 	mem_free(&s->listener_name);
-	mem_free(sp);
+	mem_free(&s);
 }
 
 /* An answer that is on its way, and a QUIT, come to their end first. */
@@ -388,6 +356,58 @@ pop_drain(struct pop *s)
 		pop_line(s, "-ERR [SYS/TEMP] shutting down; nothing was deleted");
 		pop_end(s, "relayd stops");
 	}
+}
+
+static void
+drain_seat(struct seat *seat)
+{
+	pop_drain(CONTAINER_OF(seat, struct pop, seat));
+}
+
+static void
+break_seat(struct seat *seat, const char *why)
+{
+	pop_break(CONTAINER_OF(seat, struct pop, seat), why);
+}
+
+static void
+end_account(struct seat *seat, struct span owner)
+{
+	struct pop *s = CONTAINER_OF(seat, struct pop, seat);
+	if (!s->holds || !span_eq(span_str(s->owner), owner) || s->updating != NULL)
+		return;
+	if (s->sending == NULL)
+		pop_line(s, "-ERR [SYS/PERM] this account has changed; sign in again");
+	pop_end(s, "the account has changed");
+}
+
+static const struct seat_kind pop_kind = {
+    break_seat, drain_seat, end_account, free_seat};
+
+void
+pop_start(struct pickup *p, int fd, const struct net_addr *hop,
+    const struct net_addr *peer, const char *listener)
+{
+	struct pop *s = NEW(struct pop);
+	s->pickup = p;
+	s->config = config_ref(p->config);
+	s->listener = door_listener(s->config, listener);
+	s->listener_name = mem_strdup(listener);
+	s->hop = *hop;
+	s->peer = *peer;
+	s->tls = tls_server_ref(
+	    s->listener != NULL ? config_tls(s->config, s->listener) : NULL);
+	s->began = loop_now(p->o.loop);
+	timer_init(&s->turn, p->o.loop, on_turn, s);
+	timer_init(&s->forget, p->o.loop, on_forget, s);
+	seat_take(&s->seat, p, &pop_kind, peer);
+	s->io = io_new(p->o.loop, fd, on_io, s);
+	if (door_tls_first(s->listener, s->io, PORT_POP3S))
+		pop_start_tls(s);
+	else
+		greet(s);
+	if (s->io != NULL)
+		set_deadline(s);
 }
 
 void

@@ -19,7 +19,7 @@
 #include "base/io.h"
 #include "base/list.h"
 #include "relay/pickup/maildrop.h"
-#include "relay/pickup/pickup.h"
+#include "relay/pickup/seat.h"
 
 #define POP_LINE_MAX 255        /* octets with CRLF (RFC 2449 4) */
 #define POP_AUTH_LINE_MAX 12288 /* RFC 5034 4 */
@@ -45,9 +45,9 @@ struct signing;  /* an exchange */
 struct updating; /* a QUIT */
 
 struct pop {
+	struct seat seat;
 	struct pickup *pickup;
-	struct link link; /* in pickup->sessions or ->gone */
-	struct io *io;    /* NULL: over */
+	struct io *io; /* NULL: over */
 	const struct config *config;
 	const struct listener_config *listener; /* in config; NULL: it is no more */
 	char *listener_name;
@@ -77,24 +77,11 @@ struct pop {
 	struct timer turn; /* goes on in the next turn */
 };
 
-struct pickup {
-	struct pickup_options o;
-	struct pickup_counters unseen;
-	const struct config *config;
-	struct list sessions, gone;
-	unsigned sessions_n;
-	struct later sweep;
-	bool draining;
-	void (*on_empty)(void *arg);
-	void *on_empty_arg;
-};
-
 /* ---- pop.c */
 void pop_start(struct pickup *p, int fd, const struct net_addr *hop,
     const struct net_addr *peer, const char *listener);
 void pop_end(struct pop *s, const char *why);   /* what is queued still goes out */
 void pop_break(struct pop *s, const char *why); /* at once */
-void pop_free(struct pop **s);
 void pop_drain(struct pop *s);
 void pop_wait(struct pop *s); /* for somebody here: no input, no deadline */
 void pop_go_on(struct pop *s);

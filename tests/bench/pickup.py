@@ -127,7 +127,7 @@ def hash_of(password):
 
 
 class Dovecot:
-    def __init__(self, directory):
+    def __init__(self, directory, settings=None, packages=("dovecot-core", "dovecot-pop3d")):
         self.port = real.free_port()
         box = os.path.join(directory, "home", "Maildir")
         for d in ("new", "cur", "tmp"):
@@ -145,8 +145,8 @@ class Dovecot:
         os.chmod(directory, 0o755)
         conf = os.path.join(directory, "dovecot.conf")
         with open(conf, "w", encoding="ascii") as f:
-            f.write(DOVECOT.format(dir=directory, port=self.port, password=PASSWORD))
-        usr = ":".join(os.path.join(real.PEERS, p, "usr") for p in ("dovecot-core", "dovecot-pop3d"))
+            f.write((settings or DOVECOT).format(dir=directory, port=self.port, password=PASSWORD))
+        usr = ":".join(os.path.join(real.PEERS, p, "usr") for p in packages)
         self.process = real.Process(
             ["unshare", "-m", "sh", "-c", f"mount -t overlay overlay -o lowerdir={usr}:/usr /usr && "
              f"exec dovecot -F -c {conf}"])

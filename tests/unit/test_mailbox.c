@@ -481,8 +481,15 @@ test_uids_end(void **state)
 	struct spool_rig *r = open_rig();
 	(void)put(r, "alice", 10, 1);
 	struct mailbox_view v = view_of(r, "alice");
-	struct mbox_record m = {v.uidvalidity, UINT32_MAX - MESSAGE_RCPT_MAX, v.modseq,
-	    v.messages, v.octets, ALICE, INBOX};
+	struct mbox_record m = {.uidvalidity = v.uidvalidity,
+	    .uidnext = UINT32_MAX - MESSAGE_RCPT_MAX,
+	    .modseq = v.modseq,
+	    .messages = v.messages,
+	    .octets = v.octets,
+	    .unseen = v.unseen,
+	    .recent = 1,
+	    .owner = ALICE,
+	    .name = INBOX};
 	put_box(r, &m, v.number);
 	struct message *one = spool_rig_message(10, 1);
 	spool_rig_drop(one, "alice", "");

@@ -925,7 +925,7 @@ test_newer_version(void **state)
 	for (int i = 0; i < 2; i++) {
 		r->options.read_only = i == 1;
 		assert_int_equal(spool_rig_open(r), ERR_VERSION);
-		assert_non_null(strstr(r->why, "format 3"));
+		assert_non_null(strstr(r->why, "format 4"));
 	}
 	spool_rig_free(&r);
 }

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+/* status - STATUS (RFC 9051 6.3.11, RFC 8438, 7162, 8474, 7889): what the mailbox's own
+ * record says; no mail is looked at. */
+#include "base/mem.h"
+#include "relay/imap/boxes.h"
+
+#define SLICE 200
+
+static const struct {
+	const char *name;
+	unsigned item;
+} items[] = {
+    {"MESSAGES", STATUS_MESSAGES},
+    {"UIDNEXT", STATUS_UIDNEXT},
+    {"UIDVALIDITY", STATUS_UIDVALIDITY},
+    {"UNSEEN", STATUS_UNSEEN},
+    {"RECENT", STATUS_RECENT},
+    {"SIZE", STATUS_SIZE},
+    {"DELETED", STATUS_DELETED},
+    {"HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ},
+    {"MAILBOXID", STATUS_MAILBOXID},
+    {"APPENDLIMIT", STATUS_APPENDLIMIT},
+};
+
+static bool
+scan_item(struct imap *s, struct lex *l, unsigned *all)
+{
+	for (size_t i = 0; i < COUNT_OF(items); i++) {
+		if (!lex_word(l, items[i].name))
+			continue;
+		if (items[i].item == STATUS_RECENT && s->rev2)
+			break;
+		if (items[i].item == STATUS_HIGHESTMODSEQ)
+			s->condstore = true;
+		*all |= items[i].item;
+		return true;
+	}
+	imap_bad(s, "", "this item of STATUS is not known");
+	return false;
+}
+
+bool
+status_scan(struct imap *s, struct lex *l, unsigned *all)
+{
+	*all = 0;
+	if (!lex_char(l, '(')) {
+		imap_bad(s, "", "items stand in parentheses");
+		return false;
+	}
+	do {
+		if (!scan_item(s, l, all))
+			return false;
+	} while (lex_space(l));
+	if (!lex_char(l, ')')) {
+		imap_bad(s, "", "a parenthesis is missing");
+		return false;
+	}
+	return true;
+}
+
+uint64_t
+status_recent(struct spool_reader *r, const struct mailbox_view *box)
+{
+	struct mail_row *row = mem_alloc(SLICE * sizeof(*row));
+	uint32_t after = box->recent > 0 ? box->recent - 1 : 0;
+	uint64_t sum = 0;
+	size_t n = SLICE;
+	while (n == SLICE &&
+	       spool_read_mails(r, box->number, after, 0, row, SLICE, &n) == OK &&
+	       n > 0) {
+		sum += n;
+		after = row[n - 1].uid;
+	}
+	mem_free(&row);
+	return sum;
+}
+
+static uint64_t
+value_of(
+    const struct imap *s, unsigned item, const struct mailbox_view *box, uint64_t recent)
+{
+	switch (item) {
+	case STATUS_MESSAGES: return box->messages;
+	case STATUS_UIDNEXT: return box->uidnext;
+	case STATUS_UIDVALIDITY: return box->uidvalidity;
+	case STATUS_UNSEEN: return box->unseen;
+	case STATUS_RECENT: return recent;
+	case STATUS_SIZE: return box->octets;
+	case STATUS_DELETED: return box->deleted;
+	case STATUS_HIGHESTMODSEQ: return box->modseq;
+	default: break;
+	}
+	return s->config->server.message_size;
+}
+
+void
+status_add(struct imap *s, struct span name, unsigned all, const struct mailbox_view *box,
+    uint64_t recent, struct buf *out)
+{
+	const char *blank = "";
+	buf_add_str(out, "* STATUS ");
+	imap_add_mailbox(s, name, out);
+	buf_add_str(out, " (");
+	for (size_t i = 0; i < COUNT_OF(items); i++) {
+		if (!(all & items[i].item))
+			continue;
+		buf_addf(out, "%s%s ", blank, items[i].name);
+		blank = " ";
+		if (items[i].item == STATUS_MAILBOXID)
+			buf_addf(out, "(F%x-%x)", box->number, box->uidvalidity);
+		else if (items[i].item == STATUS_APPENDLIMIT &&
+			 s->config->server.message_size == 0)
+			buf_add_str(out, "NIL");
+		else
+			buf_addf(out, "%llu",
+			    (unsigned long long)value_of(s, items[i].item, box, recent));
+	}
+	buf_add_str(out, ")\r\n");
+}
+
+/* ---- the command */
+
+struct looking {
+	struct job job;
+	struct imap *s;
+	struct spool_query *query;
+	char owner[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
+	unsigned items;
+	struct mailbox_view box;
+	uint64_t recent;
+	enum err err;
+};
+
+static void
+looking_free(void *arg)
+{
+	struct looking *x = arg;
+	mem_free(&x);
+}
+
+static void
+cancel(struct imap *s)
+{
+	struct looking *x = CONTAINER_OF(s->job, struct looking, job);
+	spool_cancel_query(&x->query);
+}
+
+static void
+run(struct spool_reader *r, void *arg)
+{
+	struct looking *x = arg;
+	x->err = spool_read_mailbox(r, span_str(x->owner), span_str(x->name), &x->box);
+	if (x->err == OK && (x->items & STATUS_RECENT))
+		x->recent = status_recent(r, &x->box);
+}
+
+static void
+done(void *arg)
+{
+	struct looking *x = arg;
+	struct imap *s = x->s;
+	enum err e = x->err;
+	struct buf out;
+	if (e == ERR_NOT_FOUND && span_eq(span_str(x->name), SPAN(MAILBOX_INBOX))) {
+		e = OK; /* nothing has come yet */
+		x->box =
+		    (struct mailbox_view){.uidnext = 1, .uidvalidity = 1, .modseq = 1};
+	}
+	buf_init(&out, 0);
+	if (e == OK)
+		status_add(s, span_str(x->name), x->items, &x->box, x->recent, &out);
+	imap_say(s, buf_span(&out));
+	buf_clear(&out);
+	s->job = NULL;
+	looking_free(x);
+	if (e == OK)
+		imap_ok(s, "", "that is all");
+	else
+		imap_spool_no(s, e);
+}
+
+void
+run_status(struct imap *s, struct lex *l)
+{
+	struct looking *x = NEW(struct looking);
+	*x = (struct looking){.job = {NULL, cancel}, .s = s};
+	span_copy(span_str(s->owner), x->owner, sizeof(x->owner));
+	if (!args_space(s) || !args_mailbox(s, x->name) || !args_space(s) ||
+	    !status_scan(s, l, &x->items) || !args_end(s)) {
+		looking_free(x);
+		return;
+	}
+	s->job = &x->job;
+	imap_wait(s);
+	x->query =
+	    spool_query_start(imap_spool(s), run, done, looking_free, x, imap_inbox(s));
+}

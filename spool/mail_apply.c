@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mail_apply - a request of an owner inside the writer's transaction.  What can be
+ * refused is refused before anything is written; then the steps are taken in their order,
+ * and all that they change in one mailbox shares one modseq.
+ */
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "spool/mail_change_private.h"
+
+#define FEW 64 /* deletions whose content goes in the same transaction */
+
+/* ERR_NOT_FOUND: it is gone. A damaged row is all zeros. */
+enum err
+read_mail_row(struct applying *a, uint32_t uid, struct mail_record *out, bool *damaged)
+{
+	unsigned char key[KEY_MAIL];
+	struct span v;
+	mail_key_put(key, a->box.number, uid);
+	*damaged = false;
+	enum err e = db_get(a->b->txn, a->b->spool->dbi[DB_MAIL], key, KEY_MAIL, &v);
+	if (e == OK && record_get_mail(v, out) != OK) {
+		*out = (struct mail_record){0};
+		*damaged = true;
+	}
+	return e;
+}
+
+/* ---- deletions */
+
+enum err
+delete_mail(
+    struct applying *a, uint32_t uid, const struct mail_record *mail, bool release)
+{
+	struct batch *b = a->b;
+	unsigned char key[KEY_MAIL];
+	struct mail_record old = *mail; /* its spans go with the row */
+	mail_key_put(key, a->box.number, uid);
+	enum err e = db_del(b->txn, b->spool->dbi[DB_MAIL], key, KEY_MAIL);
+	mbox_count(&a->box, &old, NULL);
+	(void)mbox_touch(&a->box);
+	b->bytes -= MAIL_OVERHEAD;
+	b->work += MAIL_OVERHEAD;
+	event_mail(b, MAIL_GONE, &a->box, uid, NULL);
+	if (e == OK)
+		e = gone_add(b, &a->box, uid);
+	a->changed++;
+	if (e != OK || !release || old.message == 0)
+		return e;
+	return a->later ? release_later(b, old.id, old.message)
+			: release_message(b, old.message);
+}
+
+static enum err
+run_delete(struct applying *a, const struct mail_act *act)
+{
+	struct mail_record mail = {0};
+	bool damaged;
+	enum err e = read_mail_row(a, act->uid, &mail, &damaged);
+	if (e != OK)
+		return e == ERR_NOT_FOUND ? OK : e;
+	if (act->kind == ACT_EXPUNGE && !damaged && !(mail.flags & MAIL_DELETED))
+		return OK;
+	if (act->kind == ACT_EXPUNGE && damaged)
+		return OK;
+	/* a damaged row can go, but says of no content that it holds it */
+	a->damaged = a->damaged || damaged;
+	a->deleted++;
+	return delete_mail(a, act->uid, &mail, true);
+}
+
+/* ---- flags */
+
+uint64_t
+map_keywords(const struct applying *a, uint64_t numbers)
+{
+	uint64_t bits = 0;
+	for (size_t i = 0; i < a->c->keywords; i++) {
+		if (numbers >> i & 1 && a->bit[i] >= 0)
+			bits |= UINT64_C(1) << a->bit[i];
+	}
+	return bits;
+}
+
+static void
+note_modified(struct mail_change *c, uint32_t uid)
+{
+	if (c->modifieds == c->modified_cap) {
+		c->modified_cap = c->modified_cap ? c->modified_cap * 2 : 16;
+		c->modified =
+		    mem_resize(c->modified, c->modified_cap, sizeof(*c->modified));
+	}
+	c->modified[c->modifieds++] = uid;
+}
+
+static void
+new_flags(const struct applying *a, const struct mail_act *act, struct mail_record *mail)
+{
+	uint64_t bits = map_keywords(a, act->keywords);
+	if (act->kind == ACT_FLAGS) {
+		mail->flags = (mail->flags & ~act->clear) | act->set;
+		return;
+	}
+	switch (act->how) {
+	case MAIL_STORE_ADD:
+		mail->flags |= act->set;
+		mail->keywords |= bits;
+		break;
+	case MAIL_STORE_REMOVE:
+		mail->flags &= ~act->set;
+		mail->keywords &= ~bits;
+		break;
+	case MAIL_STORE_SET:
+		mail->flags = (mail->flags & ~(uint32_t)MAIL_FLAGS_IMAP) | act->set;
+		mail->keywords = bits;
+		break;
+	}
+}
+
+static enum err
+run_flags(struct applying *a, const struct mail_act *act)
+{
+	struct mail_record old = {0};
+	bool damaged;
+	enum err e = read_mail_row(a, act->uid, &old, &damaged);
+	if (e != OK || damaged)
+		return e == ERR_NOT_FOUND ? OK : e;
+	if (act->kind == ACT_STORE && old.modseq > a->c->unless) {
+		note_modified(a->c, act->uid);
+		return OK;
+	}
+	struct mail_record mail = old;
+	new_flags(a, act, &mail);
+	if (mail.flags == old.flags && mail.keywords == old.keywords)
+		return OK;
+	if ((mail.flags & MAIL_PICKED) && !(old.flags & MAIL_PICKED))
+		mail.picked = world_wall(a->b->spool->world);
+	mail.modseq = mbox_touch(&a->box);
+	mbox_count(&a->box, &old, &mail);
+	event_mail(a->b, MAIL_FLAGS, &a->box, act->uid, &mail);
+	a->changed++;
+	return mbox_put_mail(a->b, &a->box, act->uid, &mail);
+}
+
+/* ---- sums anew, where a damaged row did not say what it was */
+
+static enum err
+sum_again(struct applying *a)
+{
+	struct mbox *box = &a->box;
+	struct mbox sums = {0};
+	unsigned char key[KEY_MAIL];
+	MDB_cursor *c;
+	MDB_val k, v;
+	mail_key_put(key, box->number, 0);
+	enum err e = db_err(mdb_cursor_open(a->b->txn, a->b->spool->dbi[DB_MAIL], &c));
+	if (e != OK)
+		return e;
+	for (e = db_seek(c, key, KEY_MAIL, 4, &k, &v); e == OK;
+	     e = db_next(c, key, 4, &k, &v)) {
+		struct mail_record m = {0};
+		if (record_get_mail((struct span){v.mv_data, v.mv_size}, &m) != OK)
+			m = (struct mail_record){.flags = MAIL_SEEN};
+		mbox_count(&sums, NULL, &m);
+	}
+	mdb_cursor_close(c);
+	box->messages += (int64_t)(sums.record.messages - box->record.messages);
+	box->octets += (int64_t)(sums.record.octets - box->record.octets);
+	box->record.messages = sums.record.messages;
+	box->record.octets = sums.record.octets;
+	box->record.unseen = sums.record.unseen;
+	box->record.deleted = sums.record.deleted;
+	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* ---- what can be refused */
+
+/* Keywords that something is to have, by number. */
+static uint64_t
+wanted_keywords(const struct mail_change *c)
+{
+	uint64_t wanted = 0;
+	for (size_t i = 0; i < c->acts; i++) {
+		if (c->act[i].kind == ACT_STORE && c->act[i].how != MAIL_STORE_REMOVE)
+			wanted |= c->act[i].keywords;
+	}
+	for (size_t i = 0; i < c->appends; i++)
+		wanted |= c->append[i].how.keywords;
+	return wanted;
+}
+
+static enum err
+find_keywords(struct applying *a)
+{
+	uint64_t wanted = wanted_keywords(a->c);
+	size_t new = 0;
+	for (size_t i = 0; i < a->c->keywords; i++) {
+		struct span name = span_str(a->c->keyword[i]);
+		a->bit[i] = mbox_keyword(a->b, &a->box, name, false);
+		if (a->bit[i] < 0 && wanted >> i & 1) {
+			if (name.n == 0 || name.n > MAILBOX_KEYWORD_MAX)
+				return ERR_RANGE;
+			new ++;
+		}
+	}
+	if (new > 0 && mbox_keyword_count(&a->box) + new > MAILBOX_KEYWORDS_MAX)
+		return ERR_FULL;
+	for (size_t i = 0; new > 0 && i < a->c->keywords; i++) {
+		if (a->bit[i] < 0 && wanted >> i & 1)
+			a->bit[i] =
+			    mbox_keyword(a->b, &a->box, span_str(a->c->keyword[i]), true);
+	}
+	return OK;
+}
+
+static enum err
+open_target(struct applying *a)
+{
+	struct mail_change *c = a->c;
+	if (!c->has_target) {
+		a->to = c->appends > 0 ? &a->box : NULL;
+	} else {
+		enum err e = mbox_open(a->b, span_str(c->target_owner),
+		    span_str(c->target_name), false, &a->target);
+		if (e != OK)
+			return e == ERR_NOT_FOUND ? ERR_EXISTS : e;
+		a->to = a->target.number == a->box.number ? &a->box : &a->target;
+	}
+	if (a->to != NULL && a->to->record.uidnext > UINT32_MAX - MESSAGE_RCPT_MAX - 1 -
+							 (c->acts + c->appends))
+		return ERR_RANGE;
+	return OK;
+}
+
+static enum err
+open_all(struct applying *a)
+{
+	struct mail_change *c = a->c;
+	if (c->notice != NULL && !message_storable(c->notice))
+		return ERR_RANGE;
+	enum err e = check_appends(c);
+	if (e != OK)
+		return e;
+	e = c->number != 0 ? mbox_open_at(a->b, c->number, &a->box)
+			   : mbox_open(a->b, span_str(c->owner), span_str(c->name),
+				 c->pickup, &a->box);
+	if (e == OK)
+		e = open_target(a);
+	return e == OK ? find_keywords(a) : e;
+}
+
+/* ---- all of it */
+
+static enum err
+run_act(struct applying *a, const struct mail_act *act)
+{
+	switch (act->kind) {
+	case ACT_DELETE:
+	case ACT_EXPUNGE: return run_delete(a, act);
+	case ACT_FLAGS:
+	case ACT_STORE: return run_flags(a, act);
+	case ACT_COPY:
+	case ACT_MOVE: break;
+	}
+	return copy_mail(a, act);
+}
+
+static enum err
+finish(struct applying *a)
+{
+	struct mail_change *c = a->c;
+	enum err e = OK;
+	if (c->pickup)
+		a->box.pickup = world_wall(a->b->spool->world);
+	if (c->recent > a->box.record.recent) {
+		a->box.record.recent = c->recent;
+		event_mailbox(
+		    a->b, MAILBOX_RECENT, &a->box, c->recent, (struct span){NULL, 0});
+	}
+	if (a->damaged)
+		e = sum_again(a);
+	if (e == OK && a->deleted > 0 && c->notice != NULL)
+		e = accept_message(a->b, c->notice);
+	c->modseq = a->box.record.modseq;
+	if (a->to != NULL)
+		c->uidvalidity = a->to->record.uidvalidity;
+	if (e == OK)
+		e = mbox_close(a->b, &a->box);
+	if (e == OK && a->to == &a->target)
+		e = mbox_close(a->b, &a->target);
+	(void)FAULT("spool.mail.changed");
+	return e;
+}
+
+enum err
+apply_mail_change(struct batch *b, struct mail_change *c)
+{
+	struct applying *a =
+	    NEW(struct applying); /* two mailboxes are much for a stack */
+	*a = (struct applying){.b = b, .c = c, .later = c->deletions > FEW};
+	c->pairs = c->modifieds = 0;
+	enum err e = open_all(a);
+	for (size_t i = 0; i < c->acts && e == OK; i++)
+		e = run_act(a, &c->act[i]);
+	if (e == OK)
+		e = append_mails(a);
+	bool nothing = a->changed == 0 && c->modifieds == 0 && !c->pickup &&
+		       c->recent <= a->box.record.recent;
+	if (e == OK)
+		e = nothing ? ERR_NOT_FOUND : finish(a);
+	mem_free(&a);
+	return e;
+}
