@@ -75,8 +75,10 @@ static void
 cancel(struct imap *s)
 {
 	struct fetching *f = of_job(s);
-	if (f->slice != NULL)
+	if (f->slice != NULL && f->slice->query != NULL)
 		spool_cancel_query(&f->slice->query); /* slice_free() when it is over */
+	else if (f->slice != NULL)
+		slice_free(f->slice); /* it waits for the peer */
 	spool_cancel(&f->storing);
 	fetching_free(f);
 }

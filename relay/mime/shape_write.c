@@ -89,6 +89,15 @@ put_subject(struct draft *d)
 	return reply;
 }
 
+static unsigned
+flags_of(const struct mime_part *p)
+{
+	bool text = shape_is_text(p);
+	return (unsigned)p->kind | (p->is_message ? SHAPE_IS_MESSAGE : 0) |
+	       (text ? SHAPE_IS_TEXT : 0) |
+	       (text && span_ieq(p->subtype, SPAN("html")) ? SHAPE_IS_HTML : 0);
+}
+
 static void
 put_parts(struct draft *d)
 {
@@ -97,17 +106,13 @@ put_parts(struct draft *d)
 		const struct mime_part *p = &d->parts[i];
 		bool text = shape_is_text(p);
 		struct span charset = shape_charset_of(p);
-		unsigned flags = (unsigned)p->kind |
-				 (p->is_message ? SHAPE_IS_MESSAGE : 0) |
-				 (text ? SHAPE_IS_TEXT : 0) |
-				 (span_ieq(p->subtype, SPAN("html")) ? SHAPE_IS_HTML : 0);
 		put_number(d->out, p->header, 8);
 		put_number(d->out, p->body, 8);
 		put_number(d->out, p->end, 8);
 		put_number(d->out, p->first, 2);
 		put_number(d->out, p->next, 2);
 		put_number(d->out, p->number, 2);
-		put_number(d->out, flags, 1);
+		put_number(d->out, flags_of(p), 1);
 		put_number(d->out, (unsigned)shape_encoding_of(p), 1);
 		bool named = text && charset.p != NULL;
 		put_number(d->out, names, 4);

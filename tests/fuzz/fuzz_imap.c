@@ -17,9 +17,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MAILS 3
+#define MAILS_MAX 300
 #define SIGN_IN "a LOGIN joe \"Hello world!\"\r\n"
 #define SELECT "b SELECT INBOX\r\n"
-#define ROUNDS 500 /* then a new spool: this one has grown */
+#define ROUNDS 500 /* then the invariants are looked at */
 
 static struct pickup_rig *rig;
 static unsigned rounds;
@@ -39,10 +40,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rig = pickup_rig_new("imap");
 	if (size < 1)
 		return 0;
-	if (rounds++ % ROUNDS == 0) {
+	bool check = rounds++ % ROUNDS == 0;
+	if (check)
 		spool_rig_clean(rig->rig);
+	if (check || pickup_rig_mails(rig) > MAILS_MAX) /* copies of copies */
 		(void)spool_rig_owner_delete(rig->rig, "joe");
-	}
 	pickup_rig_fill(rig, MAILS);
 	int fd = pickup_rig_connect(rig);
 	if (data[0] & 1)

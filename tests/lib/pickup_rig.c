@@ -127,7 +127,7 @@ void
 pickup_rig_end(struct pickup_rig *p, int fd)
 {
 	(void)close(fd);
-	for (int i = 0; i < 50 && pickup_sessions(p->pickup) > 0; i++) {
+	for (int i = 0; i < 5000 && pickup_sessions(p->pickup) > 0; i++) {
 		(void)loop_turn(p->rig->loop, false);
 		atomic_fetch_add(&p->rig->mono_ms, MINUTE_MS);
 	}

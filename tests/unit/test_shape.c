@@ -288,11 +288,11 @@ charsets_and_encodings(void **state)
 	struct shape_part p;
 	assert_int_equal(shape_open(&s, buf_span(&b)), OK);
 	assert_int_equal(shape_find(&s, 0, (const uint32_t[]){1}, 1, false, &p), OK);
-	assert_true(p.text);
+	assert_true(p.text && !p.html);
 	assert_span(p.charset, "iso-8859-1");
 	assert_int_equal(p.encoding, SHAPE_IDENTITY);
 	assert_int_equal(shape_find(&s, 0, (const uint32_t[]){2, 1}, 2, false, &p), OK);
-	assert_true(p.text);
+	assert_true(p.text && p.html);
 	assert_span(p.charset, NULL);
 	assert_int_equal(p.encoding, SHAPE_BASE64);
 	assert_int_equal(shape_find(&s, 0, (const uint32_t[]){4}, 1, false, &p), OK);

@@ -1,0 +1,374 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""Mail read in place with the programs that people use: mbsync both ways, with two copies
+of one mailbox at once, interimap, offlineimap, mutt, fetchmail, curl and imaplib; IDLE;
+and what is left after kill -9 in the middle of changes."""
+import email.message
+import email.policy
+import hashlib
+import imaplib
+import mailbox
+import os
+import random
+import re
+import smtplib
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import real  # noqa: E402
+from real import RealTest, free_port, wait_for  # noqa: E402
+
+USER, PASSWORD = "alice", "correct horse"
+
+
+def message(i):
+    """One of many kinds, the same for the same number."""
+    dice = random.Random(i)
+    m = email.message.EmailMessage(policy=email.policy.SMTP)
+    m["From"] = dice.choice(["Jörg Müller <j@far.test>", "a@b.test", '"B, C" <bc@x.test>',
+                             "=?utf-8?q?Z=C3=BCrich?= <z@far.test>"])
+    m["To"] = "alice@office.test"
+    m["Subject"] = dice.choice(["hello", "Re: hello", "Grüße aus Köln", "日本語の件名",
+                                "a long one " * 20]) + f" {i}"
+    m["Date"] = f"Mon, {1 + i % 28:02d} Jun 2026 10:{i % 60:02d}:00 +0200"
+    m["Message-ID"] = f"<{i}@far.test>"
+    body = "\r\n".join(f"line {k} of {i}, ordinary text" for k in range(dice.randrange(1, 60)))
+    m.set_content(body + "\r\n")
+    if i % 4 == 0:
+        m.add_alternative(f"<p>Hällo <b>{i}</b></p>", subtype="html")
+    if i % 9 == 0:
+        m.add_attachment(dice.randbytes(dice.randrange(1, 30000)), maintype="application",
+                         subtype="octet-stream", filename=f"Anhang {i}.bin")
+    if i % 50 == 0:
+        m.add_attachment(message(i + 1))
+    return m
+
+
+class Imap(RealTest):
+    def reading(self, more=""):
+        """A relay with alice's mailboxes; its ports are in .imap and .imaps."""
+        imap, imaps = free_port(), free_port()
+        relay = self.relay(
+            f'listener "imap" {{ bind = {{"127.0.0.1:{imap}"}} protocol = "imap" tls = "starttls" '
+            'auth-in-clear = true }\n'
+            f'listener "imaps" {{ bind = {{"127.0.0.1:{imaps}"}} protocol = "imap" '
+            'tls = "implicit" }\n'
+            'route "office" { to = {"office.test"} deliver = "mailbox" }\n' + more)
+        relay.add_user(USER, PASSWORD, "--address", "alice@office.test")
+        relay.imap, relay.imaps = imap, imaps
+        return relay
+
+    @staticmethod
+    def login(relay):
+        m = imaplib.IMAP4("127.0.0.1", relay.imap, timeout=real.LIMIT)
+        m.login(USER, f'"{PASSWORD}"')
+        return m
+
+    @staticmethod
+    def send(relay, n, first=0):
+        with smtplib.SMTP("127.0.0.1", relay.port) as c:
+            for i in range(first, first + n):
+                c.sendmail("a@b.test", ["alice@office.test"], message(i).as_bytes())
+
+    def run_client(self, args, **more):
+        done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=3 * real.LIMIT, check=False, errors="replace", **more)
+        return done.returncode, done.stdout
+
+    def contents(self, relay, name="INBOX"):
+        """What the mailbox holds: uid -> (flags, digest of the octets)."""
+        m = self.login(relay)
+        m.select(name, readonly=True)
+        all_ = {}
+        _, data = m.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[])")
+        for part in data:
+            if isinstance(part, tuple):
+                uid = int(re.search(rb"UID (\d+)", part[0]).group(1))
+                flags = frozenset(re.search(rb"FLAGS \(([^)]*)\)", part[0]).group(1).split()) \
+                    - {b"\\Recent"}
+                all_[uid] = (flags, hashlib.sha256(part[1]).hexdigest())
+        m.logout()
+        return all_
+
+    # ---- imaplib
+
+    def test_sizes_and_parts(self):
+        relay = self.reading()
+        self.send(relay, 60)
+        m = self.login(relay)
+        self.assertEqual(m.select()[1], [b"60"])
+        _, data = m.fetch("1:*", "(RFC822.SIZE BODY.PEEK[])")
+        seen = 0
+        for part in data:
+            if isinstance(part, tuple):
+                size = int(re.search(rb"RFC822.SIZE (\d+)", part[0]).group(1))
+                self.assertEqual(size, len(part[1]))
+                seen += 1
+        self.assertEqual(seen, 60)
+        for i in (1, 5, 10, 51):
+            whole = email.message_from_bytes(m.fetch(str(i), "BODY.PEEK[]")[1][0][1])
+            if whole.is_multipart():
+                for k, sub in enumerate(whole.get_payload(), 1):
+                    if sub.is_multipart():
+                        continue
+                    octets = m.fetch(str(i), f"BODY.PEEK[{k}]")[1][0][1]
+                    self.assertEqual(octets.replace(b"\r\n", b"\n").rstrip(b"\n"),
+                                     sub.get_payload().encode("utf-8", "surrogateescape")
+                                     .replace(b"\r\n", b"\n").rstrip(b"\n"))
+        m.logout()
+
+    def test_idle_is_told_at_once(self):
+        relay = self.reading()
+        self.send(relay, 1)
+        a, b = self.login(relay), self.login(relay)
+        a.select()
+        b.select()
+        a.send(b"i IDLE\r\n")
+        self.assertTrue(a.readline().startswith(b"+"))
+        b.store("1", "+FLAGS", "(\\Flagged)")
+        self.assertIn(b"\\Flagged", a.readline())
+        self.send(relay, 1, first=1)
+        self.assertEqual(a.readline(), b"* 2 EXISTS\r\n")
+        self.assertIn(b"RECENT", a.readline())
+        b.store("1", "+FLAGS.SILENT", "(\\Deleted)")
+        self.assertIn(b"\\Deleted", a.readline())
+        b.expunge()
+        self.assertEqual(a.readline(), b"* 1 EXPUNGE\r\n")
+        a.send(b"DONE\r\n")
+        self.assertTrue(a.readline().startswith(b"i OK"))
+        a.logout()
+        b.logout()
+
+    # ---- curl
+
+    def test_curl(self):
+        relay = self.reading()
+        self.send(relay, 3)
+        for url, more in ((f"imap://127.0.0.1:{relay.imap}", ["--ssl-reqd"]),
+                          (f"imaps://127.0.0.1:{relay.imaps}", [])):
+            args = ["curl", "-sSk", "--user", f"{USER}:{PASSWORD}"] + more
+            code, out = self.run_client(args + [f"{url}/INBOX;UID=2"])
+            self.assertEqual(code, 0, out)
+            self.assertIn("<1@far.test>", out)
+            code, out = self.run_client(args + [url, "-X", "LIST \"\" *"])
+            self.assertIn("INBOX", out)
+            code, out = self.run_client(args + [f"{url}/INBOX?SUBJECT%20hello"])
+            self.assertEqual(code, 0, out)
+        letter = os.path.join(self.dir, "letter")
+        with open(letter, "wb") as f:
+            f.write(message(7).as_bytes())
+        code, out = self.run_client(["curl", "-sSk", "--user", f"{USER}:{PASSWORD}", "-T", letter,
+                                     f"imap://127.0.0.1:{relay.imap}/Sent"])
+        self.assertEqual(code, 0, out)
+        self.assertEqual([d for _, d in self.contents(relay, "Sent").values()],
+                         [hashlib.sha256(message(7).as_bytes()).hexdigest()])
+
+    # ---- fetchmail
+
+    def test_fetchmail(self):
+        relay = self.reading()
+        self.send(relay, 5)
+        rc, box = os.path.join(self.dir, "rc"), os.path.join(self.dir, "box")
+        with open(rc, "w", encoding="ascii") as f:
+            f.write(f'poll 127.0.0.1 port {relay.imap} protocol imap user "{USER}" '
+                    f'password "{PASSWORD}" sslproto "" keep mda "cat >> {box}"\n')
+        os.chmod(rc, 0o600)
+        code, out = self.run_client(["fetchmail", "-f", rc, "--nosyslog"],
+                                    env={**os.environ, "FETCHMAILHOME": self.dir,
+                                         "HOME": self.dir})
+        self.assertEqual(code, 0, out)
+        with open(box, encoding="utf-8", errors="replace") as f:
+            text = f.read()
+        for i in range(5):
+            self.assertIn(f"<{i}@far.test>", text)
+        self.assertTrue(all(b"\\Seen" in flags for flags, _ in self.contents(relay).values()))
+
+    # ---- mbsync: both ways, two copies at once
+
+    def mbsync(self, relay, name):
+        base = os.path.join(self.dir, name)
+        os.makedirs(os.path.join(base, "mail"), exist_ok=True)
+        rc = os.path.join(base, "rc")
+        with open(rc, "w", encoding="ascii") as f:
+            f.write(f"""IMAPAccount relay
+Host 127.0.0.1
+Port {relay.imap}
+User {USER}
+Pass "{PASSWORD}"
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore far
+Account relay
+
+MaildirStore near
+SubFolders Verbatim
+Path {base}/mail/
+Inbox {base}/mail/INBOX
+
+Channel all
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+""")
+        code, out = self.run_client(["mbsync", "-c", rc, "-a"], env={**os.environ, "HOME": base})
+        self.assertEqual(code, 0, out)
+        return mailbox.Maildir(os.path.join(base, "mail", "INBOX"), create=False)
+
+    @staticmethod
+    def ids(box):
+        return sorted(m["Message-ID"] for m in box)
+
+    def test_mbsync_both_ways(self):
+        count = 2000
+        relay = self.reading()
+        self.send(relay, count)
+        one = self.mbsync(relay, "one")
+        two = self.mbsync(relay, "two")
+        self.assertEqual(len(one), count)
+        self.assertEqual(self.ids(one), self.ids(two))
+        # changes on both sides: flags, deletions, new mail here and there
+        keys = sorted(one.keys(), key=lambda k: one[k]["Message-ID"])
+        for k in keys[:200]:
+            m = one[k]
+            m.set_flags("FS")
+            m.set_subdir("cur")
+            one[k] = m
+        for k in keys[200:300]:
+            one.discard(k)
+        for i in range(5000, 5050):
+            one.add(mailbox.MaildirMessage(message(i)))
+        keys = sorted(two.keys(), key=lambda k: two[k]["Message-ID"])
+        for k in keys[300:400]:
+            m = two[k]
+            m.set_flags("RS")
+            m.set_subdir("cur")
+            two[k] = m
+        self.send(relay, 50, first=6000)
+        failed = []
+
+        def sync(name):
+            try:
+                self.mbsync(relay, name)
+            except AssertionError as e:
+                failed.append(e)
+        threads = [threading.Thread(target=sync, args=(n,)) for n in ("one", "two")]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(failed, [])
+        for _ in range(2):
+            one = self.mbsync(relay, "one")
+            two = self.mbsync(relay, "two")
+        self.assertEqual(len(one), count - 100 + 50 + 50)
+        self.assertEqual(self.ids(one), self.ids(two))
+        flags = [{m["Message-ID"]: "".join(sorted(m.get_flags())) for m in box}
+                 for box in (one, two)]
+        self.assertEqual(flags[0], flags[1])
+        self.assertEqual(sum(f == "FS" for f in flags[0].values()), 200)
+        self.assertEqual(sum(f == "RS" for f in flags[0].values()), 100)
+        far = self.contents(relay)
+        self.assertEqual(len(far), len(one))
+
+    # ---- offlineimap, interimap, mutt
+
+    def test_offlineimap(self):
+        relay = self.reading()
+        self.send(relay, 40)
+        rc = os.path.join(self.dir, "offlineimaprc")
+        with open(rc, "w", encoding="ascii") as f:
+            f.write(f"""[general]
+accounts = a
+metadata = {self.dir}/offline
+ui = quiet
+[Account a]
+localrepository = near
+remoterepository = far
+[Repository near]
+type = Maildir
+localfolders = {self.dir}/offline-mail
+[Repository far]
+type = IMAP
+remotehost = 127.0.0.1
+remoteport = {relay.imap}
+remoteuser = {USER}
+remotepass = {PASSWORD}
+ssl = no
+starttls = no
+""")
+        code, out = self.run_client(["offlineimap", "-c", rc, "-o"],
+                                    env={**os.environ, "HOME": self.dir})
+        self.assertEqual(code, 0, out)
+        self.assertEqual(len(mailbox.Maildir(os.path.join(self.dir, "offline-mail", "INBOX"),
+                                             create=False)), 40)
+
+    def test_mutt(self):
+        relay = self.reading()
+        self.send(relay, 6)
+        rc = os.path.join(self.dir, "muttrc")
+        with open(rc, "w", encoding="ascii") as f:
+            f.write(f"""set imap_user = {USER}
+set imap_pass = "{PASSWORD}"
+set ssl_starttls = no
+set ssl_force_tls = no
+set folder = imap://127.0.0.1:{relay.imap}/
+set spoolfile = +INBOX
+set confirmappend = no
+set delete = yes
+set quit = yes
+set sleep_time = 0
+push "<delete-message><sync-mailbox><tag-pattern>~A<enter><tag-prefix><set-flag>!<quit>"
+""")
+        code, out = self.run_client(["script", "-qec", f"mutt -F {rc}", "/dev/null"],
+                                    env={**os.environ, "HOME": self.dir, "TERM": "xterm"})
+        self.assertEqual(code, 0, out)
+        left = self.contents(relay)
+        self.assertEqual(len(left), 5)
+        self.assertTrue(all(b"\\Flagged" in flags for flags, _ in left.values()))
+
+    # ---- kill -9
+
+    def test_killed_in_the_middle(self):
+        """What was answered is there; nothing is twice or half."""
+        relay = self.reading()
+        self.send(relay, 50)
+        for turn in range(5):
+            m = self.login(relay)
+            m.select()
+            kept = [0]
+
+            def work():
+                try:
+                    while True:
+                        m.append("Sent", None, None, message(turn).as_bytes())
+                        kept[0] += 1
+                        m.store("1:10", "+FLAGS", f"(k{turn})")
+                        m.copy("1:5", "Drafts")
+                except (imaplib.IMAP4.abort, OSError):
+                    return
+            before = len(self.contents(relay, "Sent"))
+            t = threading.Thread(target=work)
+            t.start()
+            wait_for("some appends", lambda: kept[0] > 20)
+            relay.kill()
+            t.join()
+            done = relay.ctl("spool", "check", "--spool", os.path.join(self.dir, "spool")) \
+                if False else None
+            self.assertIsNone(done)
+            relay.start()
+            after = len(self.contents(relay, "Sent"))
+            self.assertIn(after - before, (kept[0], kept[0] + 1))
+            self.assertEqual(len(self.contents(relay, "Drafts")) % 5, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
