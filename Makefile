@@ -86,7 +86,7 @@ all: programs
 # ---- what is needed from Debian; libevent by version: older ones have known holes
 DEPS := gcc make libc6-dev libevent-dev=2.1.12-stable-8+deb12u1 liblmdb-dev libc-ares-dev libssl-dev \
 	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev libgsasl-dev libcrypt-dev libseccomp-dev zlib1g-dev
-DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks fetchmail getmail6 mpop libnet-ssleay-perl openssl gsasl curl mandoc clang libclang-rt-14-dev
+DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks fetchmail getmail6 mpop isync offlineimap3 mutt bsdutils libnet-ssleay-perl openssl gsasl curl mandoc clang libclang-rt-14-dev
 
 deps:
 	@tools/need.sh $(DEPS)
@@ -112,9 +112,10 @@ demo: deps-test
 
 bench: deps-test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
-	@tests/peers.sh build/peers dovecot-core dovecot-pop3d
+	@tests/peers.sh build/peers dovecot-core dovecot-pop3d dovecot-imapd
 	@/usr/bin/python3 tests/bench/bench.py
 	@/usr/bin/python3 tests/bench/pickup.py
+	@/usr/bin/python3 tests/bench/reading.py
 
 help:
 	@echo "make run      build, and run a relay on loopback ports (installs what is missing)"

@@ -533,7 +533,7 @@ settle_program(struct imap *s, struct fetch_program *p)
 		s->condstore = s->condstore || p->item[i].kind == FETCH_MODSEQ;
 	s->condstore = s->condstore || p->changed_since;
 	if (s->by_uid)
-		fetch_add_item(p, FETCH_UID);
+		fetch_begin_with_uid(p);
 	if (p->changed_since)
 		fetch_add_item(p, FETCH_MODSEQ);
 }

@@ -87,6 +87,7 @@ struct fetch_program *fetch_parse(struct lex *l, const char **why);
 struct fetch_program *fetch_program_ref(struct fetch_program *p);
 void fetch_program_free(struct fetch_program **p); /* a reference */
 void fetch_add_item(struct fetch_program *p, enum fetch_kind kind);
+void fetch_begin_with_uid(struct fetch_program *p);
 
 /* ---- writing */
 

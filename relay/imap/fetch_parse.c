@@ -65,6 +65,21 @@ fetch_add_item(struct fetch_program *p, enum fetch_kind kind)
 		p->needs |= NEED_ROW | NEED_SHAPE;
 }
 
+/* In front, where clients can tell whose literals follow. */
+void
+fetch_begin_with_uid(struct fetch_program *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->item[i].kind == FETCH_UID)
+			return;
+	}
+	if (p->n == FETCH_ITEMS_MAX)
+		return;
+	memmove(&p->item[1], &p->item[0], p->n * sizeof(p->item[0]));
+	p->item[0] = (struct fetch_item){.kind = FETCH_UID};
+	p->n++;
+}
+
 /* ---- sections: "[1.2.HEADER.FIELDS (From To)]<0.100>" */
 
 static bool
