@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 #include "relay/imap/view.h"
-#include "tests/lib/pickup_rig.h"
+#include "tests/fuzz/pickup_rig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "tests/lib/pickup_rig.h"
+#include "tests/fuzz/pickup_rig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* pickup_rig - see pickup_rig.h. */
-#include "tests/lib/pickup_rig.h"
+#include "tests/fuzz/pickup_rig.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
