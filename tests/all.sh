@@ -55,7 +55,7 @@ if build test talk units; then
 	run "unit test" "${list[@]}"
 	run "talk" "build/test/talk tests/talk/*.talk"
 	# talks that do not die by themselves, died at each fault point in turn
-	mapfile -t list < <(grep -L '^die ' tests/talk/{a003,c006,d003,f002,h010,p001,p003,p004}*.talk tests/talk/x{004,005,007,009,010}*.talk)
+	mapfile -t list < <(grep -L '^die ' tests/talk/{a003,c006,d003,f002,h010,p001,p003,p004,q018}*.talk tests/talk/x{004,005,007,009,010}*.talk)
 	run "crash" "build/test/talk --crash ${list[*]}"
 fi
 if [ $quick = 0 ]; then
