@@ -170,7 +170,7 @@ make_levels(struct batch *b, struct span owner, struct span name, bool only_abov
 static enum err
 room_for(struct batch *b, struct span owner, struct span name)
 {
-	size_t missing, has;
+	size_t missing = 0, has = 0;
 	enum err e = count_missing(b, owner, name, &missing);
 	if (e == OK)
 		e = count_names(b, owner, &has);

@@ -112,7 +112,7 @@ by_name(const void *a, const void *b)
 static struct box *
 find_box(const struct listing *x, size_t n, const char *name)
 {
-	struct box key;
+	struct box key = {.recent = 0};
 	span_copy(span_str(name), key.row.name, sizeof(key.row.name));
 	return n > 0 ? bsearch(&key, x->box, n, sizeof(key), by_name) : NULL;
 }

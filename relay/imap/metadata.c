@@ -72,10 +72,10 @@ take_entry(struct imap *s, struct lex *l, struct noting *x)
 		imap_bad(s, "", "an entry is missing, or there are too many");
 		return false;
 	}
-	bool ok = name.n <= ENTRY_MAX &&
-		  (span_istarts(name, SPAN("/private/")) ||
-		      span_istarts(name, SPAN("/shared/")) ||
-		      span_ieq(name, SPAN("/private")) || span_ieq(name, SPAN("/shared")));
+	bool ok = name.n <= ENTRY_MAX && (span_istarts(name, SPAN("/private/")) ||
+					     span_istarts(name, SPAN("/shared/")) ||
+					     span_ieq(name, SPAN("/private")) ||
+					     span_ieq(name, SPAN("/shared")));
 	ok = ok && name.p[name.n - 1] != '/' && memchr(name.p, '*', name.n) == NULL &&
 	     memchr(name.p, '%', name.n) == NULL &&
 	     memmem(name.p, name.n, "//", 2) == NULL;

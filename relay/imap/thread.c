@@ -513,13 +513,13 @@ write_tree(struct container *top, struct buf *out)
 			c = c->child;
 			continue;
 		}
-		while (c != NULL && c != top && c->next == NULL) {
+		while (c != top && c->next == NULL) {
 			struct container *p = c->parent;
 			if (p->child != c)
 				buf_add_char(out, ')'); /* the last of several */
 			c = p;
 		}
-		if (c == NULL || c == top)
+		if (c == top)
 			break;
 		buf_add_str(out, ")(");
 		blank = 0;

@@ -76,7 +76,7 @@ by_number(const void *a, const void *b)
 static void
 gone_of_ring(const struct telling *t, struct set *gone)
 {
-	uint32_t uid[VIEW_CHANGES];
+	uint32_t uid[VIEW_CHANGES] = {0};
 	size_t n = 0;
 	uint64_t first = t->v->changes > VIEW_CHANGES ? t->v->changes - VIEW_CHANGES : 0;
 	for (uint64_t i = first; i < t->v->changes; i++) {
