@@ -12,12 +12,12 @@ import os
 import random
 import re
 import smtplib
-import socket
+import ssl
 import subprocess
 import sys
 import threading
-import time
 import unittest
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import real  # noqa: E402
@@ -46,7 +46,17 @@ def message(i):
                          subtype="octet-stream", filename=f"Anhang {i}.bin")
     if i % 50 == 0:
         m.add_attachment(message(i + 1))
+    for k, part in enumerate(m.walk()):
+        if part.is_multipart() and part.get_content_maintype() == "multipart":
+            part.set_boundary(f"=={i}.{k}==")
     return m
+
+
+def trusting():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class Imap(RealTest):
@@ -144,6 +154,40 @@ class Imap(RealTest):
         self.assertTrue(a.readline().startswith(b"i OK"))
         a.logout()
         b.logout()
+
+    # ---- COMPRESS, inside TLS
+
+    def test_compressed(self):
+        relay = self.reading()
+        self.send(relay, 200)
+        m = imaplib.IMAP4_SSL("127.0.0.1", relay.imaps, ssl_context=trusting(),
+                              timeout=real.LIMIT)
+        m.login(USER, PASSWORD)
+        m.send(b"c COMPRESS DEFLATE\r\n")
+        self.assertTrue(m.readline().startswith(b"c OK"))
+        pack, unpack = zlib.compressobj(wbits=-15), zlib.decompressobj(wbits=-15)
+        wire = 0
+
+        def run(command):
+            nonlocal wire
+            m.sock.sendall(pack.compress(b"d " + command + b"\r\n")
+                           + pack.flush(zlib.Z_SYNC_FLUSH))
+            got = b""
+            while not re.search(rb"(^|\r\n)d (OK|NO|BAD)[^\r\n]*\r\n$", got[-3000:]):
+                piece = m.sock.recv(65536)
+                self.assertTrue(piece)
+                wire += len(piece)
+                got += unpack.decompress(piece)
+            return got
+        self.assertIn(b"* 200 EXISTS", run(b"SELECT INBOX"))
+        plain = len(run(b"FETCH 1:* (FLAGS ENVELOPE BODYSTRUCTURE)"))
+        self.assertLess(wire, plain / 2)
+        self.assertIn(b"BAD", run(b"NONSENSE"))
+        self.assertIn(b"[COMPRESSIONACTIVE]", run(b"COMPRESS DEFLATE"))
+        bodies = run(b"FETCH 1:* (BODY.PEEK[])")
+        for i in (0, 9, 50, 199):
+            self.assertTrue(message(i).as_bytes().split(b"\r\n\r\n", 1)[1] in bodies)
+        m.shutdown()
 
     # ---- curl
 
