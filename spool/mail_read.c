@@ -153,41 +153,60 @@ spool_read_mails(struct spool_reader *r, uint32_t number, uint32_t after, uint32
 
 /* ---- listings */
 
+/* Where only mails hold a message, as is the rule. */
 static enum err
-see(struct spool_reader *r, uint32_t number, uint32_t uid, struct mail_sight *x)
+get_message(struct spool_reader *r, const unsigned char *id, struct span *v)
 {
-	unsigned char key[KEY_MAIL], id[KEY_BODY];
-	struct mail_record m = {0};
+	enum err e = get(r, DB_KEPT, id, KEY_ID, v);
+	return e == ERR_NOT_FOUND ? get(r, DB_MSG, id, KEY_ID, v) : e;
+}
+
+static enum err
+see_front(struct spool_reader *r, unsigned want, unsigned char id[KEY_BODY],
+    struct mail_sight *x)
+{
 	struct front_record f;
 	struct span v;
-	enum dbi where;
-	mail_key_put(key, number, uid);
-	enum err e = get(r, DB_MAIL, key, KEY_MAIL, &v);
-	if (e == OK)
-		e = record_get_mail(v, &m);
-	if (e == OK)
-		e = db_get_message(reader_txn(r), reader_spool(r), m.message, &v, &where);
+	enum err e = get_message(r, id, &v);
 	if (e == OK)
 		e = record_get_front(v, &f);
 	if (e != OK)
 		return e;
-	*x = (struct mail_sight){.own = m.own,
-	    .prefix = f.prefix,
-	    .content = f.size,
-	    .message_flags = f.flags};
-	make_row(uid, &m, &x->row);
-	key_put(id, m.message, 8);
-	if (get(r, DB_MIME, id, KEY_ID, &v) == OK &&
-	    record_get_octets(v, &x->structure) != OK)
-		x->structure = (struct span){NULL, 0};
+	x->prefix = f.prefix;
+	x->content = f.size;
+	x->message_flags = f.flags;
 	key_put(id + 8, 0, 2);
-	if (f.chunks > 0 && get(r, DB_BODY, id, KEY_BODY, &v) == OK)
+	if ((want & SIGHT_HEAD) && f.chunks > 0 &&
+	    get(r, DB_BODY, id, KEY_BODY, &v) == OK)
 		x->head = v;
 	return OK;
 }
 
+static enum err
+see(struct spool_reader *r, uint32_t number, unsigned want, uint32_t uid,
+    struct mail_sight *x)
+{
+	unsigned char key[KEY_MAIL], id[KEY_BODY];
+	struct mail_record m = {0};
+	struct span v;
+	mail_key_put(key, number, uid);
+	enum err e = get(r, DB_MAIL, key, KEY_MAIL, &v);
+	if (e == OK)
+		e = record_get_mail(v, &m);
+	if (e != OK)
+		return e;
+	*x = (struct mail_sight){.own = m.own};
+	make_row(uid, &m, &x->row);
+	key_put(id, m.message, 8);
+	if ((want & SIGHT_STRUCTURE) && get(r, DB_MIME, id, KEY_ID, &v) == OK &&
+	    record_get_octets(v, &x->structure) != OK)
+		x->structure = (struct span){NULL, 0};
+	return want & SIGHT_FRONT ? see_front(r, want, id, x) : OK;
+}
+
 enum err
-spool_read_sights(struct spool_reader *r, uint32_t number, const uint32_t *uid, size_t n,
+spool_read_sights(struct spool_reader *r, uint32_t number, unsigned want,
+    const uint32_t *uid, size_t n,
     bool (*told)(void *arg, size_t i, const struct mail_sight *x), void *arg)
 {
 	struct mail_sight x;
@@ -195,7 +214,7 @@ spool_read_sights(struct spool_reader *r, uint32_t number, const uint32_t *uid, 
 	if (e != OK)
 		return e;
 	for (size_t i = 0; i < n; i++) {
-		if (see(r, number, uid[i], &x) == OK && !told(arg, i, &x))
+		if (see(r, number, want, uid[i], &x) == OK && !told(arg, i, &x))
 			break;
 	}
 	reader_end(r);

@@ -163,10 +163,17 @@ enum err spool_read_mails(struct spool_reader *r, uint32_t number, uint32_t afte
     uint32_t until, struct mail_row *out, size_t max, size_t *n);
 
 /*
- * What a listing shows of some mails, all in one snapshot: told for each that is there,
- * in the order asked for; what it points to lives during the call.  Damaged ones are left
- * out.
+ * What a listing shows of some mails (want: enum sight_want), all in one snapshot: told
+ * for each that is there, in the order asked for; what it points to lives during the
+ * call.  Damaged ones are left out.
  */
+enum sight_want {             /* beside the row */
+	SIGHT_FRONT = 1 << 0, /* own, prefix, content, message_flags */
+	SIGHT_STRUCTURE = 1 << 1,
+	SIGHT_HEAD = 1 << 2, /* with SIGHT_FRONT */
+	SIGHT_ALL = SIGHT_FRONT | SIGHT_STRUCTURE | SIGHT_HEAD,
+};
+
 struct mail_sight {
 	struct mail_row row;
 	struct span own, prefix; /* header fields in front of the content */
@@ -175,8 +182,9 @@ struct mail_sight {
 	uint64_t content;        /* octets of it */
 	uint32_t message_flags;  /* enum message_flag */
 };
-enum err spool_read_sights(struct spool_reader *r, uint32_t number, const uint32_t *uid,
-    size_t n, bool (*told)(void *arg, size_t i, const struct mail_sight *x), void *arg);
+enum err spool_read_sights(struct spool_reader *r, uint32_t number, unsigned want,
+    const uint32_t *uid, size_t n,
+    bool (*told)(void *arg, size_t i, const struct mail_sight *x), void *arg);
 
 /* Which uids went at a modseq greater than `since`: told for each run, by modseq.
  * ERR_RANGE: that is not known any more so far back (nothing was told). */

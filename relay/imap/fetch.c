@@ -241,6 +241,13 @@ read_next(struct slice *x, struct spool_reader *r)
 	}
 }
 
+static unsigned
+sight_of(unsigned needs)
+{
+	return (needs & NEED_SHAPE ? SIGHT_STRUCTURE : 0) |
+	       (needs & NEED_CONTENT ? SIGHT_FRONT | SIGHT_HEAD : 0);
+}
+
 /* As many as one snapshot can show; then one that is read as a whole, alone. */
 static void
 run(struct spool_reader *r, void *arg)
@@ -254,8 +261,9 @@ run(struct spool_reader *r, void *arg)
 		x->stuck = x->program->whole;
 		x->from = x->next;
 		if (!x->stuck)
-			x->err = spool_read_sights(
-			    r, x->mailbox, uid + x->next, x->n - x->next, on_sight, x);
+			x->err =
+			    spool_read_sights(r, x->mailbox, sight_of(x->program->needs),
+				uid + x->next, x->n - x->next, on_sight, x);
 		if (x->stuck && x->err == OK)
 			read_next(x, r);
 		else if (!is_full(x))

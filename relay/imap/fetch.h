@@ -115,6 +115,7 @@ struct fetch_out {
 	struct fetch_found *found;
 	size_t founds, found_cap;
 	uint64_t octets;
+	struct buf chosen;  /* scratch */
 	size_t unknown_cte; /* mails with a BINARY that cannot be decoded */
 };
 void fetch_out_clear(struct fetch_out *o);

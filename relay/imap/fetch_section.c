@@ -166,28 +166,28 @@ add_literal(struct fetch_out *out, const char *label, struct span octets, bool e
 	buf_add_span(&out->text, octets);
 }
 
+/* The header is put behind the answer for a moment, in pieces that are copied, never sent
+ * from where they are. */
 static bool
 write_fields(const struct fetch_item *it, const struct fetch_source *src, struct range r,
     struct fetch_out *out)
 {
-	struct fetch_out header = {0};
-	struct buf chosen;
-	buf_init(&header.text, 0);
-	buf_init(&chosen, 0);
+	size_t from = out->text.n;
+	bool ok = true;
 	if (r.to - r.from > HEADER_MAX)
 		r.to = r.from + HEADER_MAX;
-	/* in pieces that are copied, never sent from where they are */
-	bool ok = true;
 	for (uint64_t at = r.from; at < r.to && ok; at += FETCH_COPY_MAX)
-		ok = add_range(&header, src,
+		ok = add_range(out, src,
 		    (struct range){
 			at, at + FETCH_COPY_MAX < r.to ? at + FETCH_COPY_MAX : r.to});
-	if (ok) {
-		choose_fields(it, buf_span(&header.text), &chosen);
-		add_literal(out, it->label, partial_of(it, buf_span(&chosen)), false);
-	}
-	fetch_out_clear(&header);
-	buf_clear(&chosen);
+	buf_reset(&out->chosen);
+	if (ok)
+		choose_fields(
+		    it, span_cut(buf_span(&out->text), from, out->text.n), &out->chosen);
+	out->text.n = from;
+	if (ok)
+		add_literal(
+		    out, it->label, partial_of(it, buf_span(&out->chosen)), false);
 	return ok;
 }
 

@@ -13,6 +13,7 @@ fetch_out_clear(struct fetch_out *o)
 	mem_free(&o->piece);
 	mem_free(&o->found);
 	buf_clear(&o->text);
+	buf_clear(&o->chosen);
 	*o = (struct fetch_out){0};
 }
 

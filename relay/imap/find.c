@@ -50,7 +50,8 @@ struct finding {
 	struct candidate *slice;
 	size_t n, at; /* looked at up to here */
 	uint64_t octets;
-	bool stuck, too_much;
+	bool too_much;
+	unsigned sight; /* enum sight_want */
 	enum err err;
 };
 
@@ -170,7 +171,8 @@ run(struct spool_reader *r, void *arg)
 	if (x->at == 0) {
 		for (size_t i = 0; i < x->n; i++)
 			uid[i] = x->slice[i].mail.uid;
-		x->err = spool_read_sights(r, x->mailbox, uid, x->n, on_sight, x);
+		x->err =
+		    spool_read_sights(r, x->mailbox, x->sight, uid, x->n, on_sight, x);
 	}
 	for (; x->at < x->n && x->err == OK && x->octets < SLICE_OCTETS; x->at++) {
 		if (x->slice[x->at].open)
@@ -389,34 +391,47 @@ take_slice(struct finding *x)
 	x->n = 0;
 }
 
-/* True: somebody must be looked at. */
+/* What the view knows of a mail decides most. True: it is a candidate. */
+static bool
+weigh(struct finding *x, uint32_t number, const struct mark *m, bool recent)
+{
+	struct search_mail mail = {.number = number,
+	    .uid = m->uid,
+	    .flags = m->flags,
+	    .keywords = m->keywords,
+	    .modseq = m->modseq,
+	    .recent = recent};
+	enum search_answer a = search_match(x->search, &mail);
+	if (a == SEARCH_NO)
+		return false;
+	struct candidate *c = &x->slice[x->n++];
+	*c = (struct candidate){.mail = mail, .hit = a == SEARCH_YES};
+	c->open = !c->hit || x->kind != FIND_SEARCH;
+	return c->open;
+}
+
+/* Numbers and marks both rise: they are walked side by side.  True: somebody must be
+ * looked at. */
 static bool
 gather(struct finding *x)
 {
 	const struct selected *sel = x->s->selected;
 	const struct numbers *n = &sel->numbers;
+	const struct view *v = sel->view;
 	bool open = false;
 	view_lock(sel->view);
-	for (x->n = 0; x->n < SLICE && x->next <= n->count; x->next++) {
+	size_t i = x->next <= n->count ? view_from(v, numbers_uid(n, x->next)) : 0;
+	for (x->n = 0; x->n < SLICE && x->next <= n->count && i < v->marks; x->next++) {
 		uint32_t uid = numbers_uid(n, x->next);
-		const struct mark *m = view_find(sel->view, uid);
-		if (m == NULL)
-			continue; /* it has gone, and the client will hear of it */
-		struct candidate *c = &x->slice[x->n];
-		*c = (struct candidate){.mail = {.number = x->next,
-					    .uid = uid,
-					    .flags = m->flags,
-					    .keywords = m->keywords,
-					    .modseq = m->modseq,
-					    .recent = set_has(&sel->recent, uid)}};
-		enum search_answer a = search_match(x->search, &c->mail);
-		if (a == SEARCH_NO)
-			continue;
-		c->hit = a == SEARCH_YES;
-		c->open = !c->hit || x->kind != FIND_SEARCH;
-		open = open || c->open;
-		x->n++;
+		while (i < v->marks && v->mark[i].uid < uid)
+			i++;
+		if (i < v->marks && v->mark[i].uid == uid &&
+		    weigh(x, x->next, &v->mark[i],
+			sel->recent.n > 0 && set_has(&sel->recent, uid)))
+			open = true;
 	}
+	if (i >= v->marks)
+		x->next = n->count + 1; /* what is left has gone, and will be told */
 	view_unlock(sel->view);
 	return open;
 }
@@ -559,6 +574,7 @@ begin(struct imap *s, struct lex *l, struct finding *x, struct span charset)
 	    sel->view, world_wall(loop_world(s->pickup->o.loop)));
 	view_unlock(sel->view);
 	x->mailbox = sel->view->number;
+	x->sight = SIGHT_STRUCTURE | (search_reads_octets(x->search) ? SIGHT_ALL : 0);
 	x->next = 1;
 	x->slice = mem_alloc(SLICE * sizeof(*x->slice));
 	s->job = &x->job;

@@ -41,6 +41,7 @@ enum search_error
 search_parse(struct lex *l, const struct search_options *o, struct search **out);
 void search_free(struct search **s);
 
+bool search_reads_octets(const struct search *s); /* HEADER, BODY, TEXT */
 bool search_uses_modseq(const struct search *s);  /* a MODSEQ key: the answer has one */
 bool search_uses_numbers(const struct search *s); /* sequence numbers, other than "$" */
 bool search_has_bad_number(const struct search *s, uint32_t exists); /* 0 or over it */

@@ -438,6 +438,12 @@ has_key(const struct search *s, enum search_key key)
 }
 
 bool
+search_reads_octets(const struct search *s)
+{
+	return has_key(s, KEY_HEADER) || has_key(s, KEY_BODY) || has_key(s, KEY_TEXT);
+}
+
+bool
 search_uses_modseq(const struct search *s)
 {
 	return has_key(s, KEY_MODSEQ);

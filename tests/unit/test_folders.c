@@ -559,7 +559,8 @@ test_sights(void **state)
 	assert_int_equal(a.err, ERR_NOT_FOUND);
 	struct spool_reader *r = spool_reader_new(f.r->spool);
 	assert_int_equal(
-	    spool_read_sights(r, view(&f, "INBOX").number, uid, 4, see, &s), OK);
+	    spool_read_sights(r, view(&f, "INBOX").number, SIGHT_ALL, uid, 4, see, &s),
+	    OK);
 	spool_reader_free(&r);
 	assert_int_equal(s.n, 2); /* it asked for no more */
 	assert_int_equal(s.structures, 1);
