@@ -15,6 +15,7 @@
 struct box {
 	struct mailbox_name row;
 	bool implied;  /* only others are below it */
+	bool fits;     /* a pattern */
 	bool children; /* something that exists is below it */
 	bool subscribed_below;
 	struct mailbox_view view;
@@ -65,6 +66,8 @@ boxes_match(const char *pattern, const char *name)
 	if (n > MAILBOX_NAME_MAX)
 		return false;
 	for (const char *p = pattern; *p != '\0'; p++) {
+		if ((*p == '*' || *p == '%') && p[1] == *p)
+			continue; /* twice is once */
 		if (*p == '*' || *p == '%') {
 			for (size_t i = 1; i <= n; i++)
 				possible[i] =
@@ -195,6 +198,8 @@ run(struct spool_reader *r, void *arg)
 	read_names(x, r);
 	add_parents(x);
 	mark_parents(x);
+	for (size_t i = 0; i < x->n; i++)
+		x->box[i].fits = fits(x, x->box[i].row.name);
 	for (size_t i = 0; i < x->n && x->status != 0; i++) {
 		struct box *b = &x->box[i];
 		if (b->row.number != 0 &&
@@ -273,7 +278,7 @@ add_subscribed(const struct listing *x, const struct box *b, struct buf *out)
 static void
 add_box_lines(const struct listing *x, const struct box *b, struct buf *out)
 {
-	if (!fits(x, b->row.name))
+	if (!b->fits)
 		return;
 	if (x->only_special && b->row.use == MAILBOX_PLAIN)
 		return;

@@ -38,7 +38,7 @@ struct fetching {
 	struct set uids;
 	size_t range; /* where the next slice begins */
 	uint32_t at;  /* the uid; 0: at the beginning of the range */
-	bool expunged, unknown_cte;
+	bool expunged, unknown_cte, too_big;
 	struct slice *slice;
 	struct mail_change *seen; /* what becomes \Seen; NULL: nothing yet */
 	struct spool_request *storing;
@@ -277,11 +277,14 @@ static void
 finish(struct imap *s)
 {
 	struct fetching *f = of_job(s);
-	bool expunged = f->expunged && !s->by_uid, unknown = f->unknown_cte;
+	bool expunged = f->expunged && !s->by_uid, unknown = f->unknown_cte,
+	     too_big = f->too_big;
 	s->job = NULL;
 	fetching_free(f);
 	if (unknown)
 		imap_no(s, "[UNKNOWN-CTE] ", "this encoding cannot be decoded");
+	else if (too_big)
+		imap_no(s, "[TOOBIG] ", "this part is too large to be decoded here");
 	else if (expunged)
 		imap_no(s, "[EXPUNGEISSUED] ", "some of these messages are gone");
 	else
@@ -348,6 +351,7 @@ on_slice(void *arg)
 	enum err e = x->err;
 	x->query = NULL;
 	f->unknown_cte = f->unknown_cte || x->out.unknown_cte > 0;
+	f->too_big = f->too_big || x->out.too_big > 0;
 	f->expunged = f->expunged || x->gone;
 	send_out(s, &x->out);
 	keep_found(s, &x->out);

@@ -20,6 +20,7 @@
 
 #define FETCH_ITEMS_MAX 100
 #define FETCH_PATH_MAX 60
+#define FETCH_BINARY_ITEMS_MAX 4 /* each is decoded in memory */
 #define FETCH_FIELDS_MAX 200
 #define FETCH_SLICE 256            /* mails of one query */
 #define FETCH_OCTETS (256u << 10)  /* of one slice, roughly: then the next one waits */
@@ -73,7 +74,7 @@ enum fetch_need {
 struct fetch_program {
 	atomic_uint refs;
 	struct fetch_item item[FETCH_ITEMS_MAX];
-	size_t n;
+	size_t n, binaries;
 	unsigned needs;
 	bool whole; /* nothing can be written without the content */
 	bool seen;  /* some item sets \Seen */
@@ -117,6 +118,7 @@ struct fetch_out {
 	uint64_t octets;
 	struct buf chosen;  /* scratch */
 	size_t unknown_cte; /* mails with a BINARY that cannot be decoded */
+	size_t too_big;     /* that would be too much in memory */
 };
 void fetch_out_clear(struct fetch_out *o);
 void fetch_out_found(struct fetch_out *o, uint64_t message, struct buf *structure);

@@ -174,6 +174,8 @@ parse_section(struct lex *l, struct fetch_program *p, enum fetch_kind kind, bool
 {
 	if (p->n == FETCH_ITEMS_MAX)
 		return false;
+	if (kind != FETCH_SECTION && p->binaries++ == FETCH_BINARY_ITEMS_MAX)
+		return false;
 	struct fetch_item *it = &p->item[p->n++];
 	*it = (struct fetch_item){.kind = kind};
 	if (!lex_char(l, '[') || !parse_path(l, it))

@@ -10,8 +10,8 @@
 #include "relay/imap/fetch.h"
 #include "relay/mime/text.h"
 
-#define HEADER_MAX (1u << 20) /* octets of a header whose fields are chosen from */
-#define BINARY_MAX (64u << 20)
+#define HEADER_MAX (256u << 10) /* octets of a header whose fields are chosen from */
+#define BINARY_MAX (16u << 20)  /* octets of a part that are decoded in memory */
 
 struct range {
 	uint64_t from, to;
@@ -259,7 +259,11 @@ fetch_write_binary(
 	}
 	buf_init(&octets, BINARY_MAX);
 	bool ok = decode(src, &part, &octets);
-	if (ok && it->kind == FETCH_BINARY_SIZE) {
+	if (ok && octets.overflow) {
+		out->too_big++;
+		buf_addf(
+		    &out->text, it->kind == FETCH_BINARY ? "%s NIL" : "%s 0", it->label);
+	} else if (ok && it->kind == FETCH_BINARY_SIZE) {
 		buf_addf(&out->text, "%s %zu", it->label, octets.n);
 	} else if (ok) {
 		struct span s = partial_of(it, buf_span(&octets));

@@ -10,6 +10,7 @@
 #include "relay/imap/session.h"
 
 #define SLICE 500
+#define SLICES_PER_TURN 40      /* on the loop; others wait */
 #define SLICE_OCTETS (8u << 20) /* of content that one query looks at */
 
 enum find_kind { FIND_SEARCH, FIND_SORT, FIND_THREAD };
@@ -40,10 +41,11 @@ struct finding {
 	struct sorter *sorter;
 	enum thread_algorithm algorithm;
 	struct threader *threader;
-	struct set saved; /* a copy: "$" may change meanwhile */
-	uint32_t next;    /* number */
-	struct set hits;  /* uids */
-	uint64_t modseq;  /* the highest of them */
+	struct set saved;  /* a copy: "$" may change meanwhile */
+	uint32_t next;     /* number */
+	struct set hits;   /* uids */
+	uint64_t modseq;   /* the highest of them */
+	struct timer turn; /* goes on in the next turn */
 	/* the slice */
 	struct spool_query *query;
 	uint32_t mailbox;
@@ -65,6 +67,7 @@ static void
 finding_free(void *arg)
 {
 	struct finding *x = arg;
+	timer_clear(&x->turn);
 	search_free(&x->search);
 	sorter_free(&x->sorter);
 	threader_free(&x->threader);
@@ -78,6 +81,7 @@ static void
 cancel(struct imap *s)
 {
 	struct finding *x = of_job(s);
+	timer_clear(&x->turn);
 	if (x->query != NULL)
 		spool_cancel_query(&x->query); /* finding_free() when it is over */
 	else
@@ -449,6 +453,7 @@ look(struct finding *x)
 static void
 more(struct finding *x)
 {
+	size_t work = 0, most = (size_t)SLICES_PER_TURN * SLICE * 10;
 	while (x->next <= x->s->selected->numbers.count && x->err == OK && !x->too_much) {
 		if (gather(x)) {
 			x->at = 0;
@@ -456,6 +461,11 @@ more(struct finding *x)
 			return;
 		}
 		take_slice(x);
+		work += SLICE * (search_size(x->search) + 1);
+		if (work > most) {
+			timer_set(&x->turn, 0);
+			return;
+		}
 	}
 	finish(x->s, x);
 }
@@ -582,6 +592,12 @@ begin(struct imap *s, struct lex *l, struct finding *x, struct span charset)
 	more(x);
 }
 
+static void
+on_turn(void *arg)
+{
+	more(arg);
+}
+
 static struct finding *
 finding_new(struct imap *s, enum find_kind kind)
 {
@@ -592,6 +608,7 @@ finding_new(struct imap *s, enum find_kind kind)
 	    .by_uid = s->by_uid,
 	    .extended = s->rev2 && kind == FIND_SEARCH,
 	    .returns = RETURN_ALL};
+	timer_init(&x->turn, s->pickup->o.loop, on_turn, x);
 	return x;
 }
 

@@ -41,6 +41,7 @@ enum search_error
 search_parse(struct lex *l, const struct search_options *o, struct search **out);
 void search_free(struct search **s);
 
+size_t search_size(const struct search *s);       /* keys in it */
 bool search_reads_octets(const struct search *s); /* HEADER, BODY, TEXT */
 bool search_uses_modseq(const struct search *s);  /* a MODSEQ key: the answer has one */
 bool search_uses_numbers(const struct search *s); /* sequence numbers, other than "$" */

@@ -437,6 +437,12 @@ has_key(const struct search *s, enum search_key key)
 	return false;
 }
 
+size_t
+search_size(const struct search *s)
+{
+	return s->nodes;
+}
+
 bool
 search_reads_octets(const struct search *s)
 {

@@ -138,8 +138,8 @@ set_resolve(struct set *s, uint32_t last)
 	merge(s);
 }
 
-bool
-set_has(const struct set *s, uint32_t number)
+size_t
+set_first(const struct set *s, uint32_t number)
 {
 	size_t low = 0, high = s->n;
 	while (low < high) {
@@ -149,7 +149,14 @@ set_has(const struct set *s, uint32_t number)
 		else
 			high = mid;
 	}
-	return low < s->n && s->range[low].from <= number;
+	return low;
+}
+
+bool
+set_has(const struct set *s, uint32_t number)
+{
+	size_t i = set_first(s, number);
+	return i < s->n && s->range[i].from <= number;
 }
 
 uint64_t
@@ -176,6 +183,34 @@ void
 set_add(struct set *s, uint32_t number)
 {
 	set_add_range(s, number, number);
+}
+
+void
+set_remove(struct set *s, const struct set *gone)
+{
+	struct set left = {0};
+	size_t k = 0;
+	if (s->n == 0 || gone->n == 0)
+		return;
+	for (size_t i = 0; i < s->n; i++) {
+		uint64_t at = s->range[i].from, to = s->range[i].to;
+		while (k > 0 && gone->range[k - 1].to >= at)
+			k--;
+		for (; k < gone->n && gone->range[k].from <= to; k++) {
+			if (gone->range[k].to < at)
+				continue;
+			if (gone->range[k].from > at)
+				set_add_range(
+				    &left, (uint32_t)at, gone->range[k].from - 1);
+			at = (uint64_t)gone->range[k].to + 1;
+			if (at > to)
+				break;
+		}
+		if (at <= to)
+			set_add_range(&left, (uint32_t)at, (uint32_t)to);
+	}
+	set_clear(s);
+	*s = left;
 }
 
 void

@@ -40,10 +40,15 @@ bool set_exceeds(const struct set *s, uint32_t last);
 /* Of a resolved one. */
 bool set_has(const struct set *s, uint32_t number);
 uint64_t set_count(const struct set *s);
+/* Index of the first range that ends at this number or behind it. */
+size_t set_first(const struct set *s, uint32_t number);
 
 /* Add one that is greater than all before it; or a range of such. */
 void set_add(struct set *s, uint32_t number);
 void set_add_range(struct set *s, uint32_t from, uint32_t to);
+
+/* Take away what is in another one. */
+void set_remove(struct set *s, const struct set *gone);
 
 void set_write(const struct set *s, struct buf *out);
 

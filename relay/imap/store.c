@@ -42,14 +42,19 @@ cancel(struct imap *s)
 
 /* ---- the answer */
 
+/* They come in the order of the uids. */
 static bool
 was_modified(const struct mail_result *r, uint32_t uid)
 {
-	for (size_t i = 0; i < r->modifieds; i++) {
-		if (r->modified[i] == uid)
-			return true;
+	size_t low = 0, high = r->modifieds;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (r->modified[mid] < uid)
+			low = mid + 1;
+		else
+			high = mid;
 	}
-	return false;
+	return low < r->modifieds && r->modified[low] == uid;
 }
 
 /* FETCH for each: flags, or where it was silent only what the standard asks for. */

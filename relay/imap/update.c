@@ -113,24 +113,6 @@ say_expunged(void *arg, uint32_t number, uint32_t uid)
 }
 
 static void
-remove_uids(struct set *from, const struct set *gone)
-{
-	struct set left = {0};
-	if (from->n == 0)
-		return;
-	for (size_t i = 0; i < from->n; i++) {
-		for (uint32_t u = from->range[i].from;; u++) {
-			if (!set_has(gone, u))
-				set_add(&left, u);
-			if (u == from->range[i].to)
-				break;
-		}
-	}
-	set_clear(from);
-	*from = left;
-}
-
-static void
 tell_gone(struct telling *t)
 {
 	struct set gone = {0};
@@ -150,8 +132,8 @@ tell_gone(struct telling *t)
 		say(t, "\r\n");
 	}
 	numbers_remove(&t->x->numbers, &gone, vanished ? NULL : say_expunged, t);
-	remove_uids(&t->x->recent, &gone);
-	remove_uids(&t->x->saved, &gone);
+	set_remove(&t->x->recent, &gone);
+	set_remove(&t->x->saved, &gone);
 	set_clear(&gone);
 }
 

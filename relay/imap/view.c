@@ -280,7 +280,7 @@ add_between(uint32_t from, uint32_t to, const struct set *of, struct set *out)
 		set_add_range(out, from, to);
 		return;
 	}
-	for (size_t i = 0; i < of->n; i++) {
+	for (size_t i = set_first(of, from); i < of->n; i++) {
 		const struct set_range *r = &of->range[i];
 		uint32_t a = r->from > from ? r->from : from, b = r->to < to ? r->to : to;
 		if (a <= b)

@@ -92,6 +92,32 @@ test_set_bound(void **state)
 	buf_clear(&b);
 }
 
+/* Against one number after the other. */
+static void
+test_set_remove(void **state)
+{
+	unsigned dice = 3;
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		struct set a = {0}, b = {0};
+		bool in_a[64] = {false}, in_b[64] = {false};
+		for (uint32_t i = 1; i < 64; i++) {
+			dice = dice * 1103515245 + 12345;
+			in_a[i] = dice >> 16 & 3;
+			in_b[i] = (dice >> 20 & 7) < 2;
+			if (in_a[i])
+				set_add(&a, i);
+			if (in_b[i])
+				set_add(&b, i);
+		}
+		set_remove(&a, &b);
+		for (uint32_t i = 1; i < 64; i++)
+			assert_int_equal(set_has(&a, i), in_a[i] && !in_b[i]);
+		set_clear(&a);
+		set_clear(&b);
+	}
+}
+
 /* ---- sequence numbers */
 
 static void
@@ -367,6 +393,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_sets),
 	    cmocka_unit_test(test_set_bound),
+	    cmocka_unit_test(test_set_remove),
 	    cmocka_unit_test(test_numbers),
 	    cmocka_unit_test(test_numbers_told),
 	    cmocka_unit_test(test_utf7),
