@@ -537,6 +537,27 @@ look_for_vanished(struct imap *s, struct fetching *f)
 	    vanishing_free, x, imap_inbox(s));
 }
 
+/* Of the mails that are asked for those at some places. */
+static void
+take_part(struct imap *s, struct fetching *f)
+{
+	const struct numbers *n = &s->selected->numbers;
+	struct set known = {0}, part = {0};
+	for (size_t i = 0; i < f->uids.n; i++) {
+		for (uint32_t k = numbers_from(n, f->uids.range[i].from); k <= n->count;
+		     k++) {
+			uint32_t uid = numbers_uid(n, k);
+			if (uid > f->uids.range[i].to)
+				break;
+			set_add(&known, uid);
+		}
+	}
+	set_slice(&known, f->program->part_from, f->program->part_to, &part);
+	set_clear(&known);
+	set_clear(&f->uids);
+	f->uids = part;
+}
+
 /* MODSEQ and what needs it switch CONDSTORE on (RFC 7162 3.1). */
 static void
 settle_program(struct imap *s, struct fetch_program *p)
@@ -563,12 +584,16 @@ run_fetch(struct imap *s, struct lex *l)
 	f->program = fetch_parse(l, &why);
 	if (why == NULL && f->program->vanished && (!s->by_uid || !s->qresync))
 		why = "VANISHED goes with UID FETCH, once QRESYNC is enabled";
+	if (why == NULL && f->program->partial && !s->by_uid)
+		why = "PARTIAL goes with UID FETCH";
 	if (why != NULL) {
 		fetching_free(f);
 		imap_bad(s, "", why);
 		return;
 	}
 	settle_program(s, f->program);
+	if (f->program->partial)
+		take_part(s, f);
 	if (f->program->flags)
 		update_tell_keywords(s);
 	if (f->program->vanished)

@@ -79,7 +79,8 @@ struct fetch_program {
 	bool whole; /* nothing can be written without the content */
 	bool seen;  /* some item sets \Seen */
 	bool flags; /* FLAGS is among them */
-	bool changed_since, vanished;
+	bool changed_since, vanished, partial;
+	int64_t part_from, part_to; /* places among the mails (RFC 9394) */
 	uint64_t since;
 };
 

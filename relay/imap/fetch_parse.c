@@ -301,6 +301,10 @@ parse_modifiers(struct lex *l, struct fetch_program *p)
 			p->changed_since = true;
 			if (!lex_space(l) || !lex_number(l, INT64_MAX, &p->since))
 				return false;
+		} else if (lex_word(l, "PARTIAL")) {
+			p->partial = true;
+			if (!lex_space(l) || !lex_partial(l, &p->part_from, &p->part_to))
+				return false;
 		} else if (lex_word(l, "VANISHED")) {
 			p->vanished = true;
 		} else {

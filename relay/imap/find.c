@@ -223,41 +223,13 @@ add_plain(const struct finding *x, const struct set *all, struct buf *out)
 	buf_add_str(out, "\r\n");
 }
 
-/* Results from..to by their place. */
-static void
-slice_set(const struct set *all, uint64_t from, uint64_t to, struct set *out)
-{
-	uint64_t place = 1;
-	for (size_t i = 0; i < all->n && place <= to; i++) {
-		const struct set_range *r = &all->range[i];
-		uint64_t length = (uint64_t)r->to - r->from + 1,
-			 last = place + length - 1;
-		uint64_t a = from > place ? from : place, b = to < last ? to : last;
-		if (a <= b)
-			set_add_range(out, r->from + (uint32_t)(a - place),
-			    r->from + (uint32_t)(b - place));
-		place += length;
-	}
-}
-
 static void
 add_partial(const struct finding *x, const struct set *all, struct buf *out)
 {
 	struct set part = {0};
-	uint64_t n = set_count(all);
-	int64_t from = x->part_from, to = x->part_to;
-	buf_addf(out, " PARTIAL (%lld:%lld ", (long long)from, (long long)to);
-	if (from < 0) {
-		from += (int64_t)n + 1;
-		to += (int64_t)n + 1;
-	}
-	if (from > to) {
-		int64_t swap = from;
-		from = to;
-		to = swap;
-	}
-	if (to >= 1)
-		slice_set(all, from < 1 ? 1 : (uint64_t)from, (uint64_t)to, &part);
+	buf_addf(
+	    out, " PARTIAL (%lld:%lld ", (long long)x->part_from, (long long)x->part_to);
+	set_slice(all, x->part_from, x->part_to, &part);
 	if (part.n > 0)
 		set_write(&part, out);
 	else
@@ -486,20 +458,6 @@ on_slice(void *arg)
 /* ---- the commands */
 
 static bool
-take_range(struct lex *l, struct finding *x)
-{
-	uint64_t a = 0, b = 0;
-	bool minus = lex_char(l, '-');
-	if (!lex_number(l, UINT32_MAX, &a) || !lex_char(l, ':') ||
-	    (minus != lex_char(l, '-')) || !lex_number(l, UINT32_MAX, &b) || a == 0 ||
-	    b == 0)
-		return false;
-	x->part_from = minus ? -(int64_t)a : (int64_t)a;
-	x->part_to = minus ? -(int64_t)b : (int64_t)b;
-	return true;
-}
-
-static bool
 take_return(struct imap *s, struct lex *l, struct finding *x)
 {
 	static const struct {
@@ -516,7 +474,7 @@ take_return(struct imap *s, struct lex *l, struct finding *x)
 			x->returns |= known[i].value;
 		} else if (lex_word(l, "PARTIAL")) {
 			x->returns |= RETURN_PARTIAL;
-			ok = lex_space(l) && take_range(l, x);
+			ok = lex_space(l) && lex_partial(l, &x->part_from, &x->part_to);
 		} else {
 			ok = false;
 		}

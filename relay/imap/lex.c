@@ -134,6 +134,22 @@ lex_set(struct lex *l, struct set *out)
 	return set_scan(&l->in, out);
 }
 
+bool
+lex_partial(struct lex *l, int64_t *from, int64_t *to)
+{
+	struct scan at = l->in;
+	uint64_t a = 0, b = 0;
+	bool minus = scan_char(&at, '-');
+	if (!scan_u64(&at, UINT32_MAX, &a) || !scan_char(&at, ':') ||
+	    minus != scan_char(&at, '-') || !scan_u64(&at, UINT32_MAX, &b) || a == 0 ||
+	    b == 0)
+		return false;
+	*from = minus ? -(int64_t)a : (int64_t)a;
+	*to = minus ? -(int64_t)b : (int64_t)b;
+	l->in = at;
+	return true;
+}
+
 /* ---- strings */
 
 static bool

@@ -40,6 +40,8 @@ bool lex_nstring(struct lex *l, struct span *out);      /* NIL: p == NULL */
 bool lex_list_mailbox(struct lex *l, struct span *out); /* with % and * */
 bool lex_number(struct lex *l, uint64_t max, uint64_t *out);
 bool lex_set(struct lex *l, struct set *out);
+/* "1:100", "-1:-100": places of a result (RFC 9394). */
+bool lex_partial(struct lex *l, int64_t *from, int64_t *to);
 
 /* A flag or a keyword: "\Seen", "$Forwarded". */
 bool lex_flag(struct lex *l, struct span *out);

@@ -185,6 +185,32 @@ set_add(struct set *s, uint32_t number)
 	set_add_range(s, number, number);
 }
 
+static void
+slice(const struct set *s, uint64_t from, uint64_t to, struct set *out)
+{
+	uint64_t place = 1;
+	for (size_t i = 0; i < s->n && place <= to; i++) {
+		const struct set_range *r = &s->range[i];
+		uint64_t last = place + (r->to - r->from);
+		uint64_t a = from > place ? from : place, b = to < last ? to : last;
+		if (a <= b)
+			set_add_range(out, r->from + (uint32_t)(a - place),
+			    r->from + (uint32_t)(b - place));
+		place = last + 1;
+	}
+}
+
+void
+set_slice(const struct set *s, int64_t from, int64_t to, struct set *out)
+{
+	int64_t n = (int64_t)set_count(s);
+	from += from < 0 ? n + 1 : 0;
+	to += to < 0 ? n + 1 : 0;
+	int64_t low = from < to ? from : to, high = from < to ? to : from;
+	if (high >= 1)
+		slice(s, low < 1 ? 1 : (uint64_t)low, (uint64_t)high, out);
+}
+
 void
 set_remove(struct set *s, const struct set *gone)
 {

@@ -47,6 +47,10 @@ size_t set_first(const struct set *s, uint32_t number);
 void set_add(struct set *s, uint32_t number);
 void set_add_range(struct set *s, uint32_t from, uint32_t to);
 
+/* Of its members those from this place to that, counted from 1; negative places count
+ * from the end (RFC 9394).  Added to out. */
+void set_slice(const struct set *s, int64_t from, int64_t to, struct set *out);
+
 /* Take away what is in another one. */
 void set_remove(struct set *s, const struct set *gone);
 
