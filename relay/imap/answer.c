@@ -44,6 +44,7 @@ finish(struct imap *s, const char *word, const char *code, const char *text)
 	s->running = false;
 	s->job = NULL;
 	reader_reset(s);
+	notify_tell(s);
 	imap_go_on(s);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "relay/imap/notify.h"
 #include "relay/imap/view_private.h"
 
 struct view_watch {
@@ -222,6 +223,7 @@ hub_tell(void *hub, const struct mail_event *event, size_t n)
 {
 	struct hub *h = hub;
 	(void)pthread_mutex_lock(&h->mutex);
+	listeners_tell(h, event, n);
 	for (size_t i = 0; i < n && h->views.n > 0;) {
 		size_t k = i + 1;
 		while (k < n && event[k].mailbox == event[i].mailbox)

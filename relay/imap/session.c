@@ -223,6 +223,10 @@ let_go(struct imap *s, const char *why)
 		s->job->cancel(s);
 	s->job = NULL;
 	append_free(s);
+	notify_free(s);
+	if (s->looking != NULL)
+		spool_cancel_query(s->looking);
+	s->looking = NULL;
 	select_leave(s);
 	log_end(s, why);
 	signing_leave(s);

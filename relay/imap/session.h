@@ -89,6 +89,7 @@ struct job {
 
 struct signing;
 struct append;
+struct notify;
 struct verb;
 
 struct imap {
@@ -114,9 +115,11 @@ struct imap {
 	bool by_uid; /* UID FETCH, ... */
 	bool idling;
 	struct lex lex;
-	struct job *job;           /* NULL: it is answered within the turn */
-	struct append *append;     /* APPEND's, while its literals come */
-	struct selected *selected; /* NULL: none */
+	struct job *job;              /* NULL: it is answered within the turn */
+	struct append *append;        /* APPEND's, while its literals come */
+	struct selected *selected;    /* NULL: none */
+	struct notify *notify;        /* NULL: what is selected only, in commands */
+	struct spool_query **looking; /* for NOTIFY; NULL: nobody looks */
 	unsigned commands, errors, auth_failures;
 	uint64_t fetched, sent;
 	struct instant began;
@@ -205,6 +208,12 @@ void capability_add(const struct imap *s, struct buf *out);
 /* ---- idle.c */
 bool idling_take(struct imap *s); /* a line of IDLE's */
 
+/* ---- notify.c */
+void notify_free(struct imap *s);
+void notify_tell(struct imap *s); /* what waits, if this is the moment */
+/* Whether the selected mailbox is told of outside of commands. */
+bool notify_of_selected(const struct imap *s, bool *expunges);
+
 /* ---- append.c */
 void append_end(struct imap *s); /* a line without a literal: that was the last */
 void append_begin_literal(struct imap *s, uint64_t octets, bool eight, bool sync);
@@ -219,8 +228,8 @@ imap_verb_fn run_append, run_authenticate, run_cancel, run_capability, run_check
     run_close, run_compress, run_copy, run_create, run_delete, run_enable, run_examine,
     run_expunge, run_fetch, run_getmetadata, run_getquota, run_getquotaroot, run_id,
     run_idle, run_list, run_login, run_logout, run_lsub, run_move, run_namespace,
-    run_noop, run_rename, run_search, run_select, run_setmetadata, run_setquota, run_sort,
-    run_starttls, run_status, run_store, run_subscribe, run_thread, run_uid, run_unselect,
-    run_unsubscribe, run_uidbatches;
+    run_noop, run_notify, run_rename, run_search, run_select, run_setmetadata,
+    run_setquota, run_sort, run_starttls, run_status, run_store, run_subscribe,
+    run_thread, run_uid, run_unselect, run_unsubscribe, run_uidbatches;
 
 #endif

@@ -267,6 +267,11 @@ void
 update_on_change(void *arg)
 {
 	struct imap *s = arg;
-	if (s->idling && s->io != NULL)
+	bool expunges = false;
+	if (s->io == NULL)
+		return;
+	if (s->idling)
 		update_tell(s, true);
+	else if (!s->running && notify_of_selected(s, &expunges))
+		update_tell(s, expunges);
 }

@@ -66,6 +66,7 @@ static const struct verb verbs[] = {
     {"SETQUOTA", AFTER, 0, run_setquota},
     {"GETMETADATA", AFTER, 0, run_getmetadata},
     {"SETMETADATA", AFTER, 0, run_setmetadata},
+    {"NOTIFY", AFTER, 0, run_notify},
     {"UIDBATCHES", SELECTED, 0, run_uidbatches},
 };
 

@@ -66,6 +66,7 @@ hub_new(struct world *w)
 	CHECK(pthread_mutex_init(&h->mutex, NULL) == 0);
 	map_init(&h->views, seed);
 	list_init(&h->idle);
+	list_init(&h->listeners);
 	return h;
 }
 

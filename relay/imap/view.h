@@ -102,7 +102,7 @@ int view_keyword(const struct view *v, struct span name);         /* bit, or -1 
 
 /* uids of `of` (resolved; n 0: of all up to uidnext) that are not there: those that have
  * gone as far as it is known, or, gone NULL, whatever is missing.  Added to out. */
-struct set;
+struct set; /* set.h */
 void view_missing(
     const struct view *v, const struct set *gone, const struct set *of, struct set *out);
 

@@ -10,7 +10,8 @@
 struct hub {
 	pthread_mutex_t mutex;
 	struct map views;
-	struct list idle; /* that nobody has open, the oldest first */
+	struct list listeners; /* of NOTIFY */
+	struct list idle;      /* that nobody has open, the oldest first */
 	size_t idle_n, idle_marks;
 };
 
