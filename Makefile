@@ -93,6 +93,7 @@ deps:
 deps-test:
 	@tools/need.sh $(DEPS_TEST)
 	@tests/peers.sh build/peers
+	@tests/npm.sh build/peers/node imapflow@1.0.200
 
 # ---- the two commands of the README
 run: deps

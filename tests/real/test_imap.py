@@ -380,6 +380,17 @@ push "<delete-message><sync-mailbox><tag-pattern>~A<enter><tag-prefix><set-flag>
         self.assertEqual(len(left), 5)
         self.assertTrue(all(b"\\Flagged" in flags for flags, _ in left.values()))
 
+    # ---- imapflow
+
+    def test_imapflow(self):
+        relay = self.reading()
+        here = os.path.dirname(os.path.abspath(__file__))
+        modules = os.path.join(real.PEERS, "node", "node_modules")
+        code, out = self.run_client(["node", os.path.join(here, "imapflow.js"),
+                                     str(relay.imap), USER, PASSWORD],
+                                    env={**os.environ, "NODE_PATH": modules})
+        self.assertEqual((code, out), (0, "all of it\n"))
+
     # ---- kill -9
 
     def test_killed_in_the_middle(self):
