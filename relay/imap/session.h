@@ -39,6 +39,7 @@
 		     */
 #define IMAP_TAG_MAX 128
 #define IMAP_AUTH_FAILURES 3
+#define IMAP_COMMANDS_BEFORE 50 /* before signing in */
 #define IMAP_MESSAGE_LIMIT 1000000 /* RFC 9738: of one command */
 #define IMAP_LINGER_MS (5 * SECOND_MS)
 

@@ -137,6 +137,10 @@ imap_run(struct imap *s)
 	s->verb = NULL;
 	s->by_uid = false;
 	s->running = true;
+	if (s->state == IMAP_BEFORE && s->commands > IMAP_COMMANDS_BEFORE) {
+		imap_bye(s, "", "too many commands without signing in");
+		return;
+	}
 	if (!take_tag(s, &s->lex)) {
 		imap_bad(s, "", "a command begins with a tag and a blank");
 		return;
