@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/fault.h"
 #include "spool/private.h"
 
 static enum err
@@ -34,14 +35,19 @@ upgrade_one(
 {
 	struct mbox_record m;
 	struct buf b;
-	if (record_get_mbox((struct span){v->mv_data, v->mv_size}, &m) != OK || m.counted)
+	char number[4]; /* the key lies in the page that the put rearranges */
+	if (k->mv_size != sizeof(number) ||
+	    record_get_mbox((struct span){v->mv_data, v->mv_size}, &m) != OK || m.counted)
 		return OK; /* spool_check tells of a damaged one */
 	enum err e = count_mails(s, t, (uint32_t)key_get(k->mv_data, 4), &m);
 	m.recent = 1;
 	m.gone_since = m.modseq;
 	buf_init(&b, RECORD_MAX);
 	record_put_mbox(&b, &m);
-	MDB_val key = *k, value = {b.n, b.p};
+	memcpy(number, k->mv_data, sizeof(number));
+	MDB_val key = {sizeof(number), number}, value = {b.n, b.p};
+	if (e == OK && FAULT("spool.upgrade"))
+		e = ERR_DISK_FULL;
 	if (e == OK)
 		e = db_err(mdb_cursor_put(c, &key, &value, MDB_CURRENT));
 	buf_clear(&b);
