@@ -25,14 +25,15 @@ static const struct verb {
 	const char *takes;
 } verbs[] = {
     {"list", "mailbox-list", "list", false, " limit "},
-    {"show", "mailbox-show", "show NAME [--older 30d] [--limit N]", true,
-	" limit older uidl "},
+    {"show", "mailbox-show", "show NAME [--folder F] [--older 30d] [--limit N]", true,
+	" limit older uidl folder "},
     {"export", "mailbox-export",
-	"export NAME [--older 30d] [--uidl ID]... [--format mbox|eml] [--to FILE|DIR]",
-	true, " limit older uidl format to "},
+	"export NAME [--folder F] [--older 30d] [--uidl ID]... [--format mbox|eml] "
+	"[--to FILE|DIR]",
+	true, " limit older uidl folder format to "},
     {"delete", "mailbox-delete",
-	"delete NAME --older 30d | --uidl ID... | --all  [--dry-run]", true,
-	" limit older uidl all dry_run "},
+	"delete NAME [--folder F] --older 30d | --uidl ID... | --all  [--dry-run]", true,
+	" limit older uidl folder all dry_run "},
 };
 
 void
@@ -497,6 +498,7 @@ look(struct ctl *c, struct spool_reader *r, const json_t *request)
 	s->owners = owners;
 	s->with_content = strcmp(c->command, "mailbox-export") == 0;
 	memcpy(s->owner, sel.owner, sizeof(s->owner));
+	memcpy(s->folder, sel.folder, sizeof(s->folder));
 	json_int_t limit = json_integer_value(json_object_get(request, "limit"));
 	uint64_t left = limit > 0 ? (uint64_t)limit : UINT64_MAX, n = 0;
 	do {

@@ -127,6 +127,7 @@ static const struct option longs[] = {
     {"certificate", required_argument, NULL, OPT_LIST},
     {"service", required_argument, NULL, OPT_LIST},
     {"uidl", required_argument, NULL, OPT_LIST},
+    {"folder", required_argument, NULL, OPT_TEXT},
     {"format", required_argument, NULL, OPT_TEXT},
     {"recoverable", no_argument, NULL, OPT_RECOVERABLE},
     {"keep-mail", no_argument, NULL, OPT_KEEP_MAIL},

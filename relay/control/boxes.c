@@ -56,12 +56,19 @@ box_selector_read(struct box_selector *s, const json_t *request, struct buf *why
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 	const char *older = json_string_value(json_object_get(request, "older"));
+	const char *folder = json_string_value(json_object_get(request, "folder"));
 	*s = (struct box_selector){0};
 	if (name == NULL || *name == '\0' || strlen(name) > MAILBOX_OWNER_MAX) {
 		buf_add_str(why, "say whose mailbox");
 		return false;
 	}
 	box_owner(name, s->owner);
+	if (folder != NULL && (*folder == '\0' || strlen(folder) > MAILBOX_NAME_MAX)) {
+		buf_add_str(why, "a folder's name has 1 to 255 octets");
+		return false;
+	}
+	span_copy(span_str(folder != NULL ? folder : MAILBOX_INBOX), s->folder,
+	    sizeof(s->folder));
 	s->all = json_is_true(json_object_get(request, "all"));
 	if (older != NULL &&
 	    (units_duration(span_str(older), &s->older_ms) != OK || s->older_ms <= 0)) {
@@ -110,7 +117,7 @@ read_mails(struct spool_reader *r, struct box_slice *s)
 	struct mailbox_view box;
 	uint64_t octets = 0;
 	size_t n = 0;
-	s->err = spool_read_mailbox(r, span_str(s->owner), SPAN(MAILBOX_INBOX), &box);
+	s->err = spool_read_mailbox(r, span_str(s->owner), span_str(s->folder), &box);
 	if (s->err == OK)
 		s->err = spool_read_mails(r, box.number, s->after, 0, row, BOX_SLICE, &n);
 	s->more = n == BOX_SLICE;

@@ -23,13 +23,14 @@ void box_owner(const char *account, char out[MAILBOX_OWNER_MAX + 1]);
 /* Which mails: all of a mailbox unless something is said. */
 struct box_selector {
 	char owner[MAILBOX_OWNER_MAX + 1]; /* in lower case */
+	char folder[MAILBOX_NAME_MAX + 1]; /* INBOX, where none is named */
 	int64_t older_ms;                  /* 0: any age */
 	uint64_t *id;                      /* their own ids (UIDL); NULL: any */
 	size_t ids;
 	bool all; /* said in so many words */
 };
 
-/* "name", "older", "uidl" (a list), "all".  False: `why` says what is wrong. */
+/* "name", "folder", "older", "uidl" (a list), "all".  False: `why` says what is wrong. */
 bool box_selector_read(struct box_selector *s, const json_t *request, struct buf *why);
 void box_selector_clear(struct box_selector *s);
 bool box_selector_says_nothing(const struct box_selector *s);
@@ -37,7 +38,7 @@ bool box_selector_says_nothing(const struct box_selector *s);
 struct box_slice {
 	bool owners;       /* owners, or mails of one */
 	bool with_content; /* of mails */
-	char owner[MAILBOX_OWNER_MAX + 1];
+	char owner[MAILBOX_OWNER_MAX + 1], folder[MAILBOX_NAME_MAX + 1];
 	uint32_t after; /* mails: behind this uid */
 	/* what was read */
 	enum err err;

@@ -40,7 +40,8 @@ journal(const struct boxes *b, int status)
 {
 	LOG(b->control->log, EV_ADMIN, F_STR("what", "mailbox-delete"),
 	    F_INT("uid", b->uid_of_admin), F_STR("account", b->selector.owner),
-	    F_INT("deleted", b->deleted), F_INT("status", status));
+	    F_STR("folder", b->selector.folder), F_INT("deleted", b->deleted),
+	    F_INT("status", status));
 }
 
 static void
@@ -154,7 +155,7 @@ static void
 delete_slice(struct boxes *b)
 {
 	struct mail_change *c =
-	    mail_change_new(span_str(b->selector.owner), SPAN(MAILBOX_INBOX));
+	    mail_change_new(span_str(b->selector.owner), span_str(b->selector.folder));
 	struct wall now = world_wall(loop_world(b->control->loop));
 	for (size_t i = 0; i < b->slice.n; i++) {
 		if (!box_selected(&b->selector, &b->slice.mail[i].row, now) ||
@@ -309,6 +310,7 @@ start(struct control_client *cc, const json_t *request, enum box_command command
 		boxes_free(b);
 	} else {
 		memcpy(b->slice.owner, b->selector.owner, sizeof(b->slice.owner));
+		memcpy(b->slice.folder, b->selector.folder, sizeof(b->slice.folder));
 		cc->command = b;
 		cc->more = more;
 		cc->gone = gone;
