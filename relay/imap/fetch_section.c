@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "relay/imap/fetch.h"
+#include "relay/mime/field.h"
 #include "relay/mime/text.h"
 
 #define HEADER_MAX (256u << 10) /* octets of a header whose fields are chosen from */
@@ -117,33 +118,14 @@ is_listed(const struct fetch_item *it, struct span name)
 	return false;
 }
 
-/* One field with its folded lines; 0: the header ends here. */
-static size_t
-field_length(struct span rest)
-{
-	size_t at = 0;
-	if (rest.n == 0 || rest.p[0] == '\n' ||
-	    (rest.n > 1 && rest.p[0] == '\r' && rest.p[1] == '\n'))
-		return 0;
-	do {
-		size_t n = span_find(span_cut(rest, at, rest.n), '\n');
-		at = at + n < rest.n ? at + n + 1 : rest.n;
-	} while (at < rest.n && (rest.p[at] == ' ' || rest.p[at] == '\t'));
-	return at;
-}
-
 static void
 choose_fields(const struct fetch_item *it, struct span header, struct buf *out)
 {
 	bool listed = it->what == WHAT_FIELDS;
-	size_t n;
-	while ((n = field_length(header)) > 0) {
-		struct span field = span_cut(header, 0, n);
-		size_t colon = span_find(field, ':');
-		struct span name = span_trim(span_cut(field, 0, colon));
-		if (is_listed(it, name) == listed && (colon < field.n || !listed))
-			buf_add_span(out, field);
-		header = span_cut(header, n, header.n);
+	struct header_field f;
+	while (field_next(&header, &f)) {
+		if (is_listed(it, f.name) == listed && (f.body.p != NULL || !listed))
+			buf_add_span(out, f.whole);
 	}
 	buf_add_str(out, "\r\n");
 }

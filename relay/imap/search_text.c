@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "relay/imap/search_private.h"
+#include "relay/mime/field.h"
 #include "relay/mime/text.h"
 
 #define PART_MAX (16u << 20) /* octets of one part that are looked at */
@@ -54,20 +55,6 @@ get_octets(const struct search_mail *m, uint64_t from, uint64_t to, struct buf *
 
 /* ---- a field of any name */
 
-static size_t
-field_length(struct span rest)
-{
-	size_t at = 0;
-	if (rest.n == 0 || rest.p[0] == '\n' ||
-	    (rest.n > 1 && rest.p[0] == '\r' && rest.p[1] == '\n'))
-		return 0;
-	do {
-		size_t n = span_find(span_cut(rest, at, rest.n), '\n');
-		at = at + n < rest.n ? at + n + 1 : rest.n;
-	} while (at < rest.n && (rest.p[at] == ' ' || rest.p[at] == '\t'));
-	return at;
-}
-
 static bool
 field_matches(struct search *s, const struct search_node *n, struct span body)
 {
@@ -86,18 +73,13 @@ static bool
 find_field(
     struct search *s, const struct search_node *n, const char *name, struct span header)
 {
-	size_t length;
-	while ((length = field_length(header)) > 0) {
-		struct span field = span_cut(header, 0, length);
-		size_t colon = span_find(field, ':');
-		header = span_cut(header, length, header.n);
+	struct header_field f;
+	while (field_next(&header, &f)) {
 		if (name == NULL) {
-			if (field_matches(s, n, field))
+			if (field_matches(s, n, f.whole))
 				return true;
-		} else if (colon < field.n &&
-			   span_ieq(
-			       span_trim(span_cut(field, 0, colon)), span_str(name)) &&
-			   field_matches(s, n, span_cut(field, colon + 1, field.n))) {
+		} else if (f.body.p != NULL && span_ieq(f.name, span_str(name)) &&
+			   field_matches(s, n, f.body)) {
 			return true;
 		}
 	}
