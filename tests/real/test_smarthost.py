@@ -300,8 +300,7 @@ class SignIn(SmartHost):
         keeper = self.children(pid)[0]
         worker = self.children(keeper)[0]
         os.kill(int(worker), 9)
-        wait_for("another worker", lambda: self.children(keeper) and
-                 self.children(keeper)[0] != worker)
+        wait_for("another worker", lambda: set(self.children(keeper)) - {worker})
         with smtplib.SMTP("127.0.0.1", relay.port) as c:
             c.starttls(context=trusting())
             self.assertEqual(c.login(ACCOUNT, PASSWORD)[0], 235)
