@@ -226,6 +226,8 @@ accept_message(struct batch *b, struct message *m)
 	if (e == OK)
 		e = put_recipients(b, m, now);
 	if (e == OK)
+		e = put_structure(b, m->id, m->structure);
+	if (e == OK)
 		e = put_drops(b, m, m->drop, m->drops);
 	if (e != OK)
 		return e;

@@ -50,8 +50,10 @@ gone_flush(struct batch *b, struct mbox *m)
 enum err
 gone_add(struct batch *b, struct mbox *m, uint32_t uid)
 {
-	if (m->gone_first != 0 && uid == m->gone_last + 1) {
-		m->gone_last = uid;
+	bool behind = uid == m->gone_last + 1, before = uid + 1 == m->gone_first;
+	if (m->gone_first != 0 && (behind || before)) {
+		m->gone_last += behind;
+		m->gone_first -= before;
 		return OK;
 	}
 	enum err e = gone_flush(b, m);
@@ -92,6 +94,8 @@ read_gone(struct spool_reader *r, uint32_t number, uint64_t since,
 		e = record_get_mbox(value, &m);
 	if (e == OK && since < m.gone_since)
 		return ERR_RANGE;
+	if (e == OK && since == UINT64_MAX)
+		return OK;
 	gone_key_put(key, number, since + 1, 0);
 	if (e == OK)
 		e = db_err(

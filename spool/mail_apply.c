@@ -71,79 +71,6 @@ run_delete(struct applying *a, const struct mail_act *act)
 	return delete_mail(a, act->uid, &mail, true);
 }
 
-/* ---- flags */
-
-uint64_t
-map_keywords(const struct applying *a, uint64_t numbers)
-{
-	uint64_t bits = 0;
-	for (size_t i = 0; i < a->c->keywords; i++) {
-		if (numbers >> i & 1 && a->bit[i] >= 0)
-			bits |= UINT64_C(1) << a->bit[i];
-	}
-	return bits;
-}
-
-static void
-note_modified(struct mail_change *c, uint32_t uid)
-{
-	if (c->modifieds == c->modified_cap) {
-		c->modified_cap = c->modified_cap ? c->modified_cap * 2 : 16;
-		c->modified =
-		    mem_resize(c->modified, c->modified_cap, sizeof(*c->modified));
-	}
-	c->modified[c->modifieds++] = uid;
-}
-
-static void
-new_flags(const struct applying *a, const struct mail_act *act, struct mail_record *mail)
-{
-	uint64_t bits = map_keywords(a, act->keywords);
-	if (act->kind == ACT_FLAGS) {
-		mail->flags = (mail->flags & ~act->clear) | act->set;
-		return;
-	}
-	switch (act->how) {
-	case MAIL_STORE_ADD:
-		mail->flags |= act->set;
-		mail->keywords |= bits;
-		break;
-	case MAIL_STORE_REMOVE:
-		mail->flags &= ~act->set;
-		mail->keywords &= ~bits;
-		break;
-	case MAIL_STORE_SET:
-		mail->flags = (mail->flags & ~(uint32_t)MAIL_FLAGS_IMAP) | act->set;
-		mail->keywords = bits;
-		break;
-	}
-}
-
-static enum err
-run_flags(struct applying *a, const struct mail_act *act)
-{
-	struct mail_record old = {0};
-	bool damaged;
-	enum err e = read_mail_row(a, act->uid, &old, &damaged);
-	if (e != OK || damaged)
-		return e == ERR_NOT_FOUND ? OK : e;
-	if (act->kind == ACT_STORE && old.modseq > a->c->unless) {
-		note_modified(a->c, act->uid);
-		return OK;
-	}
-	struct mail_record mail = old;
-	new_flags(a, act, &mail);
-	if (mail.flags == old.flags && mail.keywords == old.keywords)
-		return OK;
-	if ((mail.flags & MAIL_PICKED) && !(old.flags & MAIL_PICKED))
-		mail.picked = world_wall(a->b->spool->world);
-	mail.modseq = mbox_touch(&a->box);
-	mbox_count(&a->box, &old, &mail);
-	event_mail(a->b, MAIL_FLAGS, &a->box, act->uid, &mail);
-	a->changed++;
-	return mbox_put_mail(a->b, &a->box, act->uid, &mail);
-}
-
 /* ---- sums anew, where a damaged row did not say what it was */
 
 static enum err
@@ -177,48 +104,12 @@ sum_again(struct applying *a)
 
 /* ---- what can be refused */
 
-/* Keywords that something is to have, by number. */
-static uint64_t
-wanted_keywords(const struct mail_change *c)
-{
-	uint64_t wanted = 0;
-	for (size_t i = 0; i < c->acts; i++) {
-		if (c->act[i].kind == ACT_STORE && c->act[i].how != MAIL_STORE_REMOVE)
-			wanted |= c->act[i].keywords;
-	}
-	for (size_t i = 0; i < c->appends; i++)
-		wanted |= c->append[i].how.keywords;
-	return wanted;
-}
-
-static enum err
-find_keywords(struct applying *a)
-{
-	uint64_t wanted = wanted_keywords(a->c);
-	size_t new = 0;
-	for (size_t i = 0; i < a->c->keywords; i++) {
-		struct span name = span_str(a->c->keyword[i]);
-		a->bit[i] = mbox_keyword(a->b, &a->box, name, false);
-		if (a->bit[i] < 0 && wanted >> i & 1) {
-			if (name.n == 0 || name.n > MAILBOX_KEYWORD_MAX)
-				return ERR_RANGE;
-			new ++;
-		}
-	}
-	if (new > 0 && mbox_keyword_count(&a->box) + new > MAILBOX_KEYWORDS_MAX)
-		return ERR_FULL;
-	for (size_t i = 0; new > 0 && i < a->c->keywords; i++) {
-		if (a->bit[i] < 0 && wanted >> i & 1)
-			a->bit[i] =
-			    mbox_keyword(a->b, &a->box, span_str(a->c->keyword[i]), true);
-	}
-	return OK;
-}
-
 static enum err
 open_target(struct applying *a)
 {
 	struct mail_change *c = a->c;
+	if (c->copies > 0 && !c->has_target)
+		return ERR_RANGE;
 	if (!c->has_target) {
 		a->to = c->appends > 0 ? &a->box : NULL;
 	} else {
@@ -234,6 +125,15 @@ open_target(struct applying *a)
 	return OK;
 }
 
+/* A mailbox is made for whoever picks up; making it writes, so for nobody whose request
+ * may still be refused. */
+static bool
+may_make(const struct mail_change *c)
+{
+	return c->pickup && !c->has_target && c->appends == 0 && c->keywords == 0 &&
+	       c->copies == 0;
+}
+
 static enum err
 open_all(struct applying *a)
 {
@@ -241,11 +141,13 @@ open_all(struct applying *a)
 	if (c->notice != NULL && !message_storable(c->notice))
 		return ERR_RANGE;
 	enum err e = check_appends(c);
+	if (e == OK && c->notice != NULL)
+		e = drops_fit(a->b, c->notice->drop, c->notice->drops);
 	if (e != OK)
 		return e;
 	e = c->number != 0 ? mbox_open_at(a->b, c->number, &a->box)
 			   : mbox_open(a->b, span_str(c->owner), span_str(c->name),
-				 c->pickup, &a->box);
+				 may_make(c), &a->box);
 	if (e == OK)
 		e = open_target(a);
 	return e == OK ? find_keywords(a) : e;
@@ -260,37 +162,53 @@ run_act(struct applying *a, const struct mail_act *act)
 	case ACT_DELETE:
 	case ACT_EXPUNGE: return run_delete(a, act);
 	case ACT_FLAGS:
-	case ACT_STORE: return run_flags(a, act);
+	case ACT_STORE: return store_flags(a, act);
 	case ACT_COPY:
 	case ACT_MOVE: break;
 	}
 	return copy_mail(a, act);
 }
 
-static enum err
-finish(struct applying *a)
+/* What is still to come is recent, whatever was asked for. */
+static uint32_t
+new_recent(const struct applying *a)
 {
-	struct mail_change *c = a->c;
-	enum err e = OK;
-	if (c->pickup)
-		a->box.pickup = world_wall(a->b->spool->world);
-	if (c->recent > a->box.record.recent) {
-		a->box.record.recent = c->recent;
-		event_mailbox(
-		    a->b, MAILBOX_RECENT, &a->box, c->recent, (struct span){NULL, 0});
-	}
-	if (a->damaged)
-		e = sum_again(a);
-	if (e == OK && a->deleted > 0 && c->notice != NULL)
-		e = accept_message(a->b, c->notice);
-	c->modseq = a->box.record.modseq;
-	if (a->to != NULL)
-		c->uidvalidity = a->to->record.uidvalidity;
+	uint32_t next = a->box.record.uidnext;
+	return a->c->recent < next ? a->c->recent : next;
+}
+
+static enum err
+close_all(struct applying *a)
+{
+	enum err e = a->damaged ? sum_again(a) : OK;
 	if (e == OK)
 		e = mbox_close(a->b, &a->box);
 	if (e == OK && a->to == &a->target)
 		e = mbox_close(a->b, &a->target);
 	(void)FAULT("spool.mail.changed");
+	return e;
+}
+
+static enum err
+finish(struct applying *a, size_t first_event)
+{
+	struct mail_change *c = a->c;
+	uint32_t recent = new_recent(a);
+	if (c->pickup)
+		a->box.pickup = world_wall(a->b->spool->world);
+	if (recent > a->box.record.recent) {
+		a->box.record.recent = recent;
+		event_mailbox(
+		    a->b, MAILBOX_RECENT, &a->box, recent, (struct span){NULL, 0});
+	}
+	events_in_order(a->b, first_event);
+	enum err e = close_all(a);
+	c->modseq = a->box.record.modseq;
+	if (a->to != NULL)
+		c->uidvalidity = a->to->record.uidvalidity;
+	/* it may come into one of the mailboxes that were open */
+	if (e == OK && a->deleted > 0 && c->notice != NULL)
+		e = accept_message(a->b, c->notice);
 	return e;
 }
 
@@ -300,6 +218,7 @@ apply_mail_change(struct batch *b, struct mail_change *c)
 	struct applying *a =
 	    NEW(struct applying); /* two mailboxes are much for a stack */
 	*a = (struct applying){.b = b, .c = c, .later = c->deletions > FEW};
+	size_t first_event = b->events;
 	c->pairs = c->modifieds = 0;
 	enum err e = open_all(a);
 	for (size_t i = 0; i < c->acts && e == OK; i++)
@@ -307,9 +226,9 @@ apply_mail_change(struct batch *b, struct mail_change *c)
 	if (e == OK)
 		e = append_mails(a);
 	bool nothing = a->changed == 0 && c->modifieds == 0 && !c->pickup &&
-		       c->recent <= a->box.record.recent;
+		       new_recent(a) <= a->box.record.recent;
 	if (e == OK)
-		e = nothing ? ERR_NOT_FOUND : finish(a);
+		e = nothing ? ERR_NOT_FOUND : finish(a, first_event);
 	mem_free(&a);
 	return e;
 }

@@ -7,11 +7,20 @@
 #include "base/mem.h"
 #include "spool/mail_change_private.h"
 
+/* A name that nobody can have is not cut to one that somebody may have. */
+static void
+keep_name(struct span name, char *out, size_t size)
+{
+	bool fits =
+	    name.n < size && (name.n == 0 || memchr(name.p, '\0', name.n) == NULL);
+	span_copy(fits ? name : SPAN(""), out, size);
+}
+
 void
 mail_change_mailbox(struct mail_change *c, struct span owner, struct span name)
 {
-	span_copy(owner, c->owner, sizeof(c->owner));
-	span_copy(name, c->name, sizeof(c->name));
+	keep_name(owner, c->owner, sizeof(c->owner));
+	keep_name(name, c->name, sizeof(c->name));
 }
 
 struct mail_change *
@@ -70,6 +79,7 @@ add(struct mail_change *c, const struct mail_act *a)
 	}
 	c->act[c->acts++] = *a;
 	c->deletions += a->kind == ACT_DELETE || a->kind == ACT_EXPUNGE;
+	c->copies += a->kind == ACT_COPY || a->kind == ACT_MOVE;
 }
 
 void
@@ -154,8 +164,8 @@ void
 mail_change_target(struct mail_change *c, struct span owner, struct span name)
 {
 	c->has_target = true;
-	span_copy(owner, c->target_owner, sizeof(c->target_owner));
-	span_copy(name, c->target_name, sizeof(c->target_name));
+	keep_name(owner, c->target_owner, sizeof(c->target_owner));
+	keep_name(name, c->target_name, sizeof(c->target_name));
 }
 
 void

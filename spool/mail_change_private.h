@@ -21,7 +21,7 @@ struct mail_change {
 	char owner[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
 	uint32_t number; /* 0: by name */
 	struct mail_act *act;
-	size_t acts, cap, deletions;
+	size_t acts, cap, deletions, copies;
 	bool pickup;
 	uint32_t recent; /* 0: as it is */
 	struct message *notice;
@@ -48,18 +48,24 @@ struct applying {
 	struct batch *b;
 	struct mail_change *c;
 	struct mbox box, target;
-	struct mbox *to;               /* &box or &target; NULL: nothing is copied */
-	int bit[MAILBOX_KEYWORDS_MAX]; /* of each keyword of the request; -1 */
-	bool later;                    /* content goes in slices */
+	struct mbox *to;                 /* &box or &target; NULL: nothing is copied */
+	int bit[MAILBOX_KEYWORDS_MAX];   /* of each keyword of the request; -1 */
+	uint64_t asked;                  /* bits of box that are known in `there` */
+	int there[MAILBOX_KEYWORDS_MAX]; /* of each bit of box that in the target; -1 */
+	bool later;                      /* content goes in slices */
 	bool damaged; /* a row that did not say what it held: sums are made anew */
 	size_t deleted, changed;
 };
 
 enum err
 read_mail_row(struct applying *a, uint32_t uid, struct mail_record *out, bool *damaged);
-uint64_t map_keywords(const struct applying *a, uint64_t numbers);
 enum err delete_mail(
     struct applying *a, uint32_t uid, const struct mail_record *mail, bool release);
+
+/* mail_store.c */
+enum err find_keywords(struct applying *a); /* ERR_FULL, ERR_RANGE: nothing is done */
+uint64_t map_keywords(const struct applying *a, uint64_t numbers);
+enum err store_flags(struct applying *a, const struct mail_act *act);
 
 /* mail_copy.c */
 enum err copy_mail(struct applying *a, const struct mail_act *act);

@@ -19,6 +19,20 @@ note_pair(struct mail_change *c, uint32_t from, uint32_t to)
 	c->to[c->pairs++] = to;
 }
 
+/* Looked up once for all mails: a mailbox may have many keywords, and many mails. */
+static int
+keyword_there(struct applying *a, unsigned bit)
+{
+	uint64_t mask = UINT64_C(1) << bit;
+	if (!(a->asked & mask)) {
+		struct span name = mbox_keyword_name(&a->box, bit);
+		a->asked |= mask;
+		a->there[bit] =
+		    name.p != NULL ? mbox_keyword(a->b, a->to, name, true) : -1;
+	}
+	return a->there[bit];
+}
+
 /* The same names may have other bits there; what there is no room for is left out. */
 static uint64_t
 keywords_there(struct applying *a, uint64_t bits)
@@ -26,11 +40,8 @@ keywords_there(struct applying *a, uint64_t bits)
 	uint64_t there = 0;
 	if (a->to == &a->box)
 		return bits;
-	for (size_t i = 0; i < MAILBOX_KEYWORDS_MAX && bits >> i != 0; i++) {
-		if (!(bits >> i & 1))
-			continue;
-		struct span name = mbox_keyword_name(&a->box, i);
-		int bit = name.p != NULL ? mbox_keyword(a->b, a->to, name, true) : -1;
+	for (unsigned i = 0; i < MAILBOX_KEYWORDS_MAX && bits >> i != 0; i++) {
+		int bit = bits >> i & 1 ? keyword_there(a, i) : -1;
 		if (bit >= 0)
 			there |= UINT64_C(1) << bit;
 	}
@@ -89,8 +100,10 @@ enum err
 check_appends(const struct mail_change *c)
 {
 	for (size_t i = 0; i < c->appends; i++) {
-		if (!content_storable(c->append[i].message))
-			return ERR_RANGE;
+		const struct message *m = c->append[i].message;
+		if (m->rcpts + m->drops > 0 || !content_storable(m))
+			return ERR_RANGE; /* it comes into this mailbox, and nowhere else
+					   */
 	}
 	return OK;
 }
@@ -105,14 +118,12 @@ append_mail(struct applying *a, const struct append_one *one)
 	    .message = m->id,
 	    .size = m->prefix.n + m->size + (m->flags & MESSAGE_NO_CRLF ? 2 : 0),
 	    .flags = one->how.flags & MAIL_FLAGS_IMAP,
-	    .keywords = map_keywords(a, one->how.keywords),
+	    .keywords = keywords_there(a, map_keywords(a, one->how.keywords)),
 	    .internal = one->how.internal,
 	    .zone = one->how.zone,
 	};
 	if (e == OK)
 		e = hold_message(a->b, m->id, 1);
-	if (e == OK)
-		e = put_structure(a->b, m->id, m->structure);
 	if (e == OK)
 		e = put_new(a, &mail, &uid);
 	note_pair(a->c, 0, uid);

@@ -101,9 +101,12 @@ mbox_open(
 	char key[NAME_KEY_MAX];
 	struct name_record at = {0};
 	struct span v;
-	size_t n = mbox_name_key(owner, name, key);
 	bool made = false;
 	*out = (struct mbox){0};
+	if (owner.n == 0 || owner.n > MAILBOX_OWNER_MAX || name.n == 0 ||
+	    name.n > MAILBOX_NAME_MAX)
+		return ERR_NOT_FOUND;
+	size_t n = mbox_name_key(owner, name, key);
 	enum err e = db_get(b->txn, b->spool->dbi[DB_MBOXNAME], key, n, &v);
 	if (e == OK)
 		e = record_get_name(v, &at);
@@ -316,8 +319,6 @@ enum err
 put_drops(struct batch *b, const struct message *m, const struct drop *drop, size_t n)
 {
 	enum err e = n > 0 ? hold_message(b, m->id, (uint32_t)n) : OK;
-	if (e == OK && n > 0)
-		e = put_structure(b, m->id, m->structure);
 	for (size_t i = 0; i < n && e == OK; i++)
 		e = put_drop(b, m, &drop[i]);
 	return e;

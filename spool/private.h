@@ -13,8 +13,10 @@
  *	mailbox.c  what a mail writes         mail_read.c  mailboxes, in snapshots
  *	release.c  content that is let go of  usage.c      how much an owner holds
  *	mail_change.c  requests of owners     check_mail.c the invariants of mailboxes
- *	mail_apply.c   what they write        mail_copy.c  copies, moves, appends
- *	mailbox_change.c  make, rename, ...   gone.c       what went when
+ *	mail_apply.c   what they write        mail_store.c flags and keywords
+ *	mail_copy.c    copies, moves, appends gone.c       what went when
+ *	mailbox_change.c  make, remove, ...   mailbox_rename.c  and all below
+ *	mailbox_name.c rows of names          note.c       annotations
  *	structure.c    shapes of messages     event.c      what is told after a commit
  *	name_read.c    names, keywords, notes upgrade.c    what older formats lack
  */
@@ -278,7 +280,7 @@ size_t mbox_name_key(struct span owner, struct span name, char out[NAME_KEY_MAX]
 
 /* ---- gone.c: which uids went when */
 #define GONE_MAX 5000 /* runs of one mailbox */
-enum err gone_add(struct batch *b, struct mbox *m, uint32_t uid); /* rising in a change */
+enum err gone_add(struct batch *b, struct mbox *m, uint32_t uid);
 enum err gone_flush(struct batch *b, struct mbox *m);
 enum err gone_delete_all(struct batch *b, uint32_t number);
 
@@ -292,6 +294,9 @@ void event_mail(struct batch *b, enum mail_event_kind kind, const struct mbox *m
     uint32_t uid, const struct mail_record *mail);
 void event_mailbox(struct batch *b, enum mail_event_kind kind, const struct mbox *m,
     uint32_t uid, struct span text);
+/* Those from the first on, all of one request: each mailbox in one piece, in the order of
+ * uids. */
+void events_in_order(struct batch *b, size_t first);
 void events_tell(struct batch *b);
 void events_clear(struct batch *b);
 
@@ -303,7 +308,14 @@ enum err delete_mbox(struct batch *b, struct span owner, const char *name);
 /* The first name of an owner behind `after`, as octets; into name. */
 enum err next_name(struct batch *b, struct span owner, struct span after,
     char name[MAILBOX_NAME_MAX + 1], struct name_record *out);
+
+/* ---- note.c */
+enum err apply_note(struct batch *b, const struct mailbox_request *q);
+enum err count_notes(struct batch *b, struct span owner, size_t *n);
 enum err delete_notes(struct batch *b, struct span owner, struct span name, bool all);
+/* ERR_RANGE: one of them cannot be had by that name. */
+enum err notes_fit(struct batch *b, struct span owner, struct span from, struct span to);
+enum err move_notes(struct batch *b, struct span owner, struct span from, struct span to);
 
 /* ---- upgrade.c: what older formats lack */
 enum err upgrade_mailboxes(struct spool *s, MDB_txn *t);

@@ -105,6 +105,8 @@ void
 tell_batch(struct batch *b, struct spool_request **q, size_t n, enum err e)
 {
 	struct posts posts = {.n = 0};
+	if (e == OK) /* first: with more inboxes than INBOXES a post does not wait */
+		events_tell(b);
 	for (size_t i = 0; i < n; i++) {
 		if (e != OK && q[i]->result == OK)
 			q[i]->result = e;
@@ -115,10 +117,8 @@ tell_batch(struct batch *b, struct spool_request **q, size_t n, enum err e)
 		q[i]->parcel.open = open_request;
 		post(&posts, q[i]->reply, &q[i]->parcel);
 	}
-	if (e == OK) {
+	if (e == OK)
 		post_accepted(b, &posts);
-		events_tell(b);
-	}
 	post_all(&posts);
 }
 

@@ -500,7 +500,10 @@ spool_owner_delete_start(struct spool *s, struct span owner, struct inbox *reply
     spool_done_fn *done, void *arg)
 {
 	struct spool_request *q = request_new(REQUEST_OWNER, reply, done, arg);
-	span_copy(owner, q->name, sizeof(q->name));
+	if (owner.n == 0 || owner.n > MAILBOX_OWNER_MAX) /* not another's, cut short */
+		q->result = ERR_NOT_FOUND;
+	else
+		span_copy(owner, q->name, sizeof(q->name));
 	return start(s, q);
 }
 
