@@ -252,11 +252,14 @@ run_request(struct batch *b, struct spool_request *q)
 {
 	switch (q->kind) {
 	case REQUEST_ACCEPT: return accept_if_fine(b, q->message);
-	case REQUEST_MAIL: return apply_mail_change(b, q->change);
+	case REQUEST_MAIL:
+		return concerns_trays(q) ? check_tray_change(q->change)
+					 : apply_mail_change(b, q->change);
 	case REQUEST_OWNER: return apply_owner_delete(b, span_str(q->name));
 	case REQUEST_REPORT: return apply_report(b, q->report);
 	case REQUEST_MAILBOX: return apply_mailbox(b, q->order);
 	case REQUEST_STRUCTURE: return apply_structure(b, q->value, buf_span(&q->octets));
+	case REQUEST_TRAY: return OK;
 	case REQUEST_MARK: break;
 	}
 	return db_put_u64(b->txn, b->spool, q->name, q->value);

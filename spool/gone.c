@@ -5,6 +5,7 @@
  * GONE_MAX rows are kept, and gone_since says from where on they are all there.
  */
 #include "spool/private.h"
+#include "spool/tray.h"
 
 static enum err
 prune(struct batch *b, struct mbox *m)
@@ -117,6 +118,8 @@ enum err
 spool_read_gone(struct spool_reader *r, uint32_t number, uint64_t since,
     void (*told)(void *arg, uint32_t first, uint32_t last, uint64_t modseq), void *arg)
 {
+	if (tray_is(number))
+		return ERR_RANGE;
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;

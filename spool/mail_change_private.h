@@ -65,6 +65,7 @@ enum err delete_mail(
 /* mail_store.c */
 enum err find_keywords(struct applying *a); /* ERR_FULL, ERR_RANGE: nothing is done */
 uint64_t map_keywords(const struct applying *a, uint64_t numbers);
+void mail_change_note_modified(struct mail_change *c, uint32_t uid);
 enum err store_flags(struct applying *a, const struct mail_act *act);
 
 /* mail_copy.c */

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "spool/private.h"
+#include "spool/tray.h"
 
 static struct span
 value_of(const MDB_val *v)
@@ -81,6 +82,10 @@ enum err
 spool_read_mailbox_at(struct spool_reader *r, uint32_t number, struct mailbox_view *out)
 {
 	*out = (struct mailbox_view){0};
+	if (tray_is(number)) {
+		tray_read_mailbox(r, number, out);
+		return OK;
+	}
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
@@ -143,6 +148,10 @@ spool_read_mails(struct spool_reader *r, uint32_t number, uint32_t after, uint32
 	*n = 0;
 	if (after == UINT32_MAX)
 		return OK;
+	if (tray_is(number)) {
+		tray_read_mails(r, number, after, until, out, max, n);
+		return OK;
+	}
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
@@ -214,8 +223,12 @@ spool_read_sights(struct spool_reader *r, uint32_t number, unsigned want,
 	if (e != OK)
 		return e;
 	for (size_t i = 0; i < n; i++) {
-		if (see(r, number, want, uid[i], &x) == OK && !told(arg, i, &x))
+		if (tray_is(number)) {
+			if (!tray_see(r, number, uid[i], i, told, arg))
+				break;
+		} else if (see(r, number, want, uid[i], &x) == OK && !told(arg, i, &x)) {
 			break;
+		}
 	}
 	reader_end(r);
 	return OK;
@@ -264,7 +277,8 @@ spool_read_mail(struct spool_reader *r, uint32_t number, uint32_t uid, bool with
 	*out = NULL;
 	enum err e = reader_begin(r);
 	if (e == OK) {
-		e = load_mail(r, number, uid, with_content, m);
+		e = tray_is(number) ? tray_load_mail(r, number, uid, with_content, m)
+				    : load_mail(r, number, uid, with_content, m);
 		reader_end(r);
 	}
 	if (e == OK && with_content && m->message->file != 0)

@@ -60,8 +60,8 @@ map_keywords(const struct applying *a, uint64_t numbers)
 
 /* ---- flags */
 
-static void
-note_modified(struct mail_change *c, uint32_t uid)
+void
+mail_change_note_modified(struct mail_change *c, uint32_t uid)
 {
 	if (c->modifieds == c->modified_cap) {
 		c->modified_cap = c->modified_cap ? c->modified_cap * 2 : 16;
@@ -105,7 +105,7 @@ store_flags(struct applying *a, const struct mail_act *act)
 		return e == ERR_NOT_FOUND ? OK : e;
 	bool by_us = a->box.touched && old.modseq == a->box.record.modseq;
 	if (act->kind == ACT_STORE && old.modseq > a->c->unless && !by_us) {
-		note_modified(a->c, act->uid);
+		mail_change_note_modified(a->c, act->uid);
 		return OK;
 	}
 	struct mail_record mail = old;

@@ -2,6 +2,7 @@
 /* name_read - the names of an owner's mailboxes, and of a mailbox's keywords. */
 #include "base/mem.h"
 #include "spool/private.h"
+#include "spool/tray.h"
 
 static enum mailbox_use
 use_of(struct spool_reader *r, uint32_t number)
@@ -90,6 +91,10 @@ spool_read_keywords(struct spool_reader *r, uint32_t number, struct mailbox_keyw
 	struct mbox_record m;
 	struct span v;
 	out->n = 0;
+	if (tray_is(number)) {
+		tray_read_keywords(out);
+		return OK;
+	}
 	key_put(n, number, 4);
 	enum err e = reader_begin(r);
 	if (e != OK)

@@ -18,7 +18,8 @@
  *	mailbox_change.c  make, remove, ...   mailbox_rename.c  and all below
  *	mailbox_name.c rows of names          note.c       annotations
  *	structure.c    shapes of messages     event.c      what is told after a commit
- *	name_read.c    names, keywords, notes upgrade.c    what older formats lack
+ *	name_read.c    names, keywords        upgrade.c    what older formats lack
+ *	tray.c         the queue as mailboxes tray_read.c  what is read of it
  */
 #ifndef SPOOL_PRIVATE_H
 #define SPOOL_PRIVATE_H
@@ -131,6 +132,7 @@ struct spool {
 	atomic_uint_fast64_t bytes, disk_free, commits, flush_us, requests;
 	atomic_bool full;
 	struct usage usage;
+	struct trays *trays;
 	pthread_mutex_t mutex; /* reader, readers */
 	struct spool_reader *reader[READERS_KEPT];
 	size_t readers;
@@ -143,8 +145,12 @@ enum request_kind {
 	REQUEST_MAIL,
 	REQUEST_OWNER,
 	REQUEST_MAILBOX,
-	REQUEST_STRUCTURE
+	REQUEST_STRUCTURE,
+	REQUEST_TRAY
 };
+
+struct trays;     /* tray_private.h */
+struct tray_scan; /* tray.h */
 
 struct mailbox_order; /* a struct mailbox_request with its own memory */
 
@@ -162,6 +168,7 @@ struct spool_request {
 	struct report *report;
 	struct mail_change *change;
 	struct mailbox_order *order;
+	struct tray_scan *scan;
 	struct buf octets;                /* of a structure; value: its message */
 	char name[MAILBOX_OWNER_MAX + 1]; /* of a mark; of an owner */
 	uint64_t value;
@@ -316,6 +323,25 @@ enum err delete_notes(struct batch *b, struct span owner, struct span name, bool
 /* ERR_RANGE: one of them cannot be had by that name. */
 enum err notes_fit(struct batch *b, struct span owner, struct span from, struct span to);
 enum err move_notes(struct batch *b, struct span owner, struct span from, struct span to);
+
+/* ---- tray.c.  What a request does to trays happens once its batch is on disk: nothing
+ * of it is there. */
+struct trays *trays_new(struct world *w);
+void trays_free(struct trays **t);
+bool concerns_trays(const struct spool_request *q);
+enum err check_tray_change(const struct mail_change *c);
+void apply_to_trays(struct batch *b, const struct spool_request *q);
+
+/* ---- tray_read.c: as mailbox.h reads, inside a snapshot or without any */
+void tray_read_mailbox(struct spool_reader *r, uint32_t number, struct mailbox_view *out);
+void tray_read_keywords(struct mailbox_keywords *out);
+void tray_read_mails(struct spool_reader *r, uint32_t number, uint32_t after,
+    uint32_t until, struct mail_row *out, size_t max, size_t *n);
+/* False: no more of them. */
+bool tray_see(struct spool_reader *r, uint32_t number, uint32_t uid, size_t i,
+    bool (*told)(void *arg, size_t i, const struct mail_sight *x), void *arg);
+enum err tray_load_mail(struct spool_reader *r, uint32_t number, uint32_t uid,
+    bool with_content, struct kept_mail *out);
 
 /* ---- upgrade.c: what older formats lack */
 enum err upgrade_mailboxes(struct spool *s, MDB_txn *t);

@@ -240,6 +240,7 @@ make(const struct spool_options *o)
 	s->dir = s->lock = s->reserve_fd = -1;
 	s->commons = commons_new(o->pool, o->world);
 	usage_init(s);
+	s->trays = trays_new(o->world);
 	CHECK(pthread_mutex_init(&s->mutex, NULL) == 0);
 	return s;
 }
@@ -265,6 +266,7 @@ destroy(struct spool **sp)
 	close_fd(&s->dir);
 	commons_unref(&s->commons);
 	usage_clear(s);
+	trays_free(&s->trays);
 	(void)pthread_mutex_destroy(&s->mutex);
 	mem_free(&s->path);
 	mem_free(sp);

@@ -27,13 +27,12 @@ delete_structure(struct batch *b, uint64_t message)
 	return db_del(b->txn, b->spool->dbi[DB_MIME], key, KEY_ID);
 }
 
-/* Only while a mail holds the message: nobody else looks. */
+/* While the message is there: it goes with it. */
 enum err
 apply_structure(struct batch *b, uint64_t message, struct span structure)
 {
-	uint32_t holders;
-	enum err e = count_holders(b, message, &holders);
-	if (e == OK && holders == 0)
-		return ERR_NOT_FOUND;
+	struct span v;
+	enum dbi where;
+	enum err e = db_get_message(b->txn, b->spool, message, &v, &where);
 	return e == OK ? put_structure(b, message, structure) : e;
 }

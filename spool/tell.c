@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "spool/private.h"
+#include "spool/tray.h"
 
 #define INBOXES 64
 
@@ -62,6 +63,7 @@ open_request(struct parcel *p)
 	report_free(&q->report);
 	mail_change_free(&q->change);
 	mailbox_order_free(&q->order);
+	tray_scan_free(&q->scan);
 	buf_clear(&q->octets);
 	mem_free(&q);
 	if (tell)
@@ -105,6 +107,9 @@ void
 tell_batch(struct batch *b, struct spool_request **q, size_t n, enum err e)
 {
 	struct posts posts = {.n = 0};
+	for (size_t i = 0; i < n && e == OK; i++)
+		if (q[i]->applied && concerns_trays(q[i]))
+			apply_to_trays(b, q[i]);
 	if (e == OK) /* first: with more inboxes than INBOXES a post does not wait */
 		events_tell(b);
 	for (size_t i = 0; i < n; i++) {

@@ -20,6 +20,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "spool/private.h"
+#include "spool/tray.h"
 
 #define BATCH_REQUESTS 2000
 #define BATCH_BYTES (16u << 20)
@@ -492,6 +493,15 @@ spool_structure_start(struct spool *s, uint64_t message, struct span structure,
 	q->value = message;
 	buf_init(&q->octets, 0);
 	buf_add_span(&q->octets, structure);
+	return start(s, q);
+}
+
+struct spool_request *
+spool_tray_take_start(struct spool *s, struct tray_scan *scan, struct inbox *reply,
+    spool_done_fn *done, void *arg)
+{
+	struct spool_request *q = request_new(REQUEST_TRAY, reply, done, arg);
+	q->scan = scan;
 	return start(s, q);
 }
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tray - the relay's queue as mailboxes, for an administrator who looks at it with a mail
+ * program: TRAY_QUEUE, all that is not delivered yet, and TRAY_HELD, what of it is held.
+ *
+ * A tray is no table on disk: it is what the queue held when somebody looked, the newest
+ * TRAY_MAX messages of it, in memory.  Its uids begin anew with each start, and its
+ * uidvalidity is the start.
+ *
+ *	spool_tray_scan(reader, &scan)          in the pool: what the queue holds now
+ *	tray_scan_active(scan, id)              being delivered: only the scheduler knows
+ *	spool_tray_take_start(spool, scan, ...) what is new, gone or another state is told
+ *
+ * Whatever mailbox.h reads by number, and spool_mail_change_start(), works with a tray's
+ * number as with any mailbox's, but copying from it and appending to it (ERR_RANGE), and
+ * what went is never known (spool_read_gone: ERR_RANGE).  Keywords are a message's state
+ * (enum tray_keyword) and cannot be stored; flags live in memory.  The own fields of a
+ * mail (X-Relay-...) tell of its recipients as they are at the moment of reading; the
+ * message itself is as it will be sent.
+ *
+ * Deleting a mail from a tray does nothing to the message: it is not shown any more until
+ * its state is another one (then as a new mail).  Expunging takes only mails that have
+ * MAIL_PICKED: something was done with them.
+ */
+#ifndef SPOOL_TRAY_H
+#define SPOOL_TRAY_H
+
+#include "spool/mailbox.h"
+
+#define TRAY_QUEUE (UINT32_MAX - 1)
+#define TRAY_HELD (UINT32_MAX - 2)
+#define TRAY_MAX 10000
+#define TRAY_RCPTS_SHOWN 50 /* recipients that the own fields tell of */
+
+enum tray_keyword { /* also the words of relayctl's --state */
+	TRAY_ACTIVE,
+	TRAY_NEW, /* no attempt yet */
+	TRAY_DEFERRED,
+	TRAY_IS_HELD,
+	TRAY_ASIDE,
+	TRAY_KEYWORDS
+};
+
+bool tray_is(uint32_t number);
+
+struct tray_scan;
+/* ERR_NOT_FOUND never: an empty queue is one. */
+enum err spool_tray_scan(struct spool_reader *r, struct tray_scan **out);
+void tray_scan_active(struct tray_scan *s, uint64_t message);
+void tray_scan_free(struct tray_scan **s); /* NULL inside is fine */
+
+/* Takes the scan.  Once told (done), the trays are as it says. */
+struct spool_request *spool_tray_take_start(struct spool *s, struct tray_scan *scan,
+    struct inbox *reply, spool_done_fn *done, void *arg);
+
+/* Which message a mail of a tray is; ERR_NOT_FOUND: not shown (any more).  Any thread. */
+enum err
+spool_tray_message(struct spool *s, uint32_t number, uint32_t uid, uint64_t *message);
+
+#endif
