@@ -41,7 +41,7 @@ static const struct verb {
     {"set", NULL, "user-set", 1, 1, " address certificate disabled ", SECRET_NONE,
 	"set NAME [--address PATTERN]... [--certificate FP]... [--disable | --enable]"},
     {"secret", "add", "user-secret-add", 2, 2, " service recoverable ", SECRET_NONE,
-	"secret add NAME LABEL [--service smtp|pop3|imap]... [--recoverable]"},
+	"secret add NAME LABEL [--service smtp|pop3|imap|queue]... [--recoverable]"},
     {"secret", "delete", "user-secret-delete", 2, 2, " ", SECRET_NONE,
 	"secret delete NAME LABEL"},
 };

@@ -111,7 +111,14 @@ secret_set(struct secret *s, struct world *w, const char *hash, struct span pass
 bool
 secret_serves(const struct secret *s, const char *service)
 {
-	return s->services.n == 0 || name_list_has(&s->services, span_str(service));
+	return s->services.n == 0 || name_list_has(&s->services, span_str(service)) ||
+	       (strcmp(service, "imap") == 0 && secret_shows_queue(s));
+}
+
+bool
+secret_shows_queue(const struct secret *s)
+{
+	return name_list_has(&s->services, SPAN("queue"));
 }
 
 /* ---- the table */

@@ -65,6 +65,8 @@ struct account *accounts_find(const struct accounts *a, struct span name);
 struct account *
 accounts_with_certificate(const struct accounts *a, struct span fingerprint);
 bool secret_serves(const struct secret *s, const char *service);
+/* The right to see the relay's queue by IMAP: only of a secret that was made for it. */
+bool secret_shows_queue(const struct secret *s);
 
 /* Write all of it. On failure nothing on disk has changed. */
 enum err accounts_save(struct accounts *a);

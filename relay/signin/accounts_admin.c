@@ -121,11 +121,11 @@ normalise(struct name_list *certificates)
 static bool
 service_ok(const char *text, struct buf *why)
 {
-	static const char *const known[] = {"smtp", "pop3", "imap"};
+	static const char *const known[] = {"smtp", "pop3", "imap", "queue"};
 	for (size_t i = 0; i < COUNT_OF(known); i++)
 		if (strcmp(text, known[i]) == 0)
 			return true;
-	buf_addf(why, "\"%.40s\" is no service; write smtp, pop3 or imap", text);
+	buf_addf(why, "\"%.40s\" is no service; write smtp, pop3, imap or queue", text);
 	return false;
 }
 

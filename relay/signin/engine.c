@@ -147,7 +147,7 @@ exchange_challenge(struct exchange *x, struct span data)
 }
 
 static void
-tell_done(struct exchange *x, const char *name, const char *label,
+tell_done(struct exchange *x, const char *name, const char *label, bool queue,
     const struct name_list *senders, struct span last)
 {
 	struct buf b;
@@ -155,6 +155,7 @@ tell_done(struct exchange *x, const char *name, const char *label,
 	record_begin(&b, WIRE_DONE, x->number);
 	record_add(&b, span_str(name));
 	record_add(&b, span_str(label));
+	record_add_u64(&b, queue);
 	record_add_u64(&b, senders != NULL ? senders->n : 0);
 	for (size_t i = 0; senders != NULL && i < senders->n; i++)
 		record_add(&b, span_str(senders->name[i]));
@@ -174,7 +175,12 @@ exchange_done(
 	}
 	guard_succeeded(&e->guard, &x->client, span_str(acc->name));
 	acc->last = world_wall(loop_world(e->loop));
-	tell_done(x, acc->name, label, &acc->senders, last);
+	/* a certificate is no secret: its word is not a label */
+	const struct secret *s =
+	    x->mechanism->external ? NULL : account_secret(acc, span_str(label));
+	bool queue =
+	    s != NULL && strcmp(x->service, "imap") == 0 && secret_shows_queue(s);
+	tell_done(x, acc->name, label, queue, &acc->senders, last);
 }
 
 /* ---- passwords */
@@ -275,7 +281,7 @@ exchange_check(struct exchange *x, struct span name, struct span password)
 	struct instant now = loop_now(e->loop);
 	span_copy(name, x->name, sizeof(x->name));
 	if (x->any) {
-		tell_done(x, "", "", NULL, (struct span){0});
+		tell_done(x, "", "", false, NULL, (struct span){0});
 		return;
 	}
 	if (guard_locked(&e->guard, &x->client, name, now)) {

@@ -263,6 +263,7 @@ on_done(struct signin_exchange *x, struct record *r)
 	struct account_card *card = NEW(struct account_card);
 	card->name = span_dup(record_span(r, ACCOUNT_NAME_MAX));
 	card->secret = span_dup(record_span(r, 256));
+	card->queue = record_u64(r) == 1;
 	bool ok = take_senders(card, r);
 	a.last = record_span(r, SIGNIN_DATA_MAX);
 	if (!ok || !record_done(r)) {

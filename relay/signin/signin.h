@@ -45,6 +45,7 @@
 struct account_card {
 	char *name;   /* canonical: as it was added */
 	char *secret; /* the label of the secret that was used; "" for the first */
+	bool queue;   /* the secret that was used shows the relay's queue by IMAP */
 	struct route_pattern *sender; /* bound to these; none: any sender */
 	size_t senders;
 };

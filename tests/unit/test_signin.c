@@ -282,6 +282,33 @@ test_app_passwords(void **state)
 	rig_free(r);
 }
 
+/* What a secret was made for is what it shows: nobody sees the queue by a main password,
+ * and nobody by another protocol. */
+static void
+test_queue_right(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new();
+	char password[64];
+	add_joe(r);
+	const char *told = admin(r, 0,
+	    "{\"cmd\":\"user-secret-add\",\"name\":\"joe\",\"label\":\"certificate\","
+	    "\"service\":[\"queue\"]}");
+	const char *at = strstr(told, "\"password\":\"");
+	assert_non_null(at);
+	(void)snprintf(password, sizeof(password), "%s", at + 12);
+	*strchr(password, '"') = '\0';
+	struct signin_facts f = facts();
+	f.service = "smtp";
+	assert_int_equal(plain_at(r, &f, "joe", password, NULL), 535);
+	f.service = "imap";
+	assert_int_equal(plain_at(r, &f, "joe", password, NULL), 0);
+	assert_true(r->card->queue);
+	assert_int_equal(plain_at(r, &f, "joe", "open sesame", NULL), 0);
+	assert_false(r->card->queue);
+	rig_free(r);
+}
+
 /* ---- imported hashes */
 
 static void
@@ -389,6 +416,7 @@ main(void)
 	    cmocka_unit_test(test_any),
 	    cmocka_unit_test(test_unknown_mechanism),
 	    cmocka_unit_test(test_app_passwords),
+	    cmocka_unit_test(test_queue_right),
 	    cmocka_unit_test(test_imported),
 	    cmocka_unit_test(test_cancel),
 	    cmocka_unit_test(test_two_sides),
