@@ -109,6 +109,9 @@ enum mailbox_unread { UNREAD_STAY, UNREAD_DELETE, UNREAD_RETURN };
 
 enum mailbox_folders { FOLDERS_FULL, FOLDERS_INBOX_ONLY }; /* by IMAP */
 
+/* What EXPUNGE does in Queue to a message that nothing was done with. */
+enum admin_expunge { ADMIN_EXPUNGE_REFUSE, ADMIN_EXPUNGE_DISCARD };
+
 struct mailbox_config {
 	char *name; /* NULL: the defaults */
 	struct name_list accounts, domains;
@@ -196,6 +199,7 @@ struct config {
 	struct mailbox_config mailbox[CONFIG_MAILBOX_MAX];
 	size_t mailboxes;
 	struct mailbox_config mailbox_default;
+	enum admin_expunge admin_expunge;
 	char *delimiter; /* between an address and its detail, one octet: "+"; "": none */
 	struct submit_config submit;
 	struct spool_config spool;

@@ -76,6 +76,7 @@ static const char *const deliver_words[] = {
     "mx", "via", "discard", "reject", "hold", "lmtp", "mailbox", NULL};
 static const char *const over_words[] = {"defer", "reject", NULL};
 static const char *const folder_words[] = {"full", "inbox-only", NULL};
+static const char *const expunge_words[] = {"refuse", "discard", NULL};
 static const char *const unread_words[] = {"stay", "delete", "return", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
@@ -212,6 +213,8 @@ const struct config_key config_schema[] = {
 	"how long mail stays that was fetched and left there; 0: for ever"),
     WORDS("mailboxes", "folders", folder_words, "full", struct config,
 	mailbox_default.folders, "whether people may have more than INBOX, by IMAP"),
+    WORDS("mailboxes", "admin-expunge", expunge_words, "refuse", struct config,
+	admin_expunge, "what EXPUNGE does in an administrator's folder Queue"),
     IN("mailboxes", "login-delay", TYPE_DURATION, 0, 0, (uint64_t)DAY_MS, "0",
 	mailbox_default.login_delay_ms,
 	"how long after a sign-in by POP3 the next one may come"),

@@ -231,6 +231,7 @@ daemon_free(struct daemon **dp)
 	workers_join(d);
 	open_inboxes(d); /* jobs that were cut off come back */
 	control_free(&d->control);
+	desk_free(&d->desk);
 	signin_free(&d->signin);
 	directory_close(d);
 	close_accounts(d);
@@ -342,6 +343,7 @@ open_scheduler(struct daemon *d)
 	    .config = d->config,
 	};
 	d->scheduler = scheduler_new(&o);
+	desk_open(d->desk, d->scheduler);
 	struct retention_options ro = {.loop = d->loop,
 	    .log = d->log,
 	    .spool = d->spool,
@@ -380,6 +382,8 @@ open_all(struct daemon *d, const struct daemon_options *o, struct buf *why)
 		e = open_spool(d, &d->spool, why);
 	if (e == OK && d->single)
 		e = open_accounts(d, why);
+	if (e == OK)
+		d->desk = desk_new(&(struct desk_options){d->loop, d->log, d->spool});
 	if (e == OK)
 		e = open_workers(d, o, why);
 	if (e != OK)

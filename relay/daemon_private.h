@@ -21,6 +21,7 @@
 #include "relay/egress/retention.h"
 #include "relay/directory.h"
 #include "relay/ingress/ingress.h"
+#include "relay/imap/desk.h"
 #include "relay/imap/patrons.h"
 #include "relay/imap/view.h"
 #include "relay/pickup/pickup.h"
@@ -66,6 +67,7 @@ struct daemon {
 	struct drops *drops;
 	struct hub *hub;
 	struct patrons *patrons;
+	struct desk *desk;
 	atomic_bool paused_in;
 	struct worker worker[WORKERS_MAX];
 	unsigned workers;

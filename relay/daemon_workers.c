@@ -106,6 +106,7 @@ worker_open(
 	    .drops = d->drops,
 	    .hub = d->hub,
 	    .patrons = d->patrons,
+	    .desk = d->desk,
 	    .budget = &d->budget,
 	    .census = d->census,
 	    .counters = &d->pickup_counters,

@@ -16,13 +16,13 @@
 bool
 tray_is(uint32_t number)
 {
-	return number == TRAY_QUEUE || number == TRAY_HELD;
+	return number <= TRAY_QUEUE && number > TRAY_QUEUE - TRAYS;
 }
 
 struct trays *
 trays_new(struct world *w)
 {
-	static const uint32_t number[TRAYS] = {TRAY_QUEUE, TRAY_HELD};
+	static const uint32_t number[TRAYS] = {TRAY_QUEUE, TRAY_HELD, TRAY_NONE};
 	struct trays *t = NEW(struct trays);
 	int64_t units = (world_wall(w).ms - ID_EPOCH_MS) / UNIT_MS;
 	CHECK(pthread_mutex_init(&t->mutex, NULL) == 0);
@@ -47,7 +47,7 @@ trays_free(struct trays **tp)
 struct tray *
 trays_get(struct spool *s, uint32_t number)
 {
-	return &s->trays->tray[number == TRAY_HELD];
+	return &s->trays->tray[TRAY_QUEUE - number];
 }
 
 struct tray_mail *
@@ -110,7 +110,8 @@ tell(struct changing *x, enum mail_event_kind kind, struct tray_mail *m)
 static bool
 belongs(const struct tray *t, const struct tray_seen *seen)
 {
-	return t->number == TRAY_QUEUE || (seen->keywords >> TRAY_IS_HELD & 1);
+	return t->number == TRAY_QUEUE ||
+	       (t->number == TRAY_HELD && (seen->keywords >> TRAY_IS_HELD & 1));
 }
 
 static int

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * tray - the relay's queue as mailboxes, for an administrator who looks at it with a mail
- * program: TRAY_QUEUE, all that is not delivered yet, and TRAY_HELD, what of it is held.
+ * program: TRAY_QUEUE, all that is not delivered yet, and TRAY_HELD, what of it is held;
+ * and TRAY_NONE, that nothing is in, for names that only take what is moved there.
  *
  * A tray is no table on disk: it is what the queue held when somebody looked, the newest
  * TRAY_MAX messages of it, in memory.  Its uids begin anew with each start, and its
@@ -29,6 +30,7 @@
 
 #define TRAY_QUEUE (UINT32_MAX - 1)
 #define TRAY_HELD (UINT32_MAX - 2)
+#define TRAY_NONE (UINT32_MAX - 3) /* always empty */
 #define TRAY_MAX 10000
 #define TRAY_RCPTS_SHOWN 50 /* recipients that the own fields tell of */
 

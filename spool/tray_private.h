@@ -6,7 +6,7 @@
 #include "spool/mail_change_private.h"
 #include "spool/tray.h"
 
-#define TRAYS 2
+#define TRAYS 3
 
 /* A message as a scan saw it. */
 struct tray_seen {

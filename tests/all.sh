@@ -67,7 +67,7 @@ if [ $quick = 0 ]; then
 			run "real $variant" "env VARIANT=$variant tests/real/test_relay.py" \
 				"env VARIANT=$variant tests/real/test_hostile.py" \
 				"env VARIANT=$variant tests/real/test_kill.py" \
-				"env VARIANT=$variant tests/real/test_imap.py Imap.test_idle_is_told_at_once Imap.test_compressed Imap.test_mutt" \
+				"env VARIANT=$variant tests/real/test_imap.py Imap.test_administrator Imap.test_idle_is_told_at_once Imap.test_compressed Imap.test_mutt" \
 				"env VARIANT=$variant tests/real/test_smarthost.py SignIn Tls Between"
 		fi
 	done

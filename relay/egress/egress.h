@@ -124,6 +124,10 @@ struct destination_view {
 	struct wall next;   /* of the next attempt; 0: now or nothing waits */
 	struct span reason; /* the last failure; empty: none */
 };
+/* The messages that are being delivered just now; one may be told several times. */
+void scheduler_each_running(
+    const struct scheduler *s, void (*told)(void *arg, uint64_t id), void *arg);
+
 /* told(arg, view) for each destination in memory. */
 void scheduler_each_destination(const struct scheduler *s,
     void (*told)(void *arg, const struct destination_view *v), void *arg);

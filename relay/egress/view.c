@@ -67,6 +67,17 @@ scheduler_each_destination(const struct scheduler *s,
 	}
 }
 
+void
+scheduler_each_running(
+    const struct scheduler *s, void (*told)(void *arg, uint64_t id), void *arg)
+{
+	MAP_EACH (&s->entries, k) {
+		const struct entry *e = CONTAINER_OF(k, struct entry, node);
+		if (e->state == ENTRY_RUNNING)
+			told(arg, e->key.id);
+	}
+}
+
 struct wall
 scheduler_next_attempt(
     const struct scheduler *s, const struct message *m, const struct recipient *r)

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "relay/imap/flags.h"
+#include "relay/imap/queue.h"
 #include "relay/imap/session.h"
 #include "relay/mime/shape.h"
 
@@ -277,7 +278,9 @@ scan_begin(struct imap *s, struct lex *l)
 {
 	struct span tag, word;
 	return lex_astring(l, &tag) && lex_space(l) && lex_atom(l, &word) &&
-	       lex_space(l) && args_mailbox(s, s->append->name) && args_space(s);
+	       lex_space(l) && args_mailbox(s, s->append->name) &&
+	       !queue_refuses(s, s->append->name, "mail comes here by itself") &&
+	       args_space(s);
 }
 
 /* A command that failed: what its flags or date did wrong has been said, its literal is

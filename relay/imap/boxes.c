@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "relay/imap/queue.h"
 #include "relay/imap/utf7.h"
 
 struct box {
@@ -34,6 +35,8 @@ struct listing {
 	bool only_subscribed, only_special, recursive; /* selection */
 	bool say_subscribed, say_special;
 	unsigned status;
+	const struct queue_box *queue; /* an administrator's */
+	size_t queue_n;
 	/* what there is */
 	struct box *box;
 	size_t n, cap;
@@ -167,6 +170,23 @@ mark_parents(struct listing *x)
 	}
 }
 
+/* They hide what is called as they are. */
+static void
+add_queue(struct listing *x)
+{
+	size_t n = x->n;
+	for (size_t i = 0; i < x->queue_n; i++) {
+		struct mailbox_name row = {.number = 0};
+		span_copy(span_str(x->queue[i].name), row.name, sizeof(row.name));
+		struct box *b = find_box(x, n, row.name);
+		if (b == NULL)
+			b = add_box(x, &row);
+		b->row.number = x->queue[i].number;
+		b->row.use = MAILBOX_PLAIN;
+	}
+	qsort(x->box, x->n, sizeof(*x->box), by_name);
+}
+
 static void
 read_names(struct listing *x, struct spool_reader *r)
 {
@@ -189,6 +209,7 @@ read_names(struct listing *x, struct spool_reader *r)
 	}
 	mem_free(&row);
 	qsort(x->box, x->n, sizeof(*x->box), by_name);
+	add_queue(x);
 }
 
 static void
@@ -427,6 +448,7 @@ list(struct imap *s, struct lex *l, bool lsub)
 	*x = (struct listing){
 	    .job = {NULL, cancel}, .s = s, .lsub = lsub, .only_subscribed = lsub};
 	span_copy(span_str(s->owner), x->owner, sizeof(x->owner));
+	x->queue = queue_boxes(s, &x->queue_n);
 	bool ok = args_space(s) && (lsub || take_selection(s, l, x));
 	if (ok && !lex_astring(l, &reference)) {
 		imap_bad(s, "", "a reference is missing");

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "relay/imap/boxes.h"
+#include "relay/imap/queue.h"
 
 #define PREPARED "/private/vendor/relayd/folders"
 
@@ -189,6 +190,7 @@ run_create(struct imap *s, struct lex *l)
 	if (ok && n > 1 && x->name[n - 1] == '/')
 		x->name[n - 1] = '\0'; /* others will be below it: they always may */
 	ok = ok && scan_use(s, l, &use) && args_end(s) && check_name(s, x->name);
+	ok = ok && !queue_refuses(s, x->name, "this name is the queue's");
 	if (ok && strcmp(x->name, MAILBOX_INBOX) == 0) {
 		imap_no(s, "[ALREADYEXISTS] ", "INBOX always is");
 		ok = false;
@@ -262,6 +264,7 @@ run_delete(struct imap *s, struct lex *l)
 	struct ordering *x = ordering_new(s, "deleted");
 	(void)l;
 	bool ok = args_space(s) && args_mailbox(s, x->name) && args_end(s);
+	ok = ok && !queue_refuses(s, x->name, "the queue's folders stay");
 	if (ok && strcmp(x->name, MAILBOX_INBOX) == 0) {
 		imap_no(s, "[CANNOT] ", "INBOX stays");
 		ok = false;
@@ -393,6 +396,8 @@ run_rename(struct imap *s, struct lex *l)
 	(void)l;
 	bool ok = args_space(s) && args_mailbox(s, x->name) && args_space(s) &&
 		  args_mailbox(s, x->to) && args_end(s) && check_name(s, x->to);
+	ok = ok && !queue_refuses(s, x->name, "the queue's folders stay") &&
+	     !queue_refuses(s, x->to, "this name is the queue's");
 	if (ok && strcmp(x->to, MAILBOX_INBOX) == 0) {
 		imap_no(s, "[ALREADYEXISTS] ", "INBOX always is");
 		ok = false;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "relay/imap/queue.h"
 #include "relay/imap/session.h"
 
 struct copying {
@@ -183,6 +184,11 @@ copy_or_move(struct imap *s, struct lex *l, bool move)
 		copying_free(x);
 		return;
 	}
+	if (queue_copy(s, &uids, name, move)) {
+		set_clear(&uids);
+		copying_free(x);
+		return;
+	}
 	mail_change_target(x->change, span_str(s->owner), span_str(name));
 	size_t n = each_uid(s, &uids, x->change, move ? add_move : add_copy);
 	set_clear(&uids);
@@ -252,7 +258,9 @@ run_expunge(struct imap *s, struct lex *l)
 		imap_no(s, "[READ-ONLY] ", "this mailbox is selected to be read only");
 		ok = false;
 	}
-	if (ok) {
+	if (ok && queue_selected(s)) {
+		queue_expunge(s, s->by_uid ? &only : NULL);
+	} else if (ok) {
 		struct copying *x = copying_new(s, answer_expunge);
 		add_deleted(s, s->by_uid ? &only : NULL, x->change);
 		start(s, x);

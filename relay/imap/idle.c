@@ -4,6 +4,7 @@
  * committed; nobody polls.  Nothing is sent to keep the connection alive: that drains
  * telephones, and TCP can do it.
  */
+#include "relay/imap/queue.h"
 #include "relay/imap/session.h"
 
 #define DONE_MAX 64 /* octets of the line that ends it */
@@ -45,7 +46,11 @@ void
 run_noop(struct imap *s, struct lex *l)
 {
 	(void)l;
-	if (args_end(s))
+	if (!args_end(s))
+		return;
+	if (queue_selected(s))
+		queue_poll(s);
+	else
 		imap_ok(s, "", "here");
 }
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "relay/door.h"
 #include "relay/imap/patrons.h"
+#include "relay/imap/queue.h"
 #include "relay/imap/session.h"
 
 #define MECHANISM_MAX 20
@@ -74,6 +75,7 @@ signing_end(struct imap *s, const char *why)
 void
 signing_leave(struct imap *s)
 {
+	queue_leave(s);
 	if (s->card != NULL)
 		patrons_leave(s->pickup->o.patrons, span_str(s->owner));
 }
@@ -133,6 +135,7 @@ succeed(struct imap *s, struct account_card *card)
 	signing_free(s);
 	s->state = IMAP_IN;
 	s->errors = 0;
+	queue_enter(s);
 	boxes_prepare(s, say_signed_in);
 }
 

@@ -202,7 +202,8 @@ notify_tell(struct imap *s)
 	struct set changed = {0};
 	struct news *news = NULL;
 	size_t n = 0;
-	if (x == NULL || !x->pending || (s->running && !s->idling) || s->looking != NULL || s->io == NULL)
+	if (x == NULL || !x->pending || (s->running && !s->idling) ||
+	    s->looking != NULL || s->io == NULL)
 		return;
 	x->pending = false;
 	listener_take(x->listener, &changed, &news, &n);

@@ -5,6 +5,7 @@
  * knows the mailbox from before (QRESYNC) is told what has changed since.
  */
 #include "base/mem.h"
+#include "relay/imap/queue.h"
 #include "relay/imap/session.h"
 
 struct qresync {
@@ -16,6 +17,8 @@ struct selecting {
 	struct job job;
 	struct imap *s;
 	struct spool_query *query;
+	struct desk_request *asking;  /* the desk, before a tray is looked at */
+	uint32_t tray;                /* 0: it is none */
 	struct spool_request *making; /* INBOX, when it is not there yet */
 	char owner[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
 	bool read_only, qresync;
@@ -50,6 +53,7 @@ cancel(struct imap *s)
 {
 	struct selecting *x = of_job(s);
 	spool_cancel(&x->making);
+	desk_cancel(&x->asking);
 	if (x->query != NULL)
 		spool_cancel_query(&x->query); /* selecting_free() when it is over */
 	else
@@ -98,7 +102,9 @@ static void
 run(struct spool_reader *r, void *arg)
 {
 	struct selecting *x = arg;
-	x->err = spool_read_mailbox(r, span_str(x->owner), span_str(x->name), &x->box);
+	x->err = x->tray != 0 ? spool_read_mailbox_at(r, x->tray, &x->box)
+			      : spool_read_mailbox(
+				    r, span_str(x->owner), span_str(x->name), &x->box);
 	if (x->err != OK)
 		return;
 	x->view = view_open(x->hub, x->box.number);
@@ -241,6 +247,16 @@ look(struct selecting *x)
 	    imap_spool(x->s), run, done, selecting_free, x, imap_inbox(x->s));
 }
 
+/* A tray that could not be made anew is shown as it was. */
+static void
+on_asked(void *arg, const struct desk_result *r)
+{
+	struct selecting *x = arg;
+	(void)r;
+	x->asking = NULL;
+	look(x);
+}
+
 static void
 on_made(void *arg, enum err e)
 {
@@ -362,9 +378,16 @@ begin(struct imap *s, struct lex *l, bool read_only)
 		if (s->qresync || s->rev2)
 			imap_sayf(s, "OK [CLOSED] the mailbox before is closed");
 	}
+	const struct queue_box *box = queue_box(s, x->name);
 	s->job = &x->job;
 	imap_wait(s);
-	look(x);
+	if (box == NULL) {
+		look(x);
+		return;
+	}
+	x->tray = box->number;
+	x->read_only = read_only || box->acts;
+	x->asking = desk_look_start(s->pickup->o.desk, imap_inbox(s), on_asked, x);
 }
 
 void

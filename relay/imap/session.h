@@ -14,7 +14,7 @@
  *	fetch*.c    FETCH                     store.c     STORE
  *	copy.c      COPY, MOVE, EXPUNGE       append.c    APPEND
  *	find.c      SEARCH, SORT, THREAD      idle.c      IDLE, NOTIFY
- *	extra.c     ID, QUOTA, METADATA, COMPRESS
+ *	extra.c     ID, QUOTA, METADATA, COMPRESS  queue.c  an administrator's folders
  *
  * Any answer may end the session: io is NULL then, and the struct is swept at the end of
  * the turn.
@@ -39,7 +39,7 @@
 		     */
 #define IMAP_TAG_MAX 128
 #define IMAP_AUTH_FAILURES 3
-#define IMAP_COMMANDS_BEFORE 50 /* before signing in */
+#define IMAP_COMMANDS_BEFORE 50    /* before signing in */
 #define IMAP_MESSAGE_LIMIT 1000000 /* RFC 9738: of one command */
 #define IMAP_LINGER_MS (5 * SECOND_MS)
 

@@ -3,6 +3,7 @@
  * record says; no mail is looked at. */
 #include "base/mem.h"
 #include "relay/imap/boxes.h"
+#include "relay/imap/queue.h"
 
 #define SLICE 200
 
@@ -126,6 +127,8 @@ struct looking {
 	struct spool_query *query;
 	char owner[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
 	unsigned items;
+	uint32_t tray; /* 0: it is none */
+	struct desk_request *asking;
 	struct mailbox_view box;
 	uint64_t recent;
 	enum err err;
@@ -142,14 +145,20 @@ static void
 cancel(struct imap *s)
 {
 	struct looking *x = CONTAINER_OF(s->job, struct looking, job);
-	spool_cancel_query(&x->query);
+	desk_cancel(&x->asking);
+	if (x->query != NULL)
+		spool_cancel_query(&x->query); /* looking_free() when it is over */
+	else
+		looking_free(x);
 }
 
 static void
 run(struct spool_reader *r, void *arg)
 {
 	struct looking *x = arg;
-	x->err = spool_read_mailbox(r, span_str(x->owner), span_str(x->name), &x->box);
+	x->err = x->tray != 0 ? spool_read_mailbox_at(r, x->tray, &x->box)
+			      : spool_read_mailbox(
+				    r, span_str(x->owner), span_str(x->name), &x->box);
 	if (x->err == OK && (x->items & STATUS_RECENT))
 		x->recent = status_recent(r, &x->box);
 }
@@ -179,6 +188,22 @@ done(void *arg)
 		imap_spool_no(s, e);
 }
 
+static void
+look(struct looking *x)
+{
+	x->query = spool_query_start(
+	    imap_spool(x->s), run, done, looking_free, x, imap_inbox(x->s));
+}
+
+static void
+on_asked(void *arg, const struct desk_result *r)
+{
+	struct looking *x = arg;
+	(void)r;
+	x->asking = NULL;
+	look(x);
+}
+
 void
 run_status(struct imap *s, struct lex *l)
 {
@@ -190,8 +215,13 @@ run_status(struct imap *s, struct lex *l)
 		looking_free(x);
 		return;
 	}
+	const struct queue_box *box = queue_box(s, x->name);
 	s->job = &x->job;
 	imap_wait(s);
-	x->query =
-	    spool_query_start(imap_spool(s), run, done, looking_free, x, imap_inbox(s));
+	if (box == NULL) {
+		look(x);
+		return;
+	}
+	x->tray = box->number;
+	x->asking = desk_look_start(s->pickup->o.desk, imap_inbox(s), on_asked, x);
 }

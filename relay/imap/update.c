@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "relay/imap/session.h"
+#include "spool/tray.h"
 
 struct telling {
 	struct imap *s;
@@ -43,9 +44,10 @@ update_add_flag_list(
 	buf_add_str(out, "(");
 	if (!permanent || !fixed) {
 		buf_add_str(out, "\\Answered \\Flagged \\Deleted \\Seen \\Draft");
-		for (size_t i = 0; i < v->keywords; i++)
+		bool fixed_words = permanent && tray_is(v->number);
+		for (size_t i = 0; i < v->keywords && !fixed_words; i++)
 			buf_addf(out, " %s", v->keyword[i]);
-		if (permanent && v->keywords < MAILBOX_KEYWORDS_MAX)
+		if (permanent && !fixed_words && v->keywords < MAILBOX_KEYWORDS_MAX)
 			buf_add_str(out, " \\*");
 	}
 	buf_add_str(out, ")");

@@ -43,7 +43,8 @@ struct pickup_counters {
 };
 
 struct patrons; /* relay/imap/patrons.h */
-struct hub; /* relay/imap/view.h */
+struct hub;     /* relay/imap/view.h */
+struct desk;    /* relay/imap/desk.h */
 
 struct pickup_options {
 	struct loop *loop;
@@ -52,10 +53,11 @@ struct pickup_options {
 	struct spool *spool;
 	struct directory *directory;
 	struct drops *drops;
-	struct patrons *patrons; /* how many sessions each account has, by IMAP */
-	struct hub *hub; /* mailboxes in memory, for IMAP; of all threads */
+	struct patrons *patrons;       /* how many sessions each account has, by IMAP */
+	struct hub *hub;               /* mailboxes in memory, for IMAP; of all threads */
+	struct desk *desk;             /* NULL: nobody sees the queue */
 	struct content_budget *budget; /* of messages that are appended */
-	struct census *census; /* sessions leave it at their end */
+	struct census *census;         /* sessions leave it at their end */
 	struct pickup_counters *counters;
 	const struct config *config; /* a reference is taken */
 };

@@ -133,6 +133,68 @@ class Imap(RealTest):
                                      .replace(b"\r\n", b"\n").rstrip(b"\n"))
         m.logout()
 
+    def test_administrator(self):
+        """Two at once act on the same queue, while mail comes in and is released: each
+        message is acted upon once, and leaves."""
+        relay = self.reading('route "stop" { to = {"held.test"} deliver = "hold" }\n')
+        done = relay.ctl("user", "secret", "add", USER, "phone", "--service", "queue")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        secret = done.stdout.split()[-1]
+        plain = self.login(relay)
+        self.assertEqual(plain.select("Queue")[0], "NO")
+        plain.logout()
+
+        def send(n):
+            with smtplib.SMTP("127.0.0.1", relay.port) as c:
+                for i in range(n):
+                    c.sendmail("a@b.test", ["u@held.test"], message(i).as_bytes())
+
+        def admin():
+            m = imaplib.IMAP4("127.0.0.1", relay.imap, timeout=real.LIMIT)
+            m.login(USER, secret)
+            self.assertEqual(m.select("Queue")[0], "OK")
+            return m
+
+        send(150)
+        bodies = admin()
+        self.assertEqual(bodies.select("Quarantine")[1], [b"150"])
+        _, got = bodies.fetch("1:*", "(UID FLAGS RFC822.SIZE ENVELOPE BODY.PEEK[])")
+        self.assertEqual(len([g for g in got if isinstance(g, tuple)]), 150)
+        for head, text in (g for g in got if isinstance(g, tuple)):
+            self.assertIn(b"X-Relay-Id: ", text)
+            self.assertEqual(int(re.search(rb"RFC822.SIZE (\d+)", head)[1]), len(text))
+        moved = []
+
+        def work(m):
+            for _ in range(300):
+                _, [uids] = m.uid("SEARCH", "ALL")
+                if not uids:
+                    return
+                some = random.choice(uids.split())
+                moved.append(m.uid("MOVE", some, '"!Discard"')[0])
+                m.noop()
+
+        more = threading.Thread(target=send, args=(50,))
+        more.start()
+        workers = [threading.Thread(target=work, args=(admin(),)) for _ in range(2)]
+        for w in workers:
+            w.start()
+        more.join()
+        for w in workers:
+            w.join()
+        last = admin()
+        work(last)
+        self.assertEqual(last.noop()[0], "OK")
+        self.assertEqual(last.uid("SEARCH", "ALL")[1], [b""])
+        self.assertEqual(relay.queue(), [])
+        acted = [line for line in relay.process.lines
+                 if " what=delete account=alice" in line and "applied=1" in line]
+        self.assertEqual(len(acted), 200)
+        self.assertGreaterEqual(moved.count("OK"), 200)
+        self.assertEqual(last.select('"!Discard"', readonly=True)[1], [b"0"])
+        last.logout()
+        bodies.logout()
+
     def test_idle_is_told_at_once(self):
         relay = self.reading()
         self.send(relay, 1)
