@@ -138,6 +138,7 @@ struct retry_config {
 	int64_t expire_ms;        /* 5d */
 	int64_t warn_ms;          /* 4h; 0: never */
 	int64_t bounce_expire_ms; /* 1d, for the null sender */
+	int64_t keep_failed_ms;   /* 0: not */
 };
 
 struct smtp_server_config {          /* limits { } and timeouts { } of the ingress */

@@ -399,6 +399,9 @@ const struct config_key config_schema[] = {
     IN("retry", "bounce-expire", TYPE_DURATION, 0, SECOND_MS, 366 * (uint64_t)DAY_MS,
 	"1d", retry.bounce_expire_ms,
 	"after which a notice that cannot be delivered is given up"),
+    IN("retry", "keep-failed", TYPE_DURATION, 0, 0, 366 * (uint64_t)DAY_MS, "0",
+	retry.keep_failed_ms,
+	"how long mail that has failed is kept for an administrator; 0: not at all"),
 
     /* ---- outgoing */
     IN("outgoing", "concurrency", TYPE_COUNT, 0, 1, 10000, "20", client.concurrency,

@@ -422,7 +422,8 @@ report_storable(const struct report *rep)
 		    (o->dest.n == 0 || o->dest.n > DEST_KEY_MAX))
 			return false;
 		for (size_t k = 0; k < o->drops; k++)
-			if (o->kind != OUTCOME_DELIVERED || !drop_storable(&o->drop[k]))
+			if ((o->kind != OUTCOME_DELIVERED && o->kind != OUTCOME_FAILED) ||
+			    !drop_storable(&o->drop[k]))
 				return false;
 	}
 	for (size_t i = 0; i < COUNT_OF(rep->notice); i++)

@@ -59,6 +59,13 @@ report_add(struct report *r, const struct outcome *o)
 }
 
 void
+report_keep(struct report *r, size_t i, const struct drop *d)
+{
+	r->outcome[i].drop = keep_drops(r, d, 1);
+	r->outcome[i].drops = 1;
+}
+
+void
 report_free(struct report **rp)
 {
 	struct report *r = *rp;

@@ -135,7 +135,7 @@ struct outcome {
 	struct span reply, host;
 	struct span dest; /* MOVED: the new key */
 	const struct drop
-	    *drop; /* DELIVERED: into these mailboxes, in the same transaction */
+	    *drop; /* DELIVERED, FAILED: into these mailboxes, in the same transaction */
 	size_t drops;
 };
 
@@ -157,7 +157,9 @@ struct report {
 
 struct report *report_new(uint64_t id, struct span dest, struct wall when);
 void report_add(struct report *r, const struct outcome *o); /* spans are copied */
-void report_free(struct report **r);                        /* notices too */
+/* One mail more for outcome i, which is DELIVERED or FAILED and has none: copied. */
+void report_keep(struct report *r, size_t i, const struct drop *d);
+void report_free(struct report **r); /* notices too */
 
 /*
  * Apply a report (takes it).  Recipients that are gone meanwhile are skipped;

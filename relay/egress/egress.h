@@ -13,7 +13,8 @@
  *
  * What a route says of the way out is obeyed in these rooms: hops.h (whom to dial,
  * and how), throttle.h (its rates), health.h (which of its hosts do not work),
- * alarm.h (who must be told that a sign-in is refused), rewritten.h (addresses).
+ * alarm.h (who must be told that a sign-in is refused), rewritten.h (addresses), failed.h
+ * (what is kept of mail that failed).
  *
  *	for each io thread: couriers[i] = courier_new(&courier_options);
  *	s = scheduler_new(&scheduler_options);

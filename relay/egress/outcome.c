@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "relay/egress/failed.h"
 #include "relay/egress/scheduler.h"
 
 static struct span
@@ -261,6 +262,7 @@ report_job(struct scheduler *s, struct entry *e, struct job *j)
 	for (size_t i = 0; i < j->results; i++)
 		report_result(&p, &j->result[i]);
 	buf_clear(&p.line);
+	failed_keep(s->spool, s->config, p.change->report, p.m);
 	p.change->job = j;
 	if (p.change->report->outcomes == 0 && j->end == JOB_DAMAGED)
 		e->state =

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "policy/header.h"
+#include "relay/egress/failed.h"
 #include "relay/egress/notice.h"
 #include "relay/routing.h"
 
@@ -224,6 +225,12 @@ compose(const struct retention *r, const struct kept_mail *k)
 	return m;
 }
 
+static bool
+is_failed(const struct slice *x)
+{
+	return strcmp(x->owner, FAILED_OWNER) == 0;
+}
+
 /* ---- what is due */
 
 static void
@@ -292,7 +299,9 @@ delete_all(struct retention *r)
 	struct mail_change *c = mail_change_new(span_str(x->owner), SPAN(MAILBOX_INBOX));
 	for (; r->at < x->n && (x->due[r->at].picked || !x->back); r->at++) {
 		log_gone(r, &x->due[r->at],
-		    x->due[r->at].picked ? "fetched long ago" : "never fetched");
+		    is_failed(x)           ? "kept long enough"
+		    : x->due[r->at].picked ? "fetched long ago"
+					   : "never fetched");
 		mail_change_delete(c, x->due[r->at].uid);
 	}
 	submit(r, c);
@@ -350,6 +359,12 @@ before(struct wall now, int64_t ms)
 	return ms > 0 ? wall_after(now, -ms) : (struct wall){0};
 }
 
+static const struct mailbox_config *
+settings_of(const struct retention *r)
+{
+	return directory_settings(r->o.directory, r->config, span_str(r->slice->owner));
+}
+
 static void
 on_owner(void *arg)
 {
@@ -362,10 +377,18 @@ on_owner(void *arg)
 		timer_set(&r->timer, SWEEP_MS);
 		return;
 	}
-	const struct mailbox_config *m =
-	    directory_settings(r->o.directory, r->config, span_str(x->owner));
+	const struct mailbox_config *m = settings_of(r);
 	struct wall now = world_wall(loop_world(r->o.loop));
 	r->settings = m;
+	if (is_failed(x)) {
+		/* what is not to be kept any more goes at once */
+		int64_t ms = r->config->retry.keep_failed_ms;
+		x->back = false;
+		x->unread_before = x->picked_before = before(now, ms > 0 ? ms : 1);
+		x->after = 0;
+		read_slice(r);
+		return;
+	}
 	x->back = m->unread == UNREAD_RETURN;
 	x->unread_before = before(now, m->unread != UNREAD_STAY ? m->unread_ms : 0);
 	x->picked_before = before(now, m->picked_ms);
@@ -386,10 +409,13 @@ next_owner(struct retention *r)
 
 /* Settings that keep everything cost nothing. */
 static bool
-deletes_anything(const struct config *c)
+deletes_anything(const struct retention *r)
 {
+	const struct config *c = r->config;
 	const struct mailbox_config *d = &c->mailbox_default;
-	bool any = d->unread_ms > 0 || d->picked_ms > 0;
+	struct mailbox_usage failed;
+	spool_mailbox_usage(r->o.spool, SPAN(FAILED_OWNER), &failed);
+	bool any = d->unread_ms > 0 || d->picked_ms > 0 || failed.messages > 0;
 	for (size_t i = 0; i < c->mailboxes; i++)
 		any = any || c->mailbox[i].unread_ms > 0 || c->mailbox[i].picked_ms > 0;
 	return any;
@@ -421,7 +447,7 @@ on_timer(void *arg)
 		timer_set(&r->timer, SWEEP_MS);
 		return;
 	}
-	if (!deletes_anything(r->config) || !directory_ready(r->o.directory)) {
+	if (!deletes_anything(r) || !directory_ready(r->o.directory)) {
 		timer_set(&r->timer, FIRST_MS);
 		return;
 	}
@@ -466,7 +492,6 @@ retention_reload(struct retention *r, const struct config *config)
 	const struct config *old = r->config;
 	r->config = config_ref(config);
 	if (r->slice != NULL) /* its owner's settings may have been the old ones' */
-		r->settings = directory_settings(
-		    r->o.directory, r->config, span_str(r->slice->owner));
+		r->settings = settings_of(r);
 	config_unref(&old);
 }

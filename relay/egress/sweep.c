@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "relay/egress/failed.h"
 #include "relay/egress/scheduler.h"
 
 #define SWEEP_MS MINUTE_MS
@@ -104,6 +105,7 @@ fail_at_dest(struct scheduler *s, struct fail_all *f, const struct recipient *fi
 		atomic_fetch_add_explicit(&s->counters->failed, 1, memory_order_relaxed);
 	}
 	buf_clear(&line);
+	failed_keep(s->spool, s->config, c->report, f->m);
 	c->done = f->done;
 	c->arg = f->arg;
 	return c;

@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "relay/egress/failed.h"
 #include "relay/imap/queue.h"
 #include "relay/imap/utf7.h"
 
 struct box {
 	struct mailbox_name row;
+	bool queue;    /* an administrator's: it always is */
 	bool implied;  /* only others are below it */
 	bool fits;     /* a pattern */
 	bool children; /* something that exists is below it */
@@ -172,16 +174,22 @@ mark_parents(struct listing *x)
 
 /* They hide what is called as they are. */
 static void
-add_queue(struct listing *x)
+add_queue(struct listing *x, struct spool_reader *r)
 {
 	size_t n = x->n;
+	struct mailbox_view failed;
 	for (size_t i = 0; i < x->queue_n; i++) {
 		struct mailbox_name row = {.number = 0};
+		uint32_t number = x->queue[i].number;
+		if (number == 0 && spool_read_mailbox(r, SPAN(FAILED_OWNER),
+				       SPAN(MAILBOX_INBOX), &failed) == OK)
+			number = failed.number;
 		span_copy(span_str(x->queue[i].name), row.name, sizeof(row.name));
 		struct box *b = find_box(x, n, row.name);
 		if (b == NULL)
 			b = add_box(x, &row);
-		b->row.number = x->queue[i].number;
+		b->queue = true;
+		b->row.number = number;
 		b->row.use = MAILBOX_PLAIN;
 	}
 	qsort(x->box, x->n, sizeof(*x->box), by_name);
@@ -209,7 +217,7 @@ read_names(struct listing *x, struct spool_reader *r)
 	}
 	mem_free(&row);
 	qsort(x->box, x->n, sizeof(*x->box), by_name);
-	add_queue(x);
+	add_queue(x, r);
 }
 
 static void
@@ -249,7 +257,7 @@ is_inbox(const struct box *b)
 static bool
 exists(const struct box *b)
 {
-	return b->row.number != 0 || is_inbox(b);
+	return b->row.number != 0 || is_inbox(b) || b->queue;
 }
 
 static void

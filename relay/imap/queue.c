@@ -13,6 +13,7 @@ static const struct queue_box boxes[] = {
     {"!Hold", TRAY_NONE, true, ADMIN_HOLD},
     {"!Release", TRAY_NONE, true, ADMIN_RELEASE},
     {"!Retry now", TRAY_NONE, true, ADMIN_RETRY},
+    {"Failed", 0, false, ADMIN_RETRY},
     {"Quarantine", TRAY_HELD, false, ADMIN_RETRY},
     {"Queue", TRAY_QUEUE, false, ADMIN_RETRY},
 };

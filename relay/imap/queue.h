@@ -7,7 +7,8 @@
  *	Queue         all that is not delivered yet, its state as keywords: $New $Deferred
  *	              $Active $Held $Aside
  *	Quarantine    what of it is held
- *	!Release, !Retry now, !Hold, !Bounce, !Discard
+ *	Failed        what has failed, as long as it is kept (egress/failed.h): an
+ *ordinary mailbox that belongs to nobody !Release, !Retry now, !Hold, !Bounce, !Discard
  *	              always empty: what is moved or copied there is acted upon, once
  *
  * These names hide mailboxes of the account's own that are called so.  What is in Queue
@@ -23,7 +24,7 @@
 
 struct queue_box {
 	const char *name;
-	uint32_t number; /* of its tray */
+	uint32_t number; /* of its tray; 0: Failed */
 	bool acts;
 	enum admin_action action;
 };

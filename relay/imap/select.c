@@ -5,6 +5,7 @@
  * knows the mailbox from before (QRESYNC) is told what has changed since.
  */
 #include "base/mem.h"
+#include "relay/egress/failed.h"
 #include "relay/imap/queue.h"
 #include "relay/imap/session.h"
 
@@ -22,6 +23,7 @@ struct selecting {
 	struct spool_request *making; /* INBOX, when it is not there yet */
 	char owner[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
 	bool read_only, qresync;
+	bool failed; /* the mailbox of mail that has failed: owner is its own */
 	struct qresync q;
 	struct hub *hub;
 	/* what the pool has found */
@@ -102,9 +104,10 @@ static void
 run(struct spool_reader *r, void *arg)
 {
 	struct selecting *x = arg;
-	x->err = x->tray != 0 ? spool_read_mailbox_at(r, x->tray, &x->box)
-			      : spool_read_mailbox(
-				    r, span_str(x->owner), span_str(x->name), &x->box);
+	x->err = x->tray != 0
+		     ? spool_read_mailbox_at(r, x->tray, &x->box)
+		     : spool_read_mailbox(r, span_str(x->owner),
+			   x->failed ? SPAN(MAILBOX_INBOX) : span_str(x->name), &x->box);
 	if (x->err != OK)
 		return;
 	x->view = view_open(x->hub, x->box.number);
@@ -294,7 +297,8 @@ done(void *arg)
 		open_selected(s, x);
 		return;
 	}
-	if (e == ERR_NOT_FOUND && span_eq(span_str(x->name), SPAN(MAILBOX_INBOX))) {
+	if (e == ERR_NOT_FOUND &&
+	    (x->failed || span_eq(span_str(x->name), SPAN(MAILBOX_INBOX)))) {
 		make_inbox(x);
 		return;
 	}
@@ -381,7 +385,10 @@ begin(struct imap *s, struct lex *l, bool read_only)
 	const struct queue_box *box = queue_box(s, x->name);
 	s->job = &x->job;
 	imap_wait(s);
-	if (box == NULL) {
+	x->failed = box != NULL && box->number == 0;
+	if (x->failed)
+		span_copy(SPAN(FAILED_OWNER), x->owner, sizeof(x->owner));
+	if (box == NULL || x->failed) {
 		look(x);
 		return;
 	}

@@ -3,6 +3,7 @@
  * record says; no mail is looked at. */
 #include "base/mem.h"
 #include "relay/imap/boxes.h"
+#include "relay/egress/failed.h"
 #include "relay/imap/queue.h"
 
 #define SLICE 200
@@ -128,6 +129,7 @@ struct looking {
 	char owner[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
 	unsigned items;
 	uint32_t tray; /* 0: it is none */
+	bool failed;   /* the mailbox of mail that has failed: owner is its own */
 	struct desk_request *asking;
 	struct mailbox_view box;
 	uint64_t recent;
@@ -156,9 +158,10 @@ static void
 run(struct spool_reader *r, void *arg)
 {
 	struct looking *x = arg;
-	x->err = x->tray != 0 ? spool_read_mailbox_at(r, x->tray, &x->box)
-			      : spool_read_mailbox(
-				    r, span_str(x->owner), span_str(x->name), &x->box);
+	x->err = x->tray != 0
+		     ? spool_read_mailbox_at(r, x->tray, &x->box)
+		     : spool_read_mailbox(r, span_str(x->owner),
+			   x->failed ? SPAN(MAILBOX_INBOX) : span_str(x->name), &x->box);
 	if (x->err == OK && (x->items & STATUS_RECENT))
 		x->recent = status_recent(r, &x->box);
 }
@@ -170,7 +173,8 @@ done(void *arg)
 	struct imap *s = x->s;
 	enum err e = x->err;
 	struct buf out;
-	if (e == ERR_NOT_FOUND && span_eq(span_str(x->name), SPAN(MAILBOX_INBOX))) {
+	if (e == ERR_NOT_FOUND &&
+	    (x->failed || span_eq(span_str(x->name), SPAN(MAILBOX_INBOX)))) {
 		e = OK; /* nothing has come yet */
 		x->box =
 		    (struct mailbox_view){.uidnext = 1, .uidvalidity = 1, .modseq = 1};
@@ -218,7 +222,10 @@ run_status(struct imap *s, struct lex *l)
 	const struct queue_box *box = queue_box(s, x->name);
 	s->job = &x->job;
 	imap_wait(s);
-	if (box == NULL) {
+	x->failed = box != NULL && box->number == 0;
+	if (x->failed)
+		span_copy(SPAN(FAILED_OWNER), x->owner, sizeof(x->owner));
+	if (box == NULL || x->failed) {
 		look(x);
 		return;
 	}

@@ -229,10 +229,10 @@ test_from_the_queue(void **state)
 	report_add(rep, &o);
 	assert_int_equal(spool_rig_report(r, rep), ERR_NOT_FOUND);
 	assert_int_equal(usage_of(r, "alice").messages, 1);
-	/* only what is delivered can be put into a mailbox */
+	/* only what is over can be put into a mailbox */
 	rep = report_new(id, SPAN(B), (struct wall){RIG_WALL_MS});
 	o.index = 1;
-	o.kind = OUTCOME_FAILED;
+	o.kind = OUTCOME_HELD;
 	report_add(rep, &o);
 	assert_int_equal(spool_rig_report(r, rep), ERR_RANGE);
 	assert_int_equal(spool_rig_outcome(r, id, B, 1, OUTCOME_DELIVERED, 0, NULL), OK);
