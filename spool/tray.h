@@ -4,9 +4,9 @@
  * program: TRAY_QUEUE, all that is not delivered yet, and TRAY_HELD, what of it is held;
  * and TRAY_NONE, that nothing is in, for names that only take what is moved there.
  *
- * A tray is no table on disk: it is what the queue held when somebody looked, the newest
- * TRAY_MAX messages of it, in memory.  Its uids begin anew with each start, and its
- * uidvalidity is the start.
+ * A tray is no table on disk: it is what the queue held when somebody looked, in memory:
+ * the newest TRAY_MAX messages, and as many that are held or aside, however old.  Its
+ *uids begin anew with each start, and its uidvalidity is the start.
  *
  *	spool_tray_scan(reader, &scan)          in the pool: what the queue holds now
  *	tray_scan_active(scan, id)              being delivered: only the scheduler knows

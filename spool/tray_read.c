@@ -3,6 +3,7 @@
  * tray_read - the queue as it is on disk: the scan that the trays are made of, and the
  * mails of a tray, whose own fields are written while they are read.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -18,12 +19,11 @@ mix(uint64_t stamp, uint64_t value)
 
 /* States and attempts of its recipients. */
 static enum err
-see_recipients(struct spool_reader *r, MDB_cursor *c, struct tray_seen *seen)
+see_recipients(MDB_cursor *c, struct tray_seen *seen)
 {
 	unsigned char key[KEY_ID];
 	MDB_val k, v;
 	enum err e;
-	(void)r;
 	key_put(key, seen->id, 8);
 	for (e = db_seek(c, key, KEY_ID, KEY_ID, &k, &v); e == OK;
 	     e = db_next(c, key, KEY_ID, &k, &v)) {
@@ -62,7 +62,7 @@ scan_messages(struct spool_reader *r, struct tray_scan *s)
 		if (k.mv_size != KEY_ID)
 			continue;
 		s->seen[--at] = (struct tray_seen){.id = key_get(k.mv_data, 8)};
-		e = see_recipients(r, of, &s->seen[at]);
+		e = see_recipients(of, &s->seen[at]);
 	}
 	s->n = TRAY_MAX - at;
 	memmove(s->seen, s->seen + at, s->n * sizeof(*s->seen));
@@ -70,6 +70,69 @@ scan_messages(struct spool_reader *r, struct tray_scan *s)
 		mdb_cursor_close(of);
 	mdb_cursor_close(c);
 	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* What is held or aside waits for somebody: all of it, up to TRAY_MAX, however old. */
+static enum err
+find_waiting(struct spool_reader *r, uint64_t before, uint64_t *id, size_t *n)
+{
+	static const uint8_t lanes[] = {LANE_HELD, LANE_ASIDE};
+	MDB_cursor *c;
+	MDB_val k, v;
+	enum err e =
+	    db_err(mdb_cursor_open(reader_txn(r), reader_spool(r)->dbi[DB_SCHED], &c));
+	if (e != OK)
+		return e;
+	for (size_t i = 0; i < COUNT_OF(lanes) && (e == OK || e == ERR_NOT_FOUND); i++) {
+		for (e = db_seek(c, &lanes[i], 1, 1, &k, &v); e == OK && *n < TRAY_MAX;
+		     e = db_next(c, &lanes[i], 1, &k, &v)) {
+			struct sched_key row;
+			if (k.mv_size != KEY_SCHED)
+				continue;
+			sched_key_get(k.mv_data, &row);
+			if (row.id < before)
+				id[(*n)++] = row.id;
+		}
+	}
+	mdb_cursor_close(c);
+	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* In front of the newest; a message may be there for several recipients. */
+static enum err
+scan_waiting(struct spool_reader *r, struct tray_scan *s)
+{
+	uint64_t *id = mem_alloc(TRAY_MAX * sizeof(*id));
+	size_t n = 0, kept = 0;
+	MDB_cursor *c = NULL;
+	enum err e = find_waiting(r, s->seen[0].id, id, &n);
+	if (e == OK)
+		e = db_err(
+		    mdb_cursor_open(reader_txn(r), reader_spool(r)->dbi[DB_RCPT], &c));
+	qsort(id, n, sizeof(*id), by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (kept == 0 || id[kept - 1] != id[i])
+			id[kept++] = id[i];
+	}
+	s->seen = mem_resize(s->seen, kept + s->n, sizeof(*s->seen));
+	memmove(s->seen + kept, s->seen, s->n * sizeof(*s->seen));
+	s->n += kept;
+	for (size_t i = 0; i < kept; i++) {
+		s->seen[i] = (struct tray_seen){.id = id[i]};
+		if (e == OK)
+			e = see_recipients(c, &s->seen[i]);
+	}
+	if (c != NULL)
+		mdb_cursor_close(c);
+	mem_free(&id);
+	return e;
 }
 
 enum err
@@ -81,6 +144,8 @@ spool_tray_scan(struct spool_reader *r, struct tray_scan **out)
 	enum err e = reader_begin(r);
 	if (e == OK) {
 		e = scan_messages(r, s);
+		if (e == OK && s->n == TRAY_MAX)
+			e = scan_waiting(r, s);
 		reader_end(r);
 	}
 	if (e == OK)

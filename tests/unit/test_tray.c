@@ -265,7 +265,7 @@ test_reading(void **state)
 	end(&f);
 }
 
-/* The newest TRAY_MAX, and no more. */
+/* The newest TRAY_MAX, and what waits for somebody. */
 static void
 test_bound(void **state)
 {
@@ -273,7 +273,8 @@ test_bound(void **state)
 	struct mailbox_view v;
 	uint64_t id;
 	(void)state;
-	begin(&f, 1);
+	begin(&f, 2);
+	outcome(&f, 1, OUTCOME_HELD);
 	for (unsigned i = 0; i < TRAY_MAX; i++) {
 		struct message *m = spool_rig_message(1, i);
 		spool_rig_rcpt(m, "u@b.example", "smtp b.example", 0);
@@ -285,10 +286,12 @@ test_bound(void **state)
 	look(&f, 0);
 	struct spool_reader *r = spool_reader_new(f.r->spool);
 	assert_int_equal(spool_read_mailbox_at(r, TRAY_QUEUE, &v), OK);
-	assert_int_equal(v.messages, TRAY_MAX);
+	assert_int_equal(v.messages, TRAY_MAX + 1);
+	assert_int_equal(spool_read_mailbox_at(r, TRAY_HELD, &v), OK);
+	assert_int_equal(v.messages, 1);
 	spool_reader_free(&r);
 	assert_int_equal(spool_tray_message(f.r->spool, TRAY_QUEUE, 1, &id), OK);
-	assert_true(id > f.id[0]);
+	assert_true(id == f.id[1]);
 	end(&f);
 }
 
