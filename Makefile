@@ -86,7 +86,7 @@ all: programs
 # ---- what is needed from Debian; libevent by version: older ones have known holes
 DEPS := gcc make libc6-dev libevent-dev=2.1.12-stable-8+deb12u1 liblmdb-dev libc-ares-dev libssl-dev \
 	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev libgsasl-dev libcrypt-dev libseccomp-dev zlib1g-dev
-DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks fetchmail getmail6 mpop isync offlineimap3 mutt bsdutils libnet-ssleay-perl openssl gsasl curl mandoc clang libclang-rt-14-dev
+DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks fetchmail getmail6 mpop isync interimap offlineimap3 mutt bsdutils libnet-ssleay-perl openssl gsasl curl mandoc clang libclang-rt-14-dev
 
 deps:
 	@tools/need.sh $(DEPS)

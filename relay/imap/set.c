@@ -25,7 +25,8 @@ push(struct set *s, uint32_t from, uint32_t to)
 
 /* ---- reading */
 
-/* "*" or a number; a number that is too large for a uid is the last that there can be. */
+/* "*" or a number.  2^32-1 may be said (RFC 9051: nz-number), and clients do, for "to the
+ * end"; no mail ever has it, so it is read as the one before. */
 static bool
 scan_bound(struct scan *in, uint32_t *out)
 {
@@ -34,9 +35,9 @@ scan_bound(struct scan *in, uint32_t *out)
 		*out = SET_STAR;
 		return true;
 	}
-	if (!scan_u64(in, SET_STAR - 1, &n))
+	if (!scan_u64(in, UINT32_MAX, &n))
 		return false;
-	*out = (uint32_t)n;
+	*out = n == SET_STAR ? SET_STAR - 1 : (uint32_t)n;
 	return true;
 }
 

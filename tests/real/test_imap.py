@@ -74,9 +74,9 @@ class Imap(RealTest):
         return relay
 
     @staticmethod
-    def login(relay):
+    def login(relay, user=USER):
         m = imaplib.IMAP4("127.0.0.1", relay.imap, timeout=real.LIMIT)
-        m.login(USER, PASSWORD)
+        m.login(user, PASSWORD)
         return m
 
     @staticmethod
@@ -91,9 +91,9 @@ class Imap(RealTest):
                               timeout=3 * real.LIMIT, check=False, errors="replace", **more)
         return done.returncode, done.stdout
 
-    def contents(self, relay, name="INBOX"):
+    def contents(self, relay, name="INBOX", user=USER):
         """What the mailbox holds: uid -> (flags, digest of the octets)."""
-        m = self.login(relay)
+        m = self.login(relay, user)
         m.select(name, readonly=True)
         all_ = {}
         _, data = m.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[])")
@@ -417,6 +417,60 @@ starttls = no
         self.assertEqual(code, 0, out)
         self.assertEqual(len(mailbox.Maildir(os.path.join(self.dir, "offline-mail", "INBOX"),
                                              create=False)), 40)
+
+    def test_interimap(self):
+        """Two accounts are kept alike by QRESYNC and UIDPLUS: mail, flags, deletions, folders,
+        both ways."""
+        relay = self.reading()
+        relay.add_user("bob", PASSWORD, "--address", "bob@office.test")
+        with smtplib.SMTP("127.0.0.1", relay.port) as c:
+            for i in range(100):
+                c.sendmail("a@b.test", ["alice@office.test" if i < 60 else "bob@office.test"],
+                           message(i).as_bytes())
+        rc = os.path.join(self.dir, "interimap.conf")
+        with open(rc, "w", encoding="ascii") as f:
+            f.write(f"database = {self.dir}/interimap.db\n")
+            for name, user in ("local", USER), ("remote", "bob"):
+                f.write(f"""[{name}]
+type = imap
+host = 127.0.0.1
+port = {relay.imap}
+STARTTLS = NO
+username = {user}
+password = {PASSWORD}
+compress = NO
+""")
+        os.chmod(rc, 0o600)
+
+        def synchronise():
+            code, out = self.run_client(["interimap", f"--config={rc}"],
+                                        env={**os.environ, "HOME": self.dir})
+            self.assertEqual(code, 0, out)
+
+        def bodies(user):
+            return sorted((text, sorted(flags))
+                          for flags, text in self.contents(relay, user=user).values())
+
+        synchronise()
+        self.assertEqual(len(bodies(USER)), 100)
+        self.assertEqual(bodies(USER), bodies("bob"))
+        a, b = self.login(relay), self.login(relay, "bob")
+        a.select()
+        b.select()
+        a.store("1:20", "+FLAGS", "(\\Flagged)")
+        a.store("21:30", "+FLAGS", "(\\Deleted)")
+        a.expunge()
+        b.store("71:80", "+FLAGS", "(\\Seen)")
+        b.store("91:95", "+FLAGS", "(\\Deleted)")
+        b.expunge()
+        b.create("Later")
+        b.copy("1:3", "Later")
+        a.logout()
+        b.logout()
+        synchronise()
+        self.assertEqual(len(bodies(USER)), 85)
+        self.assertEqual(bodies(USER), bodies("bob"))
+        self.assertEqual(len(self.contents(relay, "Later")), 3)
 
     def test_mutt(self):
         relay = self.reading()
