@@ -35,7 +35,7 @@ settle_inbox(char *name)
 		memcpy(name, MAILBOX_INBOX, 5);
 }
 
-static bool
+static enum err
 decode_name(const struct imap *s, struct span raw, char out[MAILBOX_NAME_MAX + 1])
 {
 	struct buf b;
@@ -43,11 +43,12 @@ decode_name(const struct imap *s, struct span raw, char out[MAILBOX_NAME_MAX + 1
 	bool ok = s->utf8 ? utf8_name_ok(raw) : utf7_decode(raw, &b);
 	if (s->utf8)
 		buf_add_span(&b, raw);
-	ok = ok && b.n <= MAILBOX_NAME_MAX && utf8_name_ok(buf_span(&b));
-	if (ok)
+	ok = ok && utf8_name_ok(buf_span(&b));
+	bool fits = b.n <= MAILBOX_NAME_MAX;
+	if (ok && fits)
 		span_copy(buf_span(&b), out, MAILBOX_NAME_MAX + 1);
 	buf_clear(&b);
-	return ok;
+	return !ok ? ERR_SYNTAX : fits ? OK : ERR_RANGE;
 }
 
 bool
@@ -58,12 +59,14 @@ args_mailbox(struct imap *s, char out[MAILBOX_NAME_MAX + 1])
 		imap_bad(s, "", "a mailbox's name is missing");
 		return false;
 	}
-	if (!decode_name(s, raw, out)) {
+	enum err e = decode_name(s, raw, out);
+	if (e == ERR_RANGE)
+		imap_no(s, "[LIMIT] ", "this name is too long");
+	else if (e != OK)
 		imap_no(s, "[CANNOT] ",
-		    s->utf8 ? "this name is no UTF-8, or too long"
-			    : "this name is no modified UTF-7, or too long");
+		    s->utf8 ? "this name is no UTF-8" : "this name is no modified UTF-7");
+	if (e != OK)
 		return false;
-	}
 	settle_inbox(out);
 	return true;
 }

@@ -402,6 +402,12 @@ run_rename(struct imap *s, struct lex *l)
 		imap_no(s, "[ALREADYEXISTS] ", "INBOX always is");
 		ok = false;
 	}
+	size_t n = strlen(x->name);
+	if (ok && strncmp(x->to, x->name, n) == 0 && x->to[n] == '/' &&
+	    strcmp(x->name, MAILBOX_INBOX) != 0) {
+		imap_no(s, "[CANNOT] ", "a mailbox cannot go below itself");
+		ok = false;
+	}
 	if (ok && strcmp(x->name, MAILBOX_INBOX) == 0) {
 		char to[MAILBOX_NAME_MAX + 1];
 		memcpy(to, x->to, sizeof(to));
