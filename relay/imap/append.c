@@ -108,7 +108,7 @@ refuse(struct imap *s, const char *code, const char *text)
 	imap_no(s, code, text);
 	if (s->io == NULL)
 		return;
-	if (!waits && left > 0) {
+	if (!waits) { /* no octets, perhaps, but the rest of the line */
 		s->reader.left = left;
 		reader_refuse_literal(s);
 	}
@@ -121,7 +121,7 @@ refuse_bad(struct imap *s, const char *text)
 	uint64_t left = s->append->literal;
 	append_free(s);
 	imap_bad(s, "", text);
-	if (s->io != NULL && !waits && left > 0) {
+	if (s->io != NULL && !waits) {
 		s->reader.left = left;
 		reader_refuse_literal(s);
 	}
@@ -148,6 +148,7 @@ accept_literal(struct imap *s)
 	buf_reset(&s->reader.text);
 	if (a->sync)
 		imap_say(s, SPAN("+ go on\r\n"));
+	a->sync = false; /* it comes now, and the rest of the line behind it */
 	imap_go_on(s);
 }
 
@@ -291,7 +292,7 @@ fail_scan(struct imap *s)
 	bool waits = s->append->sync;
 	uint64_t left = s->append->literal;
 	append_free(s);
-	if (s->io != NULL && !waits && left > 0) {
+	if (s->io != NULL && !waits) {
 		s->reader.left = left;
 		reader_refuse_literal(s);
 	}
