@@ -35,8 +35,8 @@ settle_inbox(char *name)
 		memcpy(name, MAILBOX_INBOX, 5);
 }
 
-static enum err
-decode_name(const struct imap *s, struct span raw, char out[MAILBOX_NAME_MAX + 1])
+bool
+args_name(struct imap *s, struct span raw, char out[MAILBOX_NAME_MAX + 1])
 {
 	struct buf b;
 	buf_init(&b, 0);
@@ -45,30 +45,27 @@ decode_name(const struct imap *s, struct span raw, char out[MAILBOX_NAME_MAX + 1
 		buf_add_span(&b, raw);
 	ok = ok && utf8_name_ok(buf_span(&b));
 	bool fits = b.n <= MAILBOX_NAME_MAX;
-	if (ok && fits)
+	if (ok && fits) {
 		span_copy(buf_span(&b), out, MAILBOX_NAME_MAX + 1);
+		settle_inbox(out);
+	}
 	buf_clear(&b);
-	return !ok ? ERR_SYNTAX : fits ? OK : ERR_RANGE;
+	if (!ok)
+		imap_no(s, "[CANNOT] ",
+		    s->utf8 ? "this name is no UTF-8" : "this name is no modified UTF-7");
+	else if (!fits)
+		imap_no(s, "[LIMIT] ", "this name is too long");
+	return ok && fits;
 }
 
 bool
 args_mailbox(struct imap *s, char out[MAILBOX_NAME_MAX + 1])
 {
 	struct span raw;
-	if (!lex_astring(&s->lex, &raw)) {
-		imap_bad(s, "", "a mailbox's name is missing");
-		return false;
-	}
-	enum err e = decode_name(s, raw, out);
-	if (e == ERR_RANGE)
-		imap_no(s, "[LIMIT] ", "this name is too long");
-	else if (e != OK)
-		imap_no(s, "[CANNOT] ",
-		    s->utf8 ? "this name is no UTF-8" : "this name is no modified UTF-7");
-	if (e != OK)
-		return false;
-	settle_inbox(out);
-	return true;
+	if (lex_astring(&s->lex, &raw))
+		return args_name(s, raw, out);
+	imap_bad(s, "", "a mailbox's name is missing");
+	return false;
 }
 
 /* ---- messages */

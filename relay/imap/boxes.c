@@ -20,7 +20,7 @@ struct box {
 	bool implied;  /* only others are below it */
 	bool fits;     /* a pattern */
 	bool children; /* something that exists is below it */
-	bool subscribed_below;
+	bool below;    /* something is that is meant, and not shown itself */
 	struct mailbox_view view;
 	uint64_t recent;
 };
@@ -34,6 +34,7 @@ struct listing {
 	struct list_pattern pattern[BOXES_PATTERNS_MAX];
 	size_t patterns;
 	bool lsub, extended;
+	bool root;                                     /* nothing but the delimiter */
 	bool only_subscribed, only_special, recursive; /* selection */
 	bool say_subscribed, say_special;
 	unsigned status;
@@ -153,6 +154,14 @@ add_parents(struct listing *x)
 		qsort(x->box, x->n, sizeof(*x->box), by_name);
 }
 
+/* What is asked for, wherever it is. */
+static bool
+is_meant(const struct listing *x, const struct box *b)
+{
+	return (!x->only_subscribed || b->row.subscribed) &&
+	       (!x->only_special || b->row.use != MAILBOX_PLAIN);
+}
+
 static void
 mark_parents(struct listing *x)
 {
@@ -167,7 +176,7 @@ mark_parents(struct listing *x)
 			if (p == NULL)
 				continue;
 			p->children = p->children || b->row.number != 0;
-			p->subscribed_below = p->subscribed_below || b->row.subscribed;
+			p->below = p->below || (!b->fits && is_meant(x, b));
 		}
 	}
 }
@@ -226,9 +235,9 @@ run(struct spool_reader *r, void *arg)
 	struct listing *x = arg;
 	read_names(x, r);
 	add_parents(x);
-	mark_parents(x);
 	for (size_t i = 0; i < x->n; i++)
 		x->box[i].fits = fits(x, x->box[i].row.name);
+	mark_parents(x);
 	for (size_t i = 0; i < x->n && x->status != 0; i++) {
 		struct box *b = &x->box[i];
 		if (b->row.number != 0 &&
@@ -279,42 +288,38 @@ add_line(const struct listing *x, const struct box *b, bool childinfo, struct bu
 	buf_add_str(out, ") \"/\" ");
 	imap_add_mailbox(x->s, span_str(b->row.name), out);
 	if (childinfo)
-		buf_add_str(out, " (CHILDINFO (\"SUBSCRIBED\"))");
+		buf_addf(out, " (CHILDINFO (%s%s%s))",
+		    x->only_subscribed ? "\"SUBSCRIBED\"" : "",
+		    x->only_subscribed && x->only_special ? " " : "",
+		    x->only_special ? "\"SPECIAL-USE\"" : "");
 	buf_add_str(out, "\r\n");
 	if (x->status != 0 && exists(b))
 		status_add(
 		    x->s, span_str(b->row.name), x->status, &b->view, b->recent, out);
 }
 
-/* Subscriptions: those of names that do not exist are shown (RFC 9051 6.3.9.3). */
+/* Only with '%', which cannot show what is below (RFC 3501 6.3.9). */
 static void
-add_subscribed(const struct listing *x, const struct box *b, struct buf *out)
+add_above(const struct listing *x, const struct box *b, struct buf *out)
 {
-	bool above = b->subscribed_below && (x->recursive || x->lsub);
-	if (b->row.subscribed)
-		add_line(x, b, x->recursive && b->subscribed_below, out);
-	else if (above && x->lsub) {
-		/* only with '%', which could not show what is below (RFC 3501 6.3.9) */
-		struct box shown = *b;
-		shown.row.number = 0;
-		const char *p = x->pattern[0].text;
-		if (p[0] != '\0' && p[strlen(p) - 1] == '%')
-			add_line(x, &shown, false, out);
-	} else if (above)
-		add_line(x, b, true, out);
+	struct box shown = *b;
+	shown.row.number = 0;
+	if (strchr(x->pattern[0].text, '%') != NULL)
+		add_line(x, &shown, false, out);
 }
 
+/* Subscriptions of names that do not exist are shown (RFC 9051 6.3.9.3); CHILDINFO stands
+ * where something that is meant would be missed otherwise (RFC 5258 3.5). */
 static void
 add_box_lines(const struct listing *x, const struct box *b, struct buf *out)
 {
+	bool childinfo = x->recursive && b->below;
 	if (!b->fits)
 		return;
-	if (x->only_special && b->row.use == MAILBOX_PLAIN)
-		return;
-	if (x->only_subscribed)
-		add_subscribed(x, b, out);
-	else if (exists(b) || b->children)
-		add_line(x, b, false, out);
+	if (is_meant(x, b) ? x->only_subscribed || exists(b) || b->children : childinfo)
+		add_line(x, b, childinfo, out);
+	else if (x->lsub && b->below)
+		add_above(x, b, out);
 }
 
 static void
@@ -374,8 +379,10 @@ take_patterns(struct imap *s, struct lex *l, struct listing *x, struct span refe
 {
 	struct span raw;
 	if (!lex_char(l, '(')) {
-		if (lex_list_mailbox(l, &raw))
+		if (lex_list_mailbox(l, &raw)) {
+			x->root = raw.n == 0;
 			return take_pattern(s, x, reference, raw);
+		}
 		imap_bad(s, "", "a pattern is missing");
 		return false;
 	}
@@ -468,7 +475,7 @@ list(struct imap *s, struct lex *l, bool lsub)
 		listing_free(x);
 		return;
 	}
-	if (!x->extended && x->patterns == 1 && x->pattern[0].text[0] == '\0') {
+	if (x->root && !x->extended) {
 		imap_sayf(s, "%s (\\Noselect) \"/\" \"\"", lsub ? "LSUB" : "LIST");
 		listing_free(x);
 		imap_ok(s, "", "listed");

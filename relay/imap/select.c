@@ -364,23 +364,45 @@ scan_options(struct imap *s, struct lex *l, struct selecting *x)
 	return args_end(s);
 }
 
+/* What was selected is left before the new one is tried, whether that is there or not
+ * (RFC 9051 6.3.2). */
+static void
+leave_before(struct imap *s)
+{
+	if (s->selected == NULL)
+		return;
+	select_leave(s);
+	if (s->qresync || s->rev2)
+		imap_sayf(s, "OK [CLOSED] the mailbox before is closed");
+}
+
+static bool
+scan_mailbox(struct imap *s, struct lex *l, struct span *raw)
+{
+	if (!args_space(s))
+		return false;
+	if (lex_astring(l, raw))
+		return true;
+	imap_bad(s, "", "a mailbox's name is missing");
+	return false;
+}
+
 static void
 begin(struct imap *s, struct lex *l, bool read_only)
 {
 	struct selecting *x = NEW(struct selecting);
+	struct span raw = {NULL, 0};
 	*x = (struct selecting){.job = {NULL, cancel},
 	    .s = s,
 	    .read_only = read_only,
 	    .hub = s->pickup->o.hub};
 	span_copy(span_str(s->owner), x->owner, sizeof(x->owner));
-	if (!args_space(s) || !args_mailbox(s, x->name) || !scan_options(s, l, x)) {
+	bool ok = scan_mailbox(s, l, &raw) && scan_options(s, l, x);
+	if (ok)
+		leave_before(s);
+	if (!ok || !args_name(s, raw, x->name)) {
 		selecting_free(x);
 		return;
-	}
-	if (s->selected != NULL) {
-		select_leave(s);
-		if (s->qresync || s->rev2)
-			imap_sayf(s, "OK [CLOSED] the mailbox before is closed");
 	}
 	const struct queue_box *box = queue_box(s, x->name);
 	s->job = &x->job;

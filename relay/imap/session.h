@@ -171,6 +171,8 @@ bool args_end(struct imap *s);   /* nothing follows; else BAD */
 bool args_space(struct imap *s); /* else BAD */
 /* A mailbox name as UTF-8, INBOX in its one spelling; else BAD or NO. */
 bool args_mailbox(struct imap *s, char out[MAILBOX_NAME_MAX + 1]);
+/* The same of a word that has been read; else NO. */
+bool args_name(struct imap *s, struct span raw, char out[MAILBOX_NAME_MAX + 1]);
 /* A set of messages as uids: of numbers or uids, or "$"; else BAD. */
 bool args_uids(struct imap *s, struct set *out);
 /* What set_scan() read, as uids of mails that this session knows. */
