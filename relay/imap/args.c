@@ -95,7 +95,7 @@ args_set_uids(struct imap *s, struct set *read, bool by_uid, struct set *out)
 	}
 	if (!by_uid)
 		return known_numbers(s, read, out);
-	set_resolve(read, x->last);
+	set_resolve_uids(read, numbers_last(&x->numbers), x->last);
 	*out = *read;
 	*read = (struct set){0};
 	return true;

@@ -41,11 +41,12 @@ struct finding {
 	struct sorter *sorter;
 	enum thread_algorithm algorithm;
 	struct threader *threader;
-	struct set saved;  /* a copy: "$" may change meanwhile */
-	uint32_t next;     /* number */
-	struct set hits;   /* uids */
-	uint64_t modseq;   /* the highest of them */
-	struct timer turn; /* goes on in the next turn */
+	struct set saved;                /* a copy: "$" may change meanwhile */
+	uint32_t next;                   /* number */
+	struct set hits;                 /* uids */
+	uint64_t modseq;                 /* the highest of them */
+	uint64_t modseq_min, modseq_max; /* of the first and the last of them */
+	struct timer turn;               /* goes on in the next turn */
 	/* the slice */
 	struct spool_query *query;
 	uint32_t mailbox;
@@ -238,6 +239,17 @@ add_partial(const struct finding *x, const struct set *all, struct buf *out)
 	set_clear(&part);
 }
 
+/* The highest of those that are told of (RFC 4731 3.2). */
+static uint64_t
+told_modseq(const struct finding *x)
+{
+	uint64_t min = x->returns & RETURN_MIN ? x->modseq_min : 0;
+	uint64_t max = x->returns & RETURN_MAX ? x->modseq_max : 0;
+	if (x->returns & (RETURN_ALL | RETURN_COUNT | RETURN_PARTIAL))
+		return x->modseq;
+	return min > max ? min : max;
+}
+
 static void
 add_extended(const struct finding *x, const struct set *all, struct buf *out)
 {
@@ -258,30 +270,41 @@ add_extended(const struct finding *x, const struct set *all, struct buf *out)
 	if (x->returns & RETURN_COUNT)
 		buf_addf(out, " COUNT %llu", (unsigned long long)set_count(all));
 	if (search_uses_modseq(x->search) && all->n > 0)
-		buf_addf(out, " MODSEQ %llu", (unsigned long long)x->modseq);
+		buf_addf(out, " MODSEQ %llu", (unsigned long long)told_modseq(x));
 	buf_add_str(out, "\r\n");
 }
 
-/* "$" (RFC 5182): all that was found, or where only MIN or MAX was asked for, those. */
+/* "$" (RFC 5182, RFC 9394 3.2): all that was found, or where only MIN, MAX or PARTIAL was
+ * asked for, those. */
 static void
 save(struct finding *x)
 {
 	struct set *saved = &x->s->selected->saved;
-	bool ends = (x->returns & (RETURN_MIN | RETURN_MAX)) &&
-		    !(x->returns & (RETURN_ALL | RETURN_COUNT | RETURN_PARTIAL));
+	const struct set *all = &x->hits;
 	set_clear(saved);
-	if (!ends) {
+	if (!(x->returns & (RETURN_MIN | RETURN_MAX | RETURN_PARTIAL)) ||
+	    (x->returns & (RETURN_ALL | RETURN_COUNT))) {
 		*saved = x->hits;
 		x->hits = (struct set){0};
 		return;
 	}
-	if (x->hits.n == 0)
+	if (all->n == 0)
 		return;
-	uint32_t min = x->hits.range[0].from, max = x->hits.range[x->hits.n - 1].to;
+	if (x->returns & RETURN_PARTIAL)
+		set_slice(all, x->part_from, x->part_to, saved);
 	if (x->returns & RETURN_MIN)
-		set_add(saved, min);
-	if ((x->returns & RETURN_MAX) && (max != min || saved->n == 0))
-		set_add(saved, max);
+		set_add(saved, all->range[0].from);
+	if (x->returns & RETURN_MAX)
+		set_add(saved, all->range[all->n - 1].to);
+	set_resolve(saved, 0);
+}
+
+/* A SEARCH that fails leaves nothing in "$"; one that is no command leaves what was. */
+static void
+forget_saved(struct finding *x)
+{
+	if (x->returns & RETURN_SAVE)
+		set_clear(&x->s->selected->saved);
 }
 
 static void
@@ -340,6 +363,8 @@ finish(struct imap *s, struct finding *x)
 	}
 	imap_say(s, buf_span(&out));
 	buf_clear(&out);
+	if (e != OK || too_much)
+		forget_saved(x);
 	s->job = NULL;
 	finding_free(x);
 	if (too_much)
@@ -363,6 +388,9 @@ take_slice(struct finding *x)
 		set_add(&x->hits, c->mail.uid);
 		if (c->mail.modseq > x->modseq)
 			x->modseq = c->mail.modseq;
+		if (x->modseq_min == 0)
+			x->modseq_min = c->mail.modseq;
+		x->modseq_max = c->mail.modseq;
 	}
 	x->n = 0;
 }
@@ -473,8 +501,9 @@ take_return(struct imap *s, struct lex *l, struct finding *x)
 		if (i < COUNT_OF(known)) {
 			x->returns |= known[i].value;
 		} else if (lex_word(l, "PARTIAL")) {
+			ok = !(x->returns & RETURN_PARTIAL) && lex_space(l) &&
+			     lex_partial(l, &x->part_from, &x->part_to);
 			x->returns |= RETURN_PARTIAL;
-			ok = lex_space(l) && lex_partial(l, &x->part_from, &x->part_to);
 		} else {
 			ok = false;
 		}
@@ -519,6 +548,8 @@ begin(struct imap *s, struct lex *l, struct finding *x, struct span charset)
 	const struct selected *sel = s->selected;
 	enum search_error e = search_parse(l, &o, &x->search);
 	if (e != SEARCH_FINE) {
+		if (e == SEARCH_BAD_CHARSET)
+			forget_saved(x);
 		finding_free(x);
 		answer_error(s, e);
 		return;
@@ -538,8 +569,9 @@ begin(struct imap *s, struct lex *l, struct finding *x, struct span charset)
 		set_add_range(
 		    &x->saved, sel->saved.range[i].from, sel->saved.range[i].to);
 	view_lock(sel->view);
-	search_resolve(x->search, sel->numbers.count, sel->last, &x->saved, known_keyword,
-	    sel->view, world_wall(loop_world(s->pickup->o.loop)));
+	search_resolve(x->search, sel->numbers.count, numbers_last(&sel->numbers),
+	    sel->last, &x->saved, known_keyword, sel->view,
+	    world_wall(loop_world(s->pickup->o.loop)));
 	view_unlock(sel->view);
 	x->mailbox = sel->view->number;
 	x->sight = SIGHT_STRUCTURE | (search_reads_octets(x->search) ? SIGHT_ALL : 0);

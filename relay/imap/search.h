@@ -47,12 +47,13 @@ bool search_uses_modseq(const struct search *s);  /* a MODSEQ key: the answer ha
 bool search_uses_numbers(const struct search *s); /* sequence numbers, other than "$" */
 bool search_has_bad_number(const struct search *s, uint32_t exists); /* 0 or over it */
 
-/* Sets become those of now: sequence numbers' last is `exists`, uids' is `last_uid`;
- * "$" is `saved` (uids; resolved; borrowed while searching). Keywords become bits: known
- * gives the bit of a name, or -1. now: for YOUNGER and OLDER (RFC 5032). */
-void search_resolve(struct search *s, uint32_t exists, uint32_t last_uid,
-    const struct set *saved, int (*known)(void *arg, struct span keyword), void *arg,
-    struct wall now);
+/* Sets become those of now: sequence numbers' last is `exists`, uids' are `last_mail` and
+ * `last_uid` (set_resolve_uids()); "$" is `saved` (uids; resolved; borrowed while
+ * searching).  Keywords become bits: known gives the bit of a name, or -1.  now: for
+ * YOUNGER and OLDER (RFC 5032). */
+void search_resolve(struct search *s, uint32_t exists, uint32_t last_mail,
+    uint32_t last_uid, const struct set *saved,
+    int (*known)(void *arg, struct span keyword), void *arg, struct wall now);
 
 struct search_mail {
 	uint32_t number;     /* sequence number; 0: not numbered (UIDONLY) */

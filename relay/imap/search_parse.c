@@ -472,7 +472,7 @@ search_has_bad_number(const struct search *s, uint32_t exists)
 }
 
 void
-search_resolve(struct search *s, uint32_t exists, uint32_t last_uid,
+search_resolve(struct search *s, uint32_t exists, uint32_t last_mail, uint32_t last_uid,
     const struct set *saved, int (*known)(void *arg, struct span keyword), void *arg,
     struct wall now)
 {
@@ -483,7 +483,7 @@ search_resolve(struct search *s, uint32_t exists, uint32_t last_uid,
 		if (n->key == KEY_NUMBER)
 			set_resolve(&n->set, exists);
 		else if (n->key == KEY_UIDS)
-			set_resolve(&n->set, last_uid);
+			set_resolve_uids(&n->set, last_mail, last_uid);
 		else if (n->key == KEY_KEYWORD)
 			n->bit = known(arg, span_str(n->name));
 	}

@@ -139,6 +139,19 @@ set_resolve(struct set *s, uint32_t last)
 	merge(s);
 }
 
+void
+set_resolve_uids(struct set *s, uint32_t last_mail, uint32_t last_uid)
+{
+	for (size_t i = 0; i < s->n && last_mail != 0; i++) {
+		struct set_range *r = &s->range[i];
+		if (r->from != SET_STAR && r->to != SET_STAR)
+			continue;
+		uint32_t from = r->from < r->to ? r->from : r->to;
+		*r = (struct set_range){from < last_mail ? from : last_mail, last_uid};
+	}
+	set_resolve(s, last_uid);
+}
+
 size_t
 set_first(const struct set *s, uint32_t number)
 {

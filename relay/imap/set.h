@@ -33,6 +33,11 @@ bool set_scan(struct scan *in, struct set *out);
 /* "*" becomes `last` (0: nothing is there, and "*" is nobody); sorted and merged. */
 void set_resolve(struct set *s, uint32_t last);
 
+/* Of uids: "*" is that of the last mail; a range that ends with it reaches to the last
+ * uid that ever was, so that it names what has vanished there, too.  last_mail 0: there
+ * is no mail, and "*" is last_uid. */
+void set_resolve_uids(struct set *s, uint32_t last_mail, uint32_t last_uid);
+
 /* Whether it names, as it is written, 0 or a number over `last` ("*" is fine unless last
  * is 0): of a sequence number that is BAD. */
 bool set_exceeds(const struct set *s, uint32_t last);

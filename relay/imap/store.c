@@ -211,6 +211,13 @@ run_store(struct imap *s, struct lex *l)
 		imap_no(s, "[READ-ONLY] ", "this mailbox is selected to be read only");
 		return;
 	}
+	/* what others have changed comes first: SILENT is of this change alone (RFC 9051
+	 * 6.4.6) */
+	update_tell(s, false);
+	if (s->io == NULL) {
+		storing_free(x);
+		return;
+	}
 	add_stores(s, x, how, &f);
 	s->job = &x->job;
 	imap_wait(s);

@@ -190,14 +190,18 @@ update_add_fetch(const struct imap *s, const struct view *v, const struct mark *
 }
 
 static void
-tell_mark(struct telling *t, const struct mark *m)
+tell_flags_of(struct telling *t, const struct mark *m)
 {
-	if (m == NULL || m->modseq <= t->x->told || m->uid > t->last ||
-	    m->modseq == t->x->own_modseq)
-		return;
-	uint32_t number = numbers_of(&t->x->numbers, m->uid);
+	uint32_t number = m->uid <= t->last ? numbers_of(&t->x->numbers, m->uid) : 0;
 	if (number != 0)
 		update_add_fetch(t->s, t->v, m, number, &t->out);
+}
+
+static void
+tell_mark(struct telling *t, const struct mark *m)
+{
+	if (m->modseq > t->x->told && m->modseq != t->x->own_modseq)
+		tell_flags_of(t, m);
 }
 
 static void
@@ -207,8 +211,12 @@ flags_of_ring(struct telling *t)
 	for (uint64_t i = first; i < t->v->changes; i++) {
 		const struct view_change *c = &t->v->change[i % VIEW_CHANGES];
 		const struct mark *m = c->gone ? NULL : view_find(t->v, c->uid);
-		if (m != NULL && m->modseq == c->modseq) /* its last change */
+		if (m == NULL)
+			continue;
+		if (m->modseq == c->modseq) /* its last change */
 			tell_mark(t, m);
+		else if (m->modseq == t->x->own_modseq && c->modseq > t->x->told)
+			tell_flags_of(t, m); /* another's, that ours has covered */
 	}
 }
 

@@ -69,6 +69,27 @@ test_sets(void **state)
 	}
 }
 
+/* Of uids: the last mail is 7, and 9 was the last that ever came. */
+static void
+test_sets_of_uids(void **state)
+{
+	static const struct {
+		const char *text, *resolved;
+	} cases[] = {{"*", "7:9"}, {"8:*", "7:9"}, {"*:20", "7:9"}, {"3:*", "3:9"},
+	    {"8", "8"}, {"1:3,*:5", "1:3,5:9"}};
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct set s;
+		struct scan in = scan_over(span_str(cases[i].text));
+		assert_true(set_scan(&in, &s));
+		set_resolve_uids(&s, 7, 9);
+		char *text = text_of(&s);
+		assert_string_equal(text, cases[i].resolved);
+		mem_free(&text);
+		set_clear(&s);
+	}
+}
+
 /* So many ranges and no more. */
 static void
 test_set_bound(void **state)
@@ -393,6 +414,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_sets),
+	    cmocka_unit_test(test_sets_of_uids),
 	    cmocka_unit_test(test_set_bound),
 	    cmocka_unit_test(test_set_remove),
 	    cmocka_unit_test(test_numbers),

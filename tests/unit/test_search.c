@@ -71,8 +71,8 @@ parse(const char *text, enum search_error expected)
 	if (e != expected)
 		fail_msg("%s: %d instead of %d", text, e, expected);
 	if (s != NULL)
-		search_resolve(
-		    s, 5, 9, NULL, known, NULL, (struct wall){(int64_t)20401 * DAY_MS});
+		search_resolve(s, 5, 9, 9, NULL, known, NULL,
+		    (struct wall){(int64_t)20401 * DAY_MS});
 	return s;
 }
 
