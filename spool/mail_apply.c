@@ -150,6 +150,8 @@ open_all(struct applying *a)
 				 may_make(c), &a->box);
 	if (e == OK)
 		e = open_target(a);
+	if (e == OK)
+		e = check_quota(a);
 	return e == OK ? find_keywords(a) : e;
 }
 

@@ -169,6 +169,13 @@ mail_change_target(struct mail_change *c, struct span owner, struct span name)
 }
 
 void
+mail_change_quota(struct mail_change *c, uint64_t messages, uint64_t octets)
+{
+	c->quota_messages = messages;
+	c->quota_octets = octets;
+}
+
+void
 mail_change_copy(struct mail_change *c, uint32_t uid, bool move)
 {
 	add(c, &(struct mail_act){.kind = move ? ACT_MOVE : ACT_COPY, .uid = uid});

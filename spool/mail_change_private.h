@@ -30,6 +30,7 @@ struct mail_change {
 	uint64_t unless; /* UINT64_MAX: any */
 	bool has_target;
 	char target_owner[MAILBOX_OWNER_MAX + 1], target_name[MAILBOX_NAME_MAX + 1];
+	uint64_t quota_messages, quota_octets; /* 0: any */
 	struct append_one {
 		struct message *message;
 		struct file_use *file;
@@ -72,5 +73,6 @@ enum err store_flags(struct applying *a, const struct mail_act *act);
 enum err copy_mail(struct applying *a, const struct mail_act *act);
 enum err append_mails(struct applying *a);
 enum err check_appends(const struct mail_change *c);
+enum err check_quota(struct applying *a); /* ERR_DENIED: they would be too many */
 
 #endif

@@ -108,6 +108,12 @@ check_appends(const struct mail_change *c)
 	return OK;
 }
 
+static uint64_t
+append_size(const struct message *m)
+{
+	return m->prefix.n + m->size + (m->flags & MESSAGE_NO_CRLF ? 2 : 0);
+}
+
 static enum err
 append_mail(struct applying *a, const struct append_one *one)
 {
@@ -116,7 +122,7 @@ append_mail(struct applying *a, const struct append_one *one)
 	enum err e = accept_message(a->b, m);
 	struct mail_record mail = {
 	    .message = m->id,
-	    .size = m->prefix.n + m->size + (m->flags & MESSAGE_NO_CRLF ? 2 : 0),
+	    .size = append_size(m),
 	    .flags = one->how.flags & MAIL_FLAGS_IMAP,
 	    .keywords = keywords_there(a, map_keywords(a, one->how.keywords)),
 	    .internal = one->how.internal,
@@ -138,4 +144,49 @@ append_mails(struct applying *a)
 	for (size_t i = 0; i < a->c->appends && e == OK; i++)
 		e = append_mail(a, &a->c->append[i]);
 	return e;
+}
+
+/* ---- quota: looked at before anything is written */
+
+static enum err
+sum_new(struct applying *a, uint64_t *messages, uint64_t *octets)
+{
+	const struct mail_change *c = a->c;
+	*messages = c->appends;
+	*octets = 0;
+	for (size_t i = 0; i < c->appends; i++)
+		*octets += append_size(c->append[i].message);
+	for (size_t i = 0; i < c->acts; i++) {
+		struct mail_record mail = {0};
+		bool damaged;
+		if (c->act[i].kind != ACT_COPY)
+			continue; /* what is moved is held already */
+		enum err e = read_mail_row(a, c->act[i].uid, &mail, &damaged);
+		if (e == ERR_NOT_FOUND || (e == OK && damaged))
+			continue;
+		if (e != OK)
+			return e;
+		*messages += 1;
+		*octets += mail.size;
+	}
+	return OK;
+}
+
+enum err
+check_quota(struct applying *a)
+{
+	const struct mail_change *c = a->c;
+	uint64_t messages, octets;
+	struct owner_record o;
+	if (a->to == NULL || (c->quota_messages == 0 && c->quota_octets == 0))
+		return OK;
+	enum err e = sum_new(a, &messages, &octets);
+	if (e != OK || messages == 0)
+		return e;
+	e = read_owner(a->b, span_str(a->to->owner_name), &o);
+	if (e != OK)
+		return e;
+	bool many = c->quota_messages > 0 && o.messages + messages > c->quota_messages;
+	bool much = c->quota_octets > 0 && o.octets + octets > c->quota_octets;
+	return many || much ? ERR_DENIED : OK;
 }

@@ -20,7 +20,7 @@ mbox_name_key(struct span owner, struct span name, char out[NAME_KEY_MAX])
 
 /* ---- open and close */
 
-static enum err
+enum err
 read_owner(struct batch *b, struct span owner, struct owner_record *out)
 {
 	struct span v;

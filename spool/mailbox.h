@@ -263,6 +263,9 @@ void mail_change_unless(struct mail_change *c, uint64_t modseq);
 
 /* Where copied and appended mails go; ERR_EXISTS if it is not there (TRYCREATE). */
 void mail_change_target(struct mail_change *c, struct span owner, struct span name);
+/* What is copied and appended may not bring the owner of that mailbox over so many mails
+ * and octets (0: any number): otherwise ERR_DENIED, and nothing is done. */
+void mail_change_quota(struct mail_change *c, uint64_t messages, uint64_t octets);
 /* A new mail in the target like this one, with its flags, keywords and dates.  move: the
  * one here goes. */
 void mail_change_copy(struct mail_change *c, uint32_t uid, bool move);

@@ -270,6 +270,8 @@ enum err mbox_open(
     struct batch *b, struct span owner, struct span name, bool make, struct mbox *out);
 enum err mbox_open_at(struct batch *b, uint32_t number, struct mbox *out);
 enum err mbox_close(struct batch *b, struct mbox *m); /* writes it back */
+/* Zeros for one that has nothing. */
+enum err read_owner(struct batch *b, struct span owner, struct owner_record *out);
 /* The modseq of what changes now: one for all of it. */
 uint64_t mbox_touch(struct mbox *m);
 /* A mail comes, goes, or changes its flags: the sums follow. */

@@ -80,6 +80,7 @@ imap_spool_no(struct imap *s, enum err e)
 	case ERR_EXISTS:
 		imap_no(s, "[ALREADYEXISTS] ", "there is a mailbox of this name");
 		return;
+	case ERR_DENIED: imap_no(s, "[OVERQUOTA] ", "your mailboxes are full"); return;
 	case ERR_FULL: imap_no(s, "[LIMIT] ", "there is no room for more"); return;
 	case ERR_DISK_FULL:
 		imap_no(s, "[UNAVAILABLE] ", "the disk is full; try again later");
@@ -118,6 +119,28 @@ imap_add_mailbox(struct imap *s, struct span name, struct buf *out)
 	utf7_encode(name, &b);
 	lex_add_astring(buf_span(&b), out);
 	buf_clear(&b);
+}
+
+/* INBOX in another case, or a "/" behind the last level, is no other spelling. */
+bool
+imap_is_spelled_so(struct span asked, struct span name)
+{
+	if (asked.n == name.n + 1 && asked.p[name.n] == '/')
+		asked.n--;
+	return asked.p == NULL || span_ieq(asked, name);
+}
+
+void
+imap_add_list(struct imap *s, struct span name, struct span asked, struct buf *out)
+{
+	buf_add_str(out, "* LIST () \"/\" ");
+	imap_add_mailbox(s, name, out);
+	if (!imap_is_spelled_so(asked, name)) {
+		buf_add_str(out, " (\"OLDNAME\" (");
+		imap_add_mailbox(s, asked, out);
+		buf_add_str(out, "))");
+	}
+	buf_add_str(out, "\r\n");
 }
 
 static const struct {

@@ -489,6 +489,8 @@ append_end(struct imap *s)
 	mail_change_mailbox(a->change, span_str(a->owner), span_str(a->name));
 	for (size_t i = 0; i < a->parts; i++)
 		mail_change_append(a->change, a->part[i].message, &a->part[i].how);
+	mail_change_quota(
+	    a->change, imap_settings(s)->quota_messages, imap_settings(s)->quota);
 	s->job = &a->job;
 	imap_wait(s);
 	a->request = spool_mail_change_start(

@@ -38,12 +38,16 @@ settle_inbox(char *name)
 bool
 args_name(struct imap *s, struct span raw, char out[MAILBOX_NAME_MAX + 1])
 {
-	struct buf b;
+	struct buf spelled, b;
+	buf_init(&spelled, 0);
 	buf_init(&b, 0);
-	bool ok = s->utf8 ? utf8_name_ok(raw) : utf7_decode(raw, &b);
+	bool ok = s->utf8 || utf7_decode(raw, &spelled);
 	if (s->utf8)
-		buf_add_span(&b, raw);
-	ok = ok && utf8_name_ok(buf_span(&b));
+		buf_add_span(&spelled, raw);
+	ok = ok && utf8_name_ok(buf_span(&spelled));
+	if (ok)
+		utf8_name_settle(buf_span(&spelled), &b);
+	buf_clear(&spelled);
 	bool fits = b.n <= MAILBOX_NAME_MAX;
 	if (ok && fits) {
 		span_copy(buf_span(&b), out, MAILBOX_NAME_MAX + 1);
@@ -56,6 +60,17 @@ args_name(struct imap *s, struct span raw, char out[MAILBOX_NAME_MAX + 1])
 	else if (!fits)
 		imap_no(s, "[LIMIT] ", "this name is too long");
 	return ok && fits;
+}
+
+bool
+args_astring(struct imap *s, struct span *raw)
+{
+	if (!args_space(s))
+		return false;
+	if (lex_astring(&s->lex, raw))
+		return true;
+	imap_bad(s, "", "a mailbox's name is missing");
+	return false;
 }
 
 bool

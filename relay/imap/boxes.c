@@ -63,12 +63,22 @@ cancel(struct imap *s)
 
 /* ---- patterns */
 
+/* INBOX, and the level of that name above others, is the same in any case (RFC 9051 5.1).
+ */
+static size_t
+any_case(const char *name)
+{
+	size_t n = strlen(MAILBOX_INBOX);
+	bool inbox = strncmp(name, MAILBOX_INBOX, n) == 0;
+	return inbox && (name[n] == '\0' || name[n] == '/') ? n : 0;
+}
+
 bool
 boxes_match(const char *pattern, const char *name)
 {
 	/* possible[i]: the pattern so far fits the first i octets of the name */
 	bool possible[MAILBOX_NAME_MAX + 2] = {true};
-	size_t n = strlen(name);
+	size_t n = strlen(name), upper = any_case(name);
 	if (n > MAILBOX_NAME_MAX)
 		return false;
 	for (const char *p = pattern; *p != '\0'; p++) {
@@ -82,7 +92,10 @@ boxes_match(const char *pattern, const char *name)
 			continue;
 		}
 		for (size_t i = n; i > 0; i--)
-			possible[i] = possible[i - 1] && name[i - 1] == *p;
+			possible[i] = possible[i - 1] &&
+				      (name[i - 1] == *p ||
+					  (i <= upper && ascii_lower(name[i - 1]) ==
+							     ascii_lower(*p)));
 		possible[0] = false;
 	}
 	return possible[n];
@@ -348,28 +361,30 @@ done(void *arg)
 static bool
 take_pattern(struct imap *s, struct listing *x, struct span reference, struct span raw)
 {
-	struct buf joined, name;
+	struct buf joined, spelled, name;
 	if (x->patterns == BOXES_PATTERNS_MAX) {
 		imap_no(s, "[LIMIT] ", "too many patterns");
 		return false;
 	}
 	buf_init(&joined, 0);
+	buf_init(&spelled, 0);
 	buf_init(&name, 0);
 	buf_add_span(&joined, reference);
 	buf_add_span(&joined, raw);
-	bool ok = s->utf8 || utf7_decode(buf_span(&joined), &name);
+	bool ok = s->utf8 || utf7_decode(buf_span(&joined), &spelled);
 	if (s->utf8)
-		buf_add_span(&name, buf_span(&joined));
+		buf_add_span(&spelled, buf_span(&joined));
+	ok = ok && utf8_name_ok(buf_span(&spelled));
+	if (ok)
+		utf8_name_settle(buf_span(&spelled), &name);
 	struct span text = buf_span(&name);
 	char *to = x->pattern[x->patterns].text;
 	if (ok && text.n < sizeof(x->pattern[0].text)) {
 		span_copy(text, to, sizeof(x->pattern[0].text));
-		if (span_istarts(text, SPAN(MAILBOX_INBOX)) &&
-		    (text.n == 5 || to[5] == '/'))
-			memcpy(to, MAILBOX_INBOX, 5);
 		x->patterns++;
 	}
 	buf_clear(&joined);
+	buf_clear(&spelled);
 	buf_clear(&name);
 	return true; /* what is no name fits nothing */
 }

@@ -19,7 +19,8 @@ struct ordering {
 	struct spool_request *request;
 	char owner[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1],
 	    to[MAILBOX_NAME_MAX + 1];
-	const char *text; /* of the answer */
+	struct span asked; /* name as the client spells it; in the command */
+	const char *text;  /* of the answer */
 	struct mailbox_view box;
 	enum err err;
 	bool children;
@@ -121,28 +122,56 @@ check_name(struct imap *s, const char *name)
 
 /* ---- CREATE */
 
+/* "\Trash"; false: none that can be had.  A folder of all mail, or of the flagged, would
+ * have to fill itself. */
+static bool
+find_use(struct span flag, enum mailbox_use *use)
+{
+	for (int u = MAILBOX_ARCHIVE; u <= MAILBOX_TRASH; u++) {
+		if (u != MAILBOX_FLAGGED &&
+		    span_ieq(flag, span_str(boxes_use((enum mailbox_use)u) + 1))) {
+			*use = (enum mailbox_use)u;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "(USE (\Trash))" (RFC 6154 3): none, or one. */
 static bool
 scan_use(struct imap *s, struct lex *l, enum mailbox_use *use)
 {
 	struct span flag;
+	size_t n = 0;
 	if (!lex_space(l))
 		return true;
-	if (!lex_char(l, '(') || !lex_word(l, "USE") || !lex_space(l) ||
-	    !lex_char(l, '(') || !lex_flag(l, &flag) || !lex_char(l, ')') ||
-	    !lex_char(l, ')')) {
+	bool ok =
+	    lex_char(l, '(') && lex_word(l, "USE") && lex_space(l) && lex_char(l, '(');
+	bool had = true;
+	while (ok && !lex_char(l, ')')) {
+		ok = (n == 0 || lex_space(l)) && lex_flag(l, &flag);
+		had = ok && had && n++ == 0 && find_use(flag, use);
+	}
+	if (!ok || !lex_char(l, ')') || !lex_done(l))
 		imap_bad(s, "", "Syntax: CREATE mailbox [(USE (\\Trash))]");
-		return false;
-	}
-	for (int u = MAILBOX_ALL; u <= MAILBOX_TRASH; u++) {
-		if (span_ieq(flag, span_str(boxes_use((enum mailbox_use)u) + 1)))
-			*use = (enum mailbox_use)u;
-	}
-	/* a folder of all mail, or of the flagged, would have to fill itself */
-	if (*use == MAILBOX_PLAIN || *use == MAILBOX_ALL || *use == MAILBOX_FLAGGED) {
+	else if (!had)
 		imap_no(s, "[USEATTR] ", "this use is not to be had");
-		return false;
-	}
-	return true;
+	else
+		return true;
+	return false;
+}
+
+/* Only where the name became another one is there something to tell (RFC 9051 6.3.4). */
+static void
+say_settled(struct imap *s, const struct ordering *x)
+{
+	struct buf line;
+	if (!s->rev2 || imap_is_spelled_so(x->asked, span_str(x->name)))
+		return;
+	buf_init(&line, 0);
+	imap_add_list(s, span_str(x->name), x->asked, &line);
+	imap_say(s, buf_span(&line));
+	buf_clear(&line);
 }
 
 static void
@@ -151,6 +180,8 @@ on_created(void *arg)
 	struct ordering *x = arg;
 	struct imap *s = x->s;
 	char code[64] = "";
+	if (x->err == OK)
+		say_settled(s, x);
 	if (x->err == OK)
 		(void)snprintf(code, sizeof(code), "[MAILBOXID (F%x-%x)] ", x->box.number,
 		    x->box.uidvalidity);
@@ -185,7 +216,7 @@ run_create(struct imap *s, struct lex *l)
 {
 	struct ordering *x = ordering_new(s, "created");
 	enum mailbox_use use = MAILBOX_PLAIN;
-	bool ok = args_space(s) && args_mailbox(s, x->name);
+	bool ok = args_astring(s, &x->asked) && args_name(s, x->asked, x->name);
 	size_t n = strlen(x->name);
 	if (ok && n > 1 && x->name[n - 1] == '/')
 		x->name[n - 1] = '\0'; /* others will be below it: they always may */
@@ -244,12 +275,27 @@ on_below(void *arg)
 		imap_no(s, "[NONEXISTENT] ", "there is no such mailbox");
 }
 
+/* What was selected and is no more is left: nobody is told of what nobody has. */
+static void
+leave_removed(struct imap *s)
+{
+	if (s->selected == NULL)
+		return;
+	view_lock(s->selected->view);
+	bool removed = s->selected->view->removed;
+	view_unlock(s->selected->view);
+	if (removed)
+		select_leave(s);
+}
+
 static void
 on_deleted(void *arg, enum err e)
 {
 	struct ordering *x = arg;
 	struct imap *s = x->s;
 	x->request = NULL;
+	if (e == OK)
+		leave_removed(s);
 	if (e != ERR_NOT_FOUND) {
 		on_done(x, e);
 		return;
@@ -269,8 +315,6 @@ run_delete(struct imap *s, struct lex *l)
 		imap_no(s, "[CANNOT] ", "INBOX stays");
 		ok = false;
 	}
-	if (ok && s->selected != NULL && strcmp(s->selected->name, x->name) == 0)
-		select_leave(s);
 	if (ok)
 		order(s, x,
 		    &(struct mailbox_request){

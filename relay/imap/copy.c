@@ -71,12 +71,11 @@ start(struct imap *s, struct copying *x)
 }
 
 /* Each known uid of a set. */
-static size_t
+static void
 each_uid(struct imap *s, const struct set *uids, struct mail_change *c,
     void (*add)(struct mail_change *c, uint32_t uid))
 {
 	const struct numbers *n = &s->selected->numbers;
-	size_t added = 0;
 	for (size_t i = 0; i < uids->n; i++) {
 		for (uint32_t k = numbers_from(n, uids->range[i].from); k <= n->count;
 		     k++) {
@@ -84,10 +83,8 @@ each_uid(struct imap *s, const struct set *uids, struct mail_change *c,
 			if (uid > uids->range[i].to)
 				break;
 			add(c, uid);
-			added++;
 		}
 	}
-	return added;
 }
 
 /* ---- COPY and MOVE */
@@ -154,17 +151,6 @@ add_move(struct mail_change *c, uint32_t uid)
 	mail_change_copy(c, uid, true);
 }
 
-/* Octets that the copies will take; of what is moved none. */
-static bool
-has_room(struct imap *s, const struct copying *x, size_t n)
-{
-	if (x->move || n == 0 || s->pickup->o.directory == NULL)
-		return true;
-	struct verdict v = directory_admit(
-	    s->pickup->o.directory, s->config, imap_spool(s), span_str(s->owner), 1);
-	return verdict_ok(&v);
-}
-
 static void
 copy_or_move(struct imap *s, struct lex *l, bool move)
 {
@@ -190,13 +176,10 @@ copy_or_move(struct imap *s, struct lex *l, bool move)
 		return;
 	}
 	mail_change_target(x->change, span_str(s->owner), span_str(name));
-	size_t n = each_uid(s, &uids, x->change, move ? add_move : add_copy);
+	mail_change_quota(
+	    x->change, imap_settings(s)->quota_messages, imap_settings(s)->quota);
+	each_uid(s, &uids, x->change, move ? add_move : add_copy);
 	set_clear(&uids);
-	if (!has_room(s, x, n)) {
-		copying_free(x);
-		imap_no(s, "[OVERQUOTA] ", "your mailboxes are full");
-		return;
-	}
 	start(s, x);
 }
 

@@ -84,11 +84,10 @@ refuse(struct imap *s, const struct literal *l)
 static void
 answer_too_big(struct imap *s, const char *text)
 {
-	struct lex l = lex_over(buf_span(&s->reader.text), true);
-	struct span tag;
-	s->tag[0] = '\0';
-	if (lex_astring(&l, &tag) && tag.n <= IMAP_TAG_MAX)
-		span_copy(tag, s->tag, sizeof(s->tag));
+	struct lex l = lex_over(buf_span(&s->reader.text), s->utf8);
+	s->commands++;
+	(void)imap_take_tag(s, &l);
+	lex_clear(&l);
 	imap_no(s, "[TOOBIG] ", text);
 }
 
@@ -97,6 +96,8 @@ begin_literal(struct imap *s, const struct literal *l)
 {
 	struct reader *r = &s->reader;
 	bool before = s->state == IMAP_BEFORE;
+	if (imap_is_too_much(s))
+		return;
 	if (imap_is_append(s) && !l->absurd) {
 		append_begin_literal(s, l->octets, l->eight, l->sync);
 		r->left = l->octets;

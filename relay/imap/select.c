@@ -22,6 +22,7 @@ struct selecting {
 	uint32_t tray;                /* 0: it is none */
 	struct spool_request *making; /* INBOX, when it is not there yet */
 	char owner[MAILBOX_OWNER_MAX + 1], name[MAILBOX_NAME_MAX + 1];
+	struct span asked; /* name as the client spells it; in the command */
 	bool read_only, qresync;
 	bool failed; /* the mailbox of mail that has failed: owner is its own */
 	struct qresync q;
@@ -156,7 +157,7 @@ add_mailbox_id(const struct view *v, struct buf *out)
 }
 
 static void
-add_answer(struct imap *s, const struct selected *n, struct buf *out)
+add_answer(struct imap *s, const struct selected *n, struct span asked, struct buf *out)
 {
 	struct view *v = n->view;
 	uint32_t unseen = first_unseen(v);
@@ -175,11 +176,8 @@ add_answer(struct imap *s, const struct selected *n, struct buf *out)
 	buf_addf(out, "* OK [HIGHESTMODSEQ %llu] the last change\r\n",
 	    (unsigned long long)v->modseq);
 	add_mailbox_id(v, out);
-	if (s->rev2) {
-		buf_add_str(out, "* LIST () \"/\" ");
-		imap_add_mailbox(s, span_str(n->name), out);
-		buf_add_str(out, "\r\n");
-	}
+	if (s->rev2)
+		imap_add_list(s, span_str(n->name), asked, out);
 }
 
 /* ---- QRESYNC: what a client that was here before has missed (RFC 7162 3.2.5) */
@@ -230,7 +228,7 @@ open_selected(struct imap *s, struct selecting *x)
 	s->state = IMAP_SELECTED;
 	view_lock(n->view);
 	take_view(s, n);
-	add_answer(s, n, &out);
+	add_answer(s, n, x->asked, &out);
 	add_missed(s, x, &out);
 	view_unlock(n->view);
 	n->watch = view_watch_start(n->view, imap_inbox(s), update_on_change, s);
@@ -376,17 +374,6 @@ leave_before(struct imap *s)
 		imap_sayf(s, "OK [CLOSED] the mailbox before is closed");
 }
 
-static bool
-scan_mailbox(struct imap *s, struct lex *l, struct span *raw)
-{
-	if (!args_space(s))
-		return false;
-	if (lex_astring(l, raw))
-		return true;
-	imap_bad(s, "", "a mailbox's name is missing");
-	return false;
-}
-
 static void
 begin(struct imap *s, struct lex *l, bool read_only)
 {
@@ -397,7 +384,7 @@ begin(struct imap *s, struct lex *l, bool read_only)
 	    .read_only = read_only,
 	    .hub = s->pickup->o.hub};
 	span_copy(span_str(s->owner), x->owner, sizeof(x->owner));
-	bool ok = scan_mailbox(s, l, &raw) && scan_options(s, l, x);
+	bool ok = args_astring(s, &raw) && scan_options(s, l, x);
 	if (ok)
 		leave_before(s);
 	if (!ok || !args_name(s, raw, x->name)) {
@@ -405,6 +392,7 @@ begin(struct imap *s, struct lex *l, bool read_only)
 		return;
 	}
 	const struct queue_box *box = queue_box(s, x->name);
+	x->asked = raw;
 	s->job = &x->job;
 	imap_wait(s);
 	x->failed = box != NULL && box->number == 0;

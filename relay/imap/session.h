@@ -157,18 +157,27 @@ void imap_no(struct imap *s, const char *code, const char *text);
 void imap_bad(struct imap *s, const char *code, const char *text); /* counts as error */
 void imap_spool_no(struct imap *s, enum err e); /* NO, in words for this error */
 void imap_add_mailbox(struct imap *s, struct span name, struct buf *out); /* as astring */
+/* Whether a name is what was asked for (p NULL: nothing was), or another spelling of it.
+ */
+bool imap_is_spelled_so(struct span asked, struct span name);
+/* "* LIST () "/" name", with OLDNAME where it is another (RFC 9051 6.3.9.8). */
+void imap_add_list(struct imap *s, struct span name, struct span asked, struct buf *out);
 /* Flags of a mail: "\Seen $Forwarded", with the view's keywords (under its lock). */
 void imap_add_flags(const struct imap *s, const struct view *v, const struct mark *m,
     bool recent, struct buf *out);
 
 /* ---- verbs.c */
-void imap_run(struct imap *s);               /* the command in s->reader.text */
-bool imap_may_expunge(const struct imap *s); /* the one that runs is no bar */
-bool imap_is_append(struct imap *s);         /* its message's literal comes next */
+void imap_run(struct imap *s); /* the command in s->reader.text */
+bool
+imap_take_tag(struct imap *s, struct lex *l); /* and the blank behind it; "" if not */
+bool imap_is_too_much(struct imap *s);        /* by one who has not signed in: the end */
+bool imap_may_expunge(const struct imap *s);  /* the one that runs is no bar */
+bool imap_is_append(struct imap *s);          /* its message's literal comes next */
 
 /* ---- words of commands, with an answer where they are wrong (args.c) */
-bool args_end(struct imap *s);   /* nothing follows; else BAD */
-bool args_space(struct imap *s); /* else BAD */
+bool args_end(struct imap *s);                       /* nothing follows; else BAD */
+bool args_space(struct imap *s);                     /* else BAD */
+bool args_astring(struct imap *s, struct span *raw); /* and the blank before it */
 /* A mailbox name as UTF-8, INBOX in its one spelling; else BAD or NO. */
 bool args_mailbox(struct imap *s, char out[MAILBOX_NAME_MAX + 1]);
 /* The same of a word that has been read; else NO. */

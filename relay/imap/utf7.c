@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <stdlib.h>
+#include <uninorm.h>
 #include <unistr.h>
 
 static const char digits[] =
@@ -151,6 +153,39 @@ utf7_decode(struct span name, struct buf *out)
 	return !out->overflow;
 }
 
+static bool
+is_ascii(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if ((unsigned char)s.p[i] >= 0x80)
+			return false;
+	}
+	return true;
+}
+
+void
+utf8_name_settle(struct span name, struct buf *out)
+{
+	size_t n = 0;
+	if (is_ascii(name)) {
+		buf_add_span(out, name);
+		return;
+	}
+	uint8_t *to =
+	    u8_normalize(UNINORM_NFC, (const uint8_t *)name.p, name.n, NULL, &n);
+	if (to != NULL)
+		buf_add(out, to, n);
+	free(to); /* it is the library's */
+}
+
+/* U+2028 and U+2029 end lines and paragraphs. */
+static bool
+is_separator(struct span rest)
+{
+	return span_starts(rest, SPAN("\xe2\x80\xa8")) ||
+	       span_starts(rest, SPAN("\xe2\x80\xa9"));
+}
+
 bool
 utf8_name_ok(struct span name)
 {
@@ -160,7 +195,7 @@ utf8_name_ok(struct span name)
 		return false;
 	for (size_t i = 0; i < name.n; i++) {
 		unsigned char c = (unsigned char)name.p[i];
-		if (c < 0x20 || c == 0x7f ||
+		if (c < 0x20 || c == 0x7f || is_separator(span_cut(name, i, name.n)) ||
 		    (c == 0xc2 && i + 1 < name.n && (unsigned char)name.p[i + 1] < 0xa0))
 			return false;
 	}

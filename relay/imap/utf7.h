@@ -17,7 +17,12 @@ bool utf7_decode(struct span name, struct buf *out);
 /* utf8 must be valid. */
 void utf7_encode(struct span utf8, struct buf *out);
 
-/* Valid UTF-8 (no surrogates, nothing overlong) without control characters. */
+/* Valid UTF-8 (no surrogates, nothing overlong) without control characters or separators
+ * of lines (RFC 6855 3). */
 bool utf8_name_ok(struct span name);
+
+/* The one spelling of a name, whatever was typed: normalization form C (RFC 9051 5.1).
+ * name must be valid. */
+void utf8_name_settle(struct span name, struct buf *out);
 
 #endif

@@ -94,8 +94,8 @@ is_tag(unsigned char c)
 	return c > 0x20 && c < 0x7f && memchr("(){%*\"\\+", c, 8) == NULL;
 }
 
-static bool
-take_tag(struct imap *s, struct lex *l)
+bool
+imap_take_tag(struct imap *s, struct lex *l)
 {
 	struct span tag;
 	s->tag[0] = '\0';
@@ -125,6 +125,15 @@ run_verb(struct imap *s, const struct verb *v)
 	v->run(s, &s->lex);
 }
 
+bool
+imap_is_too_much(struct imap *s)
+{
+	if (s->state != IMAP_BEFORE || s->commands <= IMAP_COMMANDS_BEFORE)
+		return false;
+	imap_bye(s, "", "too many commands without signing in");
+	return true;
+}
+
 void
 imap_run(struct imap *s)
 {
@@ -137,11 +146,9 @@ imap_run(struct imap *s)
 	s->verb = NULL;
 	s->by_uid = false;
 	s->running = true;
-	if (s->state == IMAP_BEFORE && s->commands > IMAP_COMMANDS_BEFORE) {
-		imap_bye(s, "", "too many commands without signing in");
+	if (imap_is_too_much(s))
 		return;
-	}
-	if (!take_tag(s, &s->lex)) {
+	if (!imap_take_tag(s, &s->lex)) {
 		imap_bad(s, "", "a command begins with a tag and a blank");
 		return;
 	}
