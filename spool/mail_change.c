@@ -234,7 +234,8 @@ mail_change_release_files(struct mail_change *c, struct inbox *reply)
 void
 mail_change_result(const struct mail_change *c, struct mail_result *out)
 {
-	*out = (struct mail_result){.modseq = c->modseq,
+	*out = (struct mail_result){.over_quota = c->over_quota,
+	    .modseq = c->modseq,
 	    .uidvalidity = c->uidvalidity,
 	    .n = c->pairs,
 	    .from = c->from,

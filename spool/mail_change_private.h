@@ -38,6 +38,7 @@ struct mail_change {
 	} * append;
 	size_t appends;
 	/* result */
+	bool over_quota;
 	uint64_t modseq;
 	uint32_t uidvalidity;
 	uint32_t *from, *to, *modified;
@@ -73,6 +74,6 @@ enum err store_flags(struct applying *a, const struct mail_act *act);
 enum err copy_mail(struct applying *a, const struct mail_act *act);
 enum err append_mails(struct applying *a);
 enum err check_appends(const struct mail_change *c);
-enum err check_quota(struct applying *a); /* ERR_DENIED: they would be too many */
+enum err check_quota(struct applying *a); /* ERR_FULL: over_quota */
 
 #endif

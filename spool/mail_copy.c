@@ -175,7 +175,7 @@ sum_new(struct applying *a, uint64_t *messages, uint64_t *octets)
 enum err
 check_quota(struct applying *a)
 {
-	const struct mail_change *c = a->c;
+	struct mail_change *c = a->c;
 	uint64_t messages, octets;
 	struct owner_record o;
 	if (a->to == NULL || (c->quota_messages == 0 && c->quota_octets == 0))
@@ -188,5 +188,6 @@ check_quota(struct applying *a)
 		return e;
 	bool many = c->quota_messages > 0 && o.messages + messages > c->quota_messages;
 	bool much = c->quota_octets > 0 && o.octets + octets > c->quota_octets;
-	return many || much ? ERR_DENIED : OK;
+	c->over_quota = many || much;
+	return c->over_quota ? ERR_FULL : OK;
 }

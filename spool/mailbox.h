@@ -264,7 +264,7 @@ void mail_change_unless(struct mail_change *c, uint64_t modseq);
 /* Where copied and appended mails go; ERR_EXISTS if it is not there (TRYCREATE). */
 void mail_change_target(struct mail_change *c, struct span owner, struct span name);
 /* What is copied and appended may not bring the owner of that mailbox over so many mails
- * and octets (0: any number): otherwise ERR_DENIED, and nothing is done. */
+ * and octets (0: any number): otherwise ERR_FULL, over_quota, and nothing is done. */
 void mail_change_quota(struct mail_change *c, uint64_t messages, uint64_t octets);
 /* A new mail in the target like this one, with its flags, keywords and dates.  move: the
  * one here goes. */
@@ -288,6 +288,7 @@ struct spool_request *spool_mail_change_start(struct spool *s, struct mail_chang
 
 /* What it did, of a reference that was kept, once done came with OK. */
 struct mail_result {
+	bool over_quota;           /* with ERR_FULL: that was why */
 	uint64_t modseq;           /* of the mailbox's change */
 	uint32_t uidvalidity;      /* of the target, or of the mailbox appended to */
 	size_t n;                  /* copied or appended, in the order of the calls */

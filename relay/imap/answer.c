@@ -80,7 +80,6 @@ imap_spool_no(struct imap *s, enum err e)
 	case ERR_EXISTS:
 		imap_no(s, "[ALREADYEXISTS] ", "there is a mailbox of this name");
 		return;
-	case ERR_DENIED: imap_no(s, "[OVERQUOTA] ", "your mailboxes are full"); return;
 	case ERR_FULL: imap_no(s, "[LIMIT] ", "there is no room for more"); return;
 	case ERR_DISK_FULL:
 		imap_no(s, "[UNAVAILABLE] ", "the disk is full; try again later");

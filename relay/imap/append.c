@@ -451,16 +451,18 @@ on_appended(void *arg, enum err e)
 	struct buf code;
 	a->request = NULL;
 	s->job = NULL;
+	mail_change_result(a->change, &r);
 	if (e != OK) {
 		append_free(s);
-		if (e == ERR_NOT_FOUND)
+		if (e == ERR_FULL && r.over_quota)
+			imap_no(s, "[OVERQUOTA] ", "your mailboxes are full");
+		else if (e == ERR_NOT_FOUND)
 			imap_no(s, "[TRYCREATE] ", "there is no such mailbox");
 		else
 			imap_spool_no(s, e);
 		return;
 	}
 	buf_init(&code, 0);
-	mail_change_result(a->change, &r);
 	for (size_t i = 0; i < r.n; i++)
 		set_add(&to, r.to[i]);
 	buf_addf(&code, "[APPENDUID %u ", r.uidvalidity);

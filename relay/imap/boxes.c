@@ -22,7 +22,7 @@ struct box {
 	bool children; /* something that exists is below it */
 	bool below;    /* something is that is meant, and not shown itself */
 	struct mailbox_view view;
-	uint64_t recent;
+	struct status_sums sums;
 };
 
 struct listing {
@@ -134,7 +134,7 @@ by_name(const void *a, const void *b)
 static struct box *
 find_box(const struct listing *x, size_t n, const char *name)
 {
-	struct box key = {.recent = 0};
+	struct box key = {.queue = false};
 	span_copy(span_str(name), key.row.name, sizeof(key.row.name));
 	return n > 0 ? bsearch(&key, x->box, n, sizeof(key), by_name) : NULL;
 }
@@ -254,9 +254,8 @@ run(struct spool_reader *r, void *arg)
 	for (size_t i = 0; i < x->n && x->status != 0; i++) {
 		struct box *b = &x->box[i];
 		if (b->row.number != 0 &&
-		    spool_read_mailbox_at(r, b->row.number, &b->view) == OK &&
-		    (x->status & STATUS_RECENT))
-			b->recent = status_recent(r, &b->view);
+		    spool_read_mailbox_at(r, b->row.number, &b->view) == OK)
+			status_sum(r, &b->view, x->status, &b->sums);
 	}
 }
 
@@ -308,7 +307,7 @@ add_line(const struct listing *x, const struct box *b, bool childinfo, struct bu
 	buf_add_str(out, "\r\n");
 	if (x->status != 0 && exists(b))
 		status_add(
-		    x->s, span_str(b->row.name), x->status, &b->view, b->recent, out);
+		    x->s, span_str(b->row.name), x->status, &b->view, &b->sums, out);
 }
 
 /* Only with '%', which cannot show what is below (RFC 3501 6.3.9). */

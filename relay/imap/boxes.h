@@ -18,15 +18,20 @@ enum status_item {
 	STATUS_HIGHESTMODSEQ = 1 << 7,
 	STATUS_MAILBOXID = 1 << 8,
 	STATUS_APPENDLIMIT = 1 << 9,
+	STATUS_DELETED_STORAGE = 1 << 10,
 };
 
 /* "(MESSAGES UNSEEN)"; false: an answer was given. */
 bool status_scan(struct imap *s, struct lex *l, unsigned *items);
-/* In the pool: how many mails are recent. */
-uint64_t status_recent(struct spool_reader *r, const struct mailbox_view *box);
+/* What no record has a sum of: mails are looked at, if items ask for it.  In the pool. */
+struct status_sums {
+	uint64_t recent, deleted_octets;
+};
+void status_sum(struct spool_reader *r, const struct mailbox_view *box, unsigned items,
+    struct status_sums *out);
 /* "* STATUS name (...)" */
 void status_add(struct imap *s, struct span name, unsigned items,
-    const struct mailbox_view *box, uint64_t recent, struct buf *out);
+    const struct mailbox_view *box, const struct status_sums *sums, struct buf *out);
 
 struct list_pattern {
 	char text[2 * MAILBOX_NAME_MAX + 1];

@@ -120,14 +120,20 @@ answer_copy(struct imap *s, struct copying *x, enum err e)
 		imap_no(s, "[TRYCREATE] ", "there is no such mailbox");
 		return;
 	}
+	mail_change_result(x->change, &r);
+	if (e == ERR_FULL && r.over_quota) {
+		copying_free(x);
+		imap_no(s, "[OVERQUOTA] ", "your mailboxes are full");
+		return;
+	}
 	if (e != OK && e != ERR_NOT_FOUND) {
 		copying_free(x);
 		imap_spool_no(s, e);
 		return;
 	}
 	buf_init(&code, 0);
-	if (e == OK)
-		mail_change_result(x->change, &r);
+	if (e != OK)
+		r = (struct mail_result){0};
 	add_copyuid(&r, &code);
 	copying_free(x);
 	if (move && code.n > 0) { /* the new uids before the old ones go (RFC 6851 4.3) */

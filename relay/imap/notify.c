@@ -144,6 +144,7 @@ done(void *arg)
 	struct look *x = arg;
 	struct imap *s = x->s;
 	struct notify *t = s->notify;
+	struct status_sums none = {0}; /* nobody asks for them */
 	struct buf out;
 	buf_init(&out, 0);
 	s->looking = NULL;
@@ -156,7 +157,7 @@ done(void *arg)
 			status_add(s, span_str(row->name),
 			    STATUS_MESSAGES | STATUS_UIDNEXT | STATUS_UIDVALIDITY |
 				STATUS_UNSEEN | (s->condstore ? STATUS_HIGHESTMODSEQ : 0),
-			    &x->view[i], 0, &out);
+			    &x->view[i], &none, &out);
 	}
 	imap_say(s, buf_span(&out));
 	buf_clear(&out);

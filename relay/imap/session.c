@@ -8,7 +8,8 @@
 
 #define STEPS_PER_TURN 100
 #define HANDSHAKE_MS (30 * SECOND_MS)
-#define PORT_IMAPS 993 /* RFC 8314: TLS from the first byte */
+#define DRAIN_MS (5 * SECOND_MS) /* for the rest of a command, when relayd stops */
+#define PORT_IMAPS 993           /* RFC 8314: TLS from the first byte */
 
 const struct mailbox_config *
 imap_settings(const struct imap *s)
@@ -37,6 +38,7 @@ set_deadline(struct imap *s)
 {
 	const struct smtp_server_config *c = &s->config->server;
 	io_deadline(s->io, s->handshake              ? HANDSHAKE_MS
+			   : s->pickup->draining     ? DRAIN_MS
 			   : s->state == IMAP_BEFORE ? c->command_ms
 						     : c->imap_ms);
 }
@@ -152,10 +154,18 @@ on_tls(struct imap *s)
 }
 
 static void
+bye_at_drain(struct imap *s)
+{
+	imap_bye(s, "[UNAVAILABLE] ", "relayd stops; come back in a moment");
+}
+
+static void
 on_timeout(struct imap *s)
 {
 	if (s->handshake)
 		on_tls_failed(s, "timeout");
+	else if (s->pickup->draining)
+		bye_at_drain(s);
 	else
 		imap_bye(s, "", "silent for too long");
 }
@@ -278,7 +288,8 @@ break_seat(struct seat *seat, const char *why)
 	imap_break(of_seat(seat), why);
 }
 
-/* A command that runs comes to its end first; imap_go_on() sees to the rest. */
+/* A command that runs comes to its end first, unless its rest does not come; imap_go_on()
+ * sees to the others. */
 static void
 drain_seat(struct seat *seat)
 {
@@ -286,7 +297,9 @@ drain_seat(struct seat *seat)
 	if (s->handshake)
 		imap_break(s, "relayd stops");
 	else if (is_quiet(s) || s->idling)
-		imap_bye(s, "[UNAVAILABLE] ", "relayd stops; come back in a moment");
+		bye_at_drain(s);
+	else if (s->io != NULL && !io_paused(s->io))
+		set_deadline(s); /* it is the client's turn */
 }
 
 static void

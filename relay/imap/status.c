@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* status - STATUS (RFC 9051 6.3.11, RFC 8438, 7162, 8474, 7889): what the mailbox's own
- * record says; no mail is looked at. */
+/* status - STATUS (RFC 9051 6.3.11, RFC 8438, 7162, 7889, 8474, 9208): what the mailbox's
+ * own record says; mails are looked at for RECENT and DELETED-STORAGE alone. */
 #include "base/mem.h"
 #include "relay/imap/boxes.h"
 #include "relay/egress/failed.h"
@@ -18,6 +18,7 @@ static const struct {
     {"UNSEEN", STATUS_UNSEEN},
     {"RECENT", STATUS_RECENT},
     {"SIZE", STATUS_SIZE},
+    {"DELETED-STORAGE", STATUS_DELETED_STORAGE},
     {"DELETED", STATUS_DELETED},
     {"HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ},
     {"MAILBOXID", STATUS_MAILBOXID},
@@ -60,33 +61,41 @@ status_scan(struct imap *s, struct lex *l, unsigned *all)
 	return true;
 }
 
-uint64_t
-status_recent(struct spool_reader *r, const struct mailbox_view *box)
+void
+status_sum(struct spool_reader *r, const struct mailbox_view *box, unsigned all,
+    struct status_sums *out)
 {
+	bool deleted = (all & STATUS_DELETED_STORAGE) && box->deleted > 0;
+	*out = (struct status_sums){0};
+	if (!deleted && !(all & STATUS_RECENT))
+		return;
 	struct mail_row *row = mem_alloc(SLICE * sizeof(*row));
-	uint32_t after = box->recent > 0 ? box->recent - 1 : 0;
-	uint64_t sum = 0;
+	uint32_t after = box->recent > 0 && !deleted ? box->recent - 1 : 0;
 	size_t n = SLICE;
 	while (n == SLICE &&
 	       spool_read_mails(r, box->number, after, 0, row, SLICE, &n) == OK &&
 	       n > 0) {
-		sum += n;
+		for (size_t i = 0; i < n; i++) {
+			out->recent += row[i].uid >= box->recent;
+			if (row[i].flags & MAIL_DELETED)
+				out->deleted_octets += row[i].size;
+		}
 		after = row[n - 1].uid;
 	}
 	mem_free(&row);
-	return sum;
 }
 
 static uint64_t
-value_of(
-    const struct imap *s, unsigned item, const struct mailbox_view *box, uint64_t recent)
+value_of(const struct imap *s, unsigned item, const struct mailbox_view *box,
+    const struct status_sums *sums)
 {
 	switch (item) {
 	case STATUS_MESSAGES: return box->messages;
 	case STATUS_UIDNEXT: return box->uidnext;
 	case STATUS_UIDVALIDITY: return box->uidvalidity;
 	case STATUS_UNSEEN: return box->unseen;
-	case STATUS_RECENT: return recent;
+	case STATUS_RECENT: return sums->recent;
+	case STATUS_DELETED_STORAGE: return sums->deleted_octets;
 	case STATUS_SIZE: return box->octets;
 	case STATUS_DELETED: return box->deleted;
 	case STATUS_HIGHESTMODSEQ: return box->modseq;
@@ -97,7 +106,7 @@ value_of(
 
 void
 status_add(struct imap *s, struct span name, unsigned all, const struct mailbox_view *box,
-    uint64_t recent, struct buf *out)
+    const struct status_sums *sums, struct buf *out)
 {
 	const char *blank = "";
 	buf_add_str(out, "* STATUS ");
@@ -115,7 +124,7 @@ status_add(struct imap *s, struct span name, unsigned all, const struct mailbox_
 			buf_add_str(out, "NIL");
 		else
 			buf_addf(out, "%llu",
-			    (unsigned long long)value_of(s, items[i].item, box, recent));
+			    (unsigned long long)value_of(s, items[i].item, box, sums));
 	}
 	buf_add_str(out, ")\r\n");
 }
@@ -132,7 +141,7 @@ struct looking {
 	bool failed;   /* the mailbox of mail that has failed: owner is its own */
 	struct desk_request *asking;
 	struct mailbox_view box;
-	uint64_t recent;
+	struct status_sums sums;
 	enum err err;
 };
 
@@ -162,8 +171,8 @@ run(struct spool_reader *r, void *arg)
 		     ? spool_read_mailbox_at(r, x->tray, &x->box)
 		     : spool_read_mailbox(r, span_str(x->owner),
 			   x->failed ? SPAN(MAILBOX_INBOX) : span_str(x->name), &x->box);
-	if (x->err == OK && (x->items & STATUS_RECENT))
-		x->recent = status_recent(r, &x->box);
+	if (x->err == OK)
+		status_sum(r, &x->box, x->items, &x->sums);
 }
 
 static void
@@ -181,7 +190,7 @@ done(void *arg)
 	}
 	buf_init(&out, 0);
 	if (e == OK)
-		status_add(s, span_str(x->name), x->items, &x->box, x->recent, &out);
+		status_add(s, span_str(x->name), x->items, &x->box, &x->sums, &out);
 	imap_say(s, buf_span(&out));
 	buf_clear(&out);
 	s->job = NULL;
