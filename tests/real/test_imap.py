@@ -251,6 +251,19 @@ class Imap(RealTest):
             self.assertTrue(message(i).as_bytes().split(b"\r\n\r\n", 1)[1] in bodies)
         m.shutdown()
 
+    def test_handshake_names_the_protocol(self):
+        relay = self.reading()
+        context = trusting()
+        context.set_alpn_protocols(["imap"])
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context.minimum_version = context.maximum_version = version
+            m = imaplib.IMAP4_SSL("127.0.0.1", relay.imaps, ssl_context=context,
+                                  timeout=real.LIMIT)
+            self.assertIn(m.sock.selected_alpn_protocol(), (None, "imap"))
+            self.assertIsNone(m.sock.compression())
+            m.login(USER, PASSWORD)
+            m.logout()
+
     # ---- curl
 
     def test_curl(self):

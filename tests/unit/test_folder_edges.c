@@ -229,6 +229,19 @@ test_refused_mail_changes(void **state)
 	c = target(mail_change_new(ALICE, INBOX), too_long);
 	mail_change_copy(c, 1, true);
 	assert_int_equal(spool_rig_change(f.r, c), ERR_EXISTS);
+	c = target(mail_change_new(ALICE, INBOX), INBOX); /* two there are already */
+	mail_change_quota(c, 2, 0);
+	mail_change_copy(c, 1, false);
+	assert_int_equal(spool_rig_change(f.r, c), ERR_FULL);
+	c = target(mail_change_new(ALICE, INBOX), INBOX);
+	mail_change_quota(c, 0, 1);
+	mail_change_copy(c, 1, false);
+	assert_int_equal(spool_rig_change(f.r, c), ERR_FULL);
+	c = target(
+	    mail_change_new(ALICE, INBOX), INBOX); /* what is not there is no more */
+	mail_change_quota(c, 2, 0);
+	mail_change_copy(c, 99, false);
+	assert_int_equal(spool_rig_change(f.r, c), ERR_NOT_FOUND);
 	c = mail_change_new(ALICE, INBOX); /* no target at all */
 	mail_change_copy(c, 1, true);
 	assert_int_equal(spool_rig_change(f.r, c), ERR_RANGE);

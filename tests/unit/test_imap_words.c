@@ -257,6 +257,16 @@ test_utf7(void **state)
 			fail_msg("taken: %s", wrong[i]);
 	}
 	buf_clear(&b);
+	buf_init(&b, 0);
+	utf8_name_settle(SPAN("plain/x"), &b);
+	assert_true(span_eq(buf_span(&b), SPAN("plain/x")));
+	buf_reset(&b);
+	utf8_name_settle(SPAN("a\xcc\x88/\xe2\x84\xab"), &b);
+	assert_true(span_eq(buf_span(&b), SPAN("\xc3\xa4/\xc3\x85")));
+	buf_clear(&b);
+	assert_false(
+	    utf8_name_ok(SPAN("x\xe2\x80\xa8")) || utf8_name_ok(SPAN("\xe2\x80\xa9x")));
+	assert_true(utf8_name_ok(SPAN("\xe2\x80\xa7")));
 	assert_true(utf8_name_ok(SPAN("\xc3\xa4")));
 	assert_false(utf8_name_ok(SPAN("\xc3")) || utf8_name_ok(SPAN("a\nb")) ||
 		     utf8_name_ok(SPAN("\xc2\x85")) ||
