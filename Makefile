@@ -20,6 +20,8 @@ TESTLIB_SRC := $(wildcard tests/lib/*.c)
 TALK_SRC := $(wildcard tests/talk/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
+SHIM_SRC := tests/power/shim.c
+POWER_SRC := $(filter-out $(SHIM_SRC),$(wildcard tests/power/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
 # ---- compilers and flags
@@ -80,7 +82,7 @@ LIB := $(B)/librelay.a
 PROGRAMS := $(B)/relayd $(B)/relayctl $(B)/relay-sendmail
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
-.PHONY: all programs units talk tools deps deps-test run demo test quick bench lint fuzz install help clean
+.PHONY: all programs units talk tools power power-rig deps deps-test run demo test quick bench lint fuzz install help clean
 all: programs
 
 # ---- what is needed from Debian; libevent by version: older ones have known holes
@@ -124,6 +126,7 @@ help:
 	@echo "make quick    the release variant's tests only"
 	@echo "make demo     a message relayed, one deferred and explained, one bounced: under a minute"
 	@echo "make bench    messages per second, CPU and flushes per message"
+	@echo "make power    tens of thousands of power cuts; SHORT=1: some, SEED=N: others"
 	@echo "make lint     clang-tidy, cppcheck, manual pages"
 	@echo "make fuzz     every fuzz target for SECONDS=60 each"
 	@echo "make install  DESTDIR= PREFIX=/usr/local"
@@ -165,6 +168,24 @@ talk: $(B)/talk
 $(B)/talk: $(call obj,$(TALK_SRC)) $(call obj,$(TESTLIB_SRC)) $(LIB)
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- power cuts: make power [SHORT=1] [SEED=N]; tests/TESTING.md
+SEED ?= 1
+POWER := $(if $(SHORT),--batches 4 --cuts 2000,--cuts 40000)
+POWER_TEST := $(if $(SHORT),--batches 4 --cuts 1000,--cuts 12000)
+power: deps-test
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) VARIANT=test power-rig
+	@build/test/power --self-test --seed $(SEED) $(POWER_TEST)
+	@build/test/power --seed $(SEED) $(POWER)
+
+power-rig: $(B)/power
+$(B)/power: $(call obj,$(POWER_SRC)) $(call obj,$(TESTLIB_SRC)) $(LIB) | $(B)/power-shim.so
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/power-shim.so: $(SHIM_SRC) tests/power/stream.h Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	@$(CC) $(CSTD) $(INCLUDES) -O1 -g $(filter-out -fPIE,$(WARN) $(HARDEN)) -fPIC -shared -o $@ $< -pthread
 
 # ---- load generator and sink, for benchmarks and for the tests that kill the daemon
 TOOLS := $(patsubst tests/bench/%.c,$(B)/%,$(BENCH_SRC))

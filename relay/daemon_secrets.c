@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/dir.h"
 #include "base/mem.h"
 #include "relay/daemon_private.h"
 #include "relay/signin/engine.h"
@@ -38,7 +39,7 @@ daemon_signin_settings(const struct config *c)
 static int
 accounts_fd(const char *dir, struct buf *why)
 {
-	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+	if (dir_make(dir, 0700) != OK) {
 		buf_addf(why, "accounts: cannot make %s: %s", dir, strerror(errno));
 		return -1;
 	}

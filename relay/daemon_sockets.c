@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/dir.h"
 #include "base/mem.h"
 #include "relay/daemon_private.h"
 
@@ -125,7 +126,7 @@ static enum err
 hand_over(struct daemon *d, const struct passwd *pw, struct buf *why)
 {
 	const char *path = d->config->spool.path;
-	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+	if (dir_make(path, 0700) != OK) {
 		buf_addf(why,
 		    "spool %s: cannot make the directory: %s; make its parent first: "
 		    "mkdir -p",

@@ -162,6 +162,8 @@ env_flags(const struct spool *s)
 #ifdef RELAY_FAULTS
 	if (getenv("RELAY_TEST_NOSYNC") != NULL)
 		flags |= MDB_NOSYNC;
+	if (getenv("RELAY_TEST_NOMETASYNC") != NULL)
+		flags |= MDB_NOMETASYNC;
 #endif
 	return flags;
 }
@@ -175,7 +177,7 @@ on_assert(MDB_env *env, const char *text)
 
 /* One try with a map of this size; on failure there is no environment. */
 static int
-try_env(struct spool *s, const char *path, size_t size)
+try_env(struct spool *s, const char *path, size_t size, unsigned flags)
 {
 	int rc = mdb_env_create(&s->env);
 	if (rc != 0)
@@ -184,7 +186,7 @@ try_env(struct spool *s, const char *path, size_t size)
 	(void)mdb_env_set_maxdbs(s->env, DBS_MAX);
 	(void)mdb_env_set_maxreaders(s->env, READERS_MAX);
 	(void)mdb_env_set_mapsize(s->env, size);
-	rc = mdb_env_open(s->env, path, env_flags(s), 0600);
+	rc = mdb_env_open(s->env, path, env_flags(s) | flags, 0600);
 	if (rc != 0)
 		db_close(s);
 	return rc;
@@ -206,20 +208,20 @@ settle_env(struct spool *s, size_t size)
 }
 
 static enum err
-open_env(struct spool *s, struct buf *why)
+open_env(struct spool *s, const char *file, unsigned flags, struct buf *why)
 {
-	struct buf file;
-	buf_init(&file, 8192);
-	buf_addf(&file, "%s/data.mdb", s->path);
-	char *path = buf_take(&file);
+	struct buf text;
+	buf_init(&text, 8192);
+	buf_addf(&text, "%s/%s", s->path, file);
+	char *path = buf_take(&text);
 	size_t size = MAP_SIZE;
-	int rc = try_env(s, path, size);
+	int rc = try_env(s, path, size, flags);
 	while (rc == ENOMEM && size > MAP_SIZE_MIN)
-		rc = try_env(s, path, size >>= 2);
+		rc = try_env(s, path, size >>= 2, flags);
 	mem_free(&path);
 	if (rc != 0)
 		buf_addf(
-		    why, "spool %s: cannot open data.mdb: %s", s->path, mdb_strerror(rc));
+		    why, "spool %s: cannot open %s: %s", s->path, file, mdb_strerror(rc));
 	else
 		settle_env(s, size);
 	return db_err(rc);
@@ -311,10 +313,34 @@ open_tables(struct spool *s, struct buf *why)
 	return db_err(mdb_txn_commit(t));
 }
 
+/*
+ * LMDB does not flush a new file before its first transaction does: after a power cut
+ * data.mdb could be there, and be none.  So it gets its name only when it is one; the
+ * name is flushed before mail is taken (prepare() in spool.c).
+ */
+static enum err
+be_born(struct spool *s, struct buf *why)
+{
+	static const char name_until[] = "data.mdb.new";
+	if (!s->create || faccessat(s->dir, "data.mdb", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return OK;
+	(void)unlinkat(s->dir, name_until, 0);
+	enum err e = open_env(s, name_until, MDB_NOLOCK, why);
+	if (e == OK)
+		e = open_tables(s, why);
+	db_close(s);
+	(void)FAULT("spool.open.born");
+	if (e == OK && renameat(s->dir, name_until, s->dir, "data.mdb") != 0)
+		e = err_from_errno(errno);
+	return e;
+}
+
 enum err
 db_open(struct spool *s, struct buf *why)
 {
-	enum err e = open_env(s, why);
+	enum err e = be_born(s, why);
+	if (e == OK)
+		e = open_env(s, "data.mdb", 0, why);
 	if (e == OK)
 		e = open_tables(s, why);
 	if (e != OK && why->n == 0)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/dir.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "spool/private.h"
@@ -35,45 +36,25 @@ cannot(struct buf *why, const char *path, const char *what, int errnum)
 	return err_from_errno(errnum);
 }
 
-static enum err
-sync_parent(const char *path)
-{
-	char *parent = mem_strdup(path);
-	size_t n = strlen(parent);
-	while (n > 1 && parent[n - 1] == '/')
-		parent[--n] = '\0';
-	char *slash = strrchr(parent, '/');
-	if (slash != NULL)
-		slash[slash == parent] = '\0';
-	int fd = open(slash != NULL ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum err e = fd >= 0 && fsync(fd) == 0 ? OK : err_from_errno(errno);
-	if (fd >= 0)
-		(void)close(fd);
-	mem_free(&parent);
-	return e;
-}
-
+/* Whoever has made it (relayd before it opened the spool, or one that was killed since)
+ * may not have flushed its name. */
 static enum err
 make_directory(const struct spool *s, struct buf *why)
 {
-	if (!s->create)
-		return OK;
-	if (mkdir(s->path, 0700) != 0)
-		return errno == EEXIST
-			   ? OK
-			   : cannot(why, s->path, "cannot make the directory", errno);
-	enum err e = sync_parent(s->path);
+	enum err e = s->create ? dir_make(s->path, 0700) : OK;
 	if (e != OK)
-		buf_addf(why, "spool %s: its parent directory cannot be flushed: %s",
-		    s->path, err_text(e));
+		buf_addf(why,
+		    "spool %s: the directory cannot be made, or its parent not flushed: "
+		    "%s",
+		    s->path, strerror(errno));
 	return e;
 }
 
 static bool
 is_ours(const char *name)
 {
-	static const char *const ours[] = {".", "..", "data.mdb-lock", "big",
-	    "owner.lock", "reserve", "lost+found", "accounts", "tls"};
+	static const char *const ours[] = {".", "..", "data.mdb-lock", "data.mdb.new",
+	    "big", "owner.lock", "reserve", "lost+found", "accounts", "tls"};
 	for (size_t i = 0; i < COUNT_OF(ours); i++)
 		if (strcmp(ours[i], name) == 0)
 			return true;

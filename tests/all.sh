@@ -59,6 +59,10 @@ if build test talk units; then
 	run "crash" "build/test/talk --crash ${list[*]}"
 fi
 if [ $quick = 0 ]; then
+	if build test power-rig; then
+		run "power" "build/test/power --self-test --batches 4 --cuts 1000" \
+			"build/test/power --batches 4 --cuts 2000"
+	fi
 	for variant in asan tsan; do
 		if build $variant programs units talk tools; then
 			mapfile -t list < <(unit_list $variant)

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/dir.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -63,7 +64,7 @@ static enum err
 make_directory(const char *dir, struct buf *why)
 {
 	struct stat st;
-	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+	if (dir_make(dir, 0700) != OK) {
 		buf_addf(why, "accounts: cannot make %s: %s", dir, strerror(errno));
 		return err_from_errno(errno);
 	}

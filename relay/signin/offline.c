@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/dir.h"
 #include "relay/signin/accounts.h"
 
 /* Made by root, it must belong to whom the spool belongs to. */
@@ -23,7 +24,8 @@ enum err
 accounts_admin_offline(const char *dir, struct span request,
     void (*told)(void *arg, struct span object, bool end), void *arg, struct buf *why)
 {
-	bool made = mkdir(dir, 0700) == 0;
+	bool made = access(dir, F_OK) != 0;
+	(void)dir_make(dir, 0700); /* what is wrong with it is told by the next step */
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0) {
 		buf_addf(why, "accounts: cannot open %s: %s", dir, strerror(errno));
