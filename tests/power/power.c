@@ -35,13 +35,13 @@
 #include "tests/power/oracle.h"
 #include "tests/power/story.h"
 
-#define PHASES 6        /* processes of one life; every other one is killed */
-#define BATCHES 12      /* of one process, unless it is killed before */
-#define CRASHES_MAX 5   /* of judges: that is enough to see */
-#define MORE_EVERY 16   /* states that also take mail and go on */
-#define BIRTH_RANDOM 40 /* states of a cut before the spool is there: they are few */
+#define PHASES 6          /* processes of one life; every other one is killed */
+#define BATCHES 12        /* of one process, unless it is killed before */
+#define CRASHES_MAX 5     /* of judges: that is enough to see */
+#define MORE_EVERY 16     /* states that also take mail and go on */
+#define BIRTH_RANDOM 40   /* states of a cut before the spool is there: they are few */
 #define SEARCH_CUTS 50000 /* at most, until a planted bug is found */
-#define TOLD_MAX 5      /* findings of one judge */
+#define TOLD_MAX 5        /* findings of one judge */
 #define JOBS_MAX 16
 
 struct plant {
@@ -406,7 +406,8 @@ plant(struct power *p, const char *name)
 
 struct trial {
 	const char *plant[3];
-	bool bad; /* must be found */
+	bool bad;         /* must be found */
+	unsigned batches; /* at least: a short life has little of it */
 };
 
 static const struct trial trials[] = {
@@ -415,7 +416,7 @@ static const struct trial trials[] = {
     {{"no-sync"}, true},
     {{"file-sync"}, true},
     {{"dir-sync"}, true},
-    {{"no-meta-sync", "late-marks"}, true}, /* files go before the word does */
+    {{"no-meta-sync", "late-marks"}, true, 12}, /* files go before the word does */
     {{"no-meta-sync", "late-marks", "late-removals"}, false},
 };
 
@@ -424,6 +425,7 @@ self_test(struct power *p)
 {
 	int passed = 0, failed = 0;
 	const uint64_t cuts = p->cuts;
+	const unsigned batches = p->batches;
 	for (size_t i = 0; i < COUNT_OF(trials); i++) {
 		const struct trial *t = &trials[i];
 		struct tally sum;
@@ -435,6 +437,7 @@ self_test(struct power *p)
 			    "%s%s", k ? ", " : "", t->plant[k]);
 		}
 		p->stop_at_first = p->quiet = t->bad;
+		p->batches = batches > t->batches ? batches : t->batches;
 		p->cuts = t->bad ? SEARCH_CUTS : cuts;
 		bool played = run(p, &sum);
 		bool ok = played && (sum.lost + sum.damaged > 0) == t->bad;
