@@ -78,8 +78,8 @@ put_in_force(struct daemon *d, const struct config *c)
 	config_unref(&old);
 }
 
-bool
-daemon_reload(struct daemon *d, struct buf *text)
+static bool
+read_again(struct daemon *d, struct buf *text)
 {
 	if (d->config_file == NULL) {
 		buf_add_str(text, "this relayd runs with its built-in configuration; "
@@ -102,6 +102,15 @@ daemon_reload(struct daemon *d, struct buf *text)
 	LOG(d->log, EV_RELOADED, F_STR("file", d->config_file),
 	    F_SPAN("notes", buf_span(text)));
 	return true;
+}
+
+bool
+daemon_reload(struct daemon *d, struct buf *text)
+{
+	watch_reloading(d, true);
+	bool fine = read_again(d, text);
+	watch_reloading(d, false);
+	return fine;
 }
 
 /* ---- the end */
@@ -174,6 +183,7 @@ daemon_stop(struct daemon *d)
 	if (d->stopping)
 		return;
 	d->stopping = true;
+	watch_stopping(d);
 	LOG(d->log, EV_STOPPING, F_INT("sessions", census_total(d->census)));
 	timer_set(&d->drain_timer, DRAIN_MS);
 	d->full_workers = d->workers;
@@ -206,6 +216,7 @@ int
 daemon_run(struct daemon *d)
 {
 	workers_run(d);
+	watch_start(d);
 	loop_run(d->loop);
 	return d->status;
 }
@@ -236,6 +247,7 @@ daemon_free(struct daemon **dp)
 	directory_close(d);
 	close_accounts(d);
 	timer_clear(&d->look_at_files);
+	watch_end(d);
 	retention_free(&d->retention);
 	scheduler_free(&d->scheduler);
 	spool_close(&d->spool);
@@ -305,17 +317,30 @@ open_spool(struct daemon *d, struct spool **out, struct buf *why)
 	return e;
 }
 
+/* What a spool is made of, as it was left: after a restore some of it is missing. */
+static bool
+spool_is_made(const char *path)
+{
+	static const char *const files[] = {
+	    "data.mdb", "data.mdb-lock", "owner.lock", "reserve", "big"};
+	bool there = true;
+	for (size_t i = 0; i < COUNT_OF(files); i++) {
+		struct buf file;
+		buf_init(&file, 0);
+		buf_addf(&file, "%s/%s", path, files[i]);
+		char *name = buf_take(&file);
+		there = there && access(name, F_OK) == 0;
+		mem_free(&name);
+	}
+	return there;
+}
+
 /* The sandbox will know files, not names: so a new spool is made before it closes. */
 static enum err
 make_spool(struct daemon *d, struct buf *why)
 {
 	struct spool *made = NULL;
-	struct buf file;
-	buf_init(&file, 0);
-	buf_addf(&file, "%s/data.mdb", d->config->spool.path);
-	char *path = buf_take(&file);
-	bool there = access(path, F_OK) == 0;
-	mem_free(&path);
+	bool there = spool_is_made(d->config->spool.path);
 	if (there || d->single)
 		return OK;
 	open_pool(d);
@@ -373,6 +398,8 @@ open_all(struct daemon *d, const struct daemon_options *o, struct buf *why)
 	if (e == OK)
 		e = make_spool(d, why);
 	if (e == OK && !d->single)
+		warn_of_place(d);
+	if (e == OK && !d->single)
 		e = open_accounts(d, why);
 	if (e == OK && o->sockets)
 		close_sandbox(d);
@@ -409,6 +436,7 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 	d->world = o->world;
 	d->log = o->log;
 	d->single = o->single;
+	d->service = o->service;
 	d->config = config_ref(o->config);
 	d->config_file = o->config_file ? mem_strdup(o->config_file) : NULL;
 	if (o->signals) /* before any thread is started: only the main loop may see them

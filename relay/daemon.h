@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/service.h"
 #include "relay/config.h"
 #include "relay/egress/egress.h"
 #include "resolver/resolver.h"
@@ -32,6 +33,7 @@ struct daemon_options {
 	bool single;
 	bool sockets; /* open the listeners and the control socket */
 	bool signals; /* SIGTERM, SIGINT: stop; SIGHUP: reload */
+	struct service *service; /* the service manager's; borrowed; NULL: none */
 	/* Makes the DNS transport of a loop; NULL: c-ares with the configuration's
 	 * servers. */
 	struct dns_transport *(*dns)(void *arg, struct loop *l);

@@ -17,6 +17,13 @@ host_pause_in(void *arg, bool pause)
 	atomic_store_explicit(&d->paused_in, pause, memory_order_relaxed);
 }
 
+static bool
+host_paused_in(void *arg)
+{
+	struct daemon *d = arg;
+	return atomic_load_explicit(&d->paused_in, memory_order_relaxed);
+}
+
 static const struct config *
 host_config(void *arg)
 {
@@ -198,6 +205,7 @@ daemon_host(struct daemon *d)
 	return (struct control_host){
 	    .reload = host_reload,
 	    .pause_in = host_pause_in,
+	    .paused_in = host_paused_in,
 	    .config = host_config,
 	    .dns = host_dns,
 	    .sessions = host_sessions,

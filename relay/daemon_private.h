@@ -8,6 +8,7 @@
  *	daemon_secrets.c  the helper, the sandbox, files that change
  *	daemon_directory.c  what is known of accounts follows them
  *	daemon_host.c     what control asks of us
+ *	daemon_watch.c    what a service manager hears; where the spool lies
  */
 #ifndef RELAY_DAEMON_PRIVATE_H
 #define RELAY_DAEMON_PRIVATE_H
@@ -93,6 +94,11 @@ struct daemon {
 	unsigned full_workers; /* that still have sessions */
 	struct timer drain_timer;
 	int status;
+	/* the service manager's */
+	struct service *service; /* borrowed; NULL: there is none */
+	struct timer watch;
+	unsigned silent;      /* threads that have not answered yet */
+	uint64_t spool_turns; /* when the last answer was asked for */
 };
 
 /* ---- daemon_workers.c */
@@ -128,6 +134,14 @@ void directory_start(struct daemon *d); /* the main thread's signin is there */
 void directory_changed(
     struct daemon *d, struct span name, bool ends, void (*told)(void *arg), void *arg);
 void directory_close(struct daemon *d); /* after the main thread's signin */
+
+/* ---- daemon_watch.c */
+void watch_start(struct daemon *d); /* READY=1, and from now on the watchdog */
+void watch_reloading(struct daemon *d, bool begins);
+void watch_stopping(struct daemon *d);
+void watch_end(struct daemon *d);
+/* A spool that a restart may take away is said so, loudly. */
+void warn_of_place(struct daemon *d);
 
 /* ---- daemon_host.c */
 struct control_host daemon_host(struct daemon *d);

@@ -27,7 +27,9 @@ bind_listener(struct daemon *d, const struct listener_config *l,
 	unsigned n = worker_count(d);
 	net_format(at, text);
 	for (unsigned i = 0; i < n; i++) {
-		int fd = net_listen(at, n > 1);
+		int fd = service_socket(d->service, at);
+		if (fd < 0)
+			fd = net_listen(at, n > 1);
 		if (fd < 0) {
 			buf_addf(why, "listener \"%s\": cannot listen on %s: %s; %s",
 			    l->name, text, err_text((enum err)fd),
@@ -46,6 +48,21 @@ bind_listener(struct daemon *d, const struct listener_config *l,
 	return OK;
 }
 
+/* What the service manager listens on for us, and no listener wants: whoever connects
+ * there would wait for ever. */
+static void
+warn_of_left_over(struct daemon *d)
+{
+	struct buf which;
+	buf_init(&which, 16u << 10);
+	if (service_left_over(d->service, &which))
+		LOG(d->log, EV_CONFIG, F_SPAN("sockets", buf_span(&which)),
+		    F_STR("what", "handed over by the service manager, and no listener "
+				  "has this address"),
+		    F_STR("do", "make listener { bind } and ListenStream= say the same"));
+	buf_clear(&which);
+}
+
 enum err
 bind_sockets(struct daemon *d, struct buf *why)
 {
@@ -55,6 +72,8 @@ bind_sockets(struct daemon *d, struct buf *why)
 		for (size_t k = 0; k < c->listener[i].binds && e == OK; k++)
 			e = bind_listener(
 			    d, &c->listener[i], &c->listener[i].bind[k], why);
+	if (e == OK)
+		warn_of_left_over(d);
 	if (e == OK && c->submit.path != NULL) {
 		d->submit_fd = control_socket(c->submit.path, c->submit.mode);
 		if (d->submit_fd < 0) {

@@ -158,6 +158,8 @@ run(const struct arguments *a, const struct config *c)
 {
 	struct log *log = log_new(world_real(), STDERR_FILENO);
 	log_set(log, c->log_level, c->log_format);
+	if (service_journal(STDERR_FILENO))
+		log_journal(log);
 	struct daemon_options o = {
 	    .config = c,
 	    .config_file = a->try_dir ? NULL : a->file,
@@ -169,6 +171,8 @@ run(const struct arguments *a, const struct config *c)
 	struct daemon *d;
 	struct buf why;
 	buf_init(&why, 4096);
+	struct service *service = service_new();
+	o.service = service;
 	int status = EXIT_UNAVAILABLE;
 	if (daemon_new(&d, &o, &why) == OK) {
 		LOG(log, EV_STARTED, F_STR("version", RELAYD_VERSION),
@@ -182,6 +186,7 @@ run(const struct arguments *a, const struct config *c)
 		    F_SPAN("why", buf_span(&why)));
 	}
 	buf_clear(&why);
+	service_free(&service);
 	log_free(&log);
 	return status;
 }

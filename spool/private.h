@@ -20,6 +20,7 @@
  *	structure.c    shapes of messages     event.c      what is told after a commit
  *	name_read.c    names, keywords        upgrade.c    what older formats lack
  *	tray.c         the queue as mailboxes tray_read.c  what is read of it
+ *	backup.c       a spool as a whole
  */
 #ifndef SPOOL_PRIVATE_H
 #define SPOOL_PRIVATE_H
@@ -81,6 +82,9 @@ struct commons {
 	bool closed;       /* nothing may begin any more */
 	unsigned running;  /* queries that read now */
 	struct list files; /* struct file_use */
+	unsigned keepers;  /* while there are any, no file goes */
+	uint64_t *late;    /* those that wait for that */
+	size_t late_n, late_cap;
 	atomic_uchar
 	    synced[256]; /* sub-directories of big/ that are on disk for certain */
 };
@@ -129,7 +133,7 @@ struct spool {
 	struct later later;
 
 	/* shared */
-	atomic_uint_fast64_t bytes, disk_free, commits, flush_us, requests;
+	atomic_uint_fast64_t bytes, disk_free, commits, flush_us, requests, turns;
 	atomic_bool full;
 	struct usage usage;
 	struct trays *trays;
@@ -209,6 +213,7 @@ uint64_t id_next(uint64_t last, struct wall now, unsigned node);
 
 /* ---- db.c: the only place where LMDB's errors become ours */
 enum err db_err(int rc);
+const char *db_name(enum dbi d);
 enum err db_open(struct spool *s, struct buf *why);
 void db_close(struct spool *s);
 enum err db_get(MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span *value);
@@ -419,6 +424,8 @@ void file_use_release(struct file_use **u, struct inbox *reply);
 void
 files_unlink(struct commons *c, const uint64_t *number, size_t n, struct inbox *reply);
 enum err files_sweep(struct spool *s, uint64_t *swept);
+/* The files that messages name, in order. */
+enum err files_named(struct spool *s, uint64_t **number, size_t *n);
 
 /* ---- reader.c */
 enum err reader_begin(struct spool_reader *r);

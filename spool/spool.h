@@ -66,6 +66,10 @@ struct spool_options {
 enum err spool_open(struct spool **out, const struct spool_options *o, struct buf *why);
 void spool_close(struct spool **s);
 
+/* How often the writer's thread has come round: at least once a second, unless a commit
+ * takes longer.  Any thread. */
+uint64_t spool_turns(const struct spool *s);
+
 /* ---- room for new mail (any thread, no system call) */
 
 /* OK, ERR_FULL (quota) or ERR_DISK_FULL (free space), for a message of so many octets;
@@ -174,6 +178,12 @@ struct spool_request *spool_report_start(struct spool *s, struct report *r,
 /* A named number that outlives the process (sweep positions). */
 struct spool_request *spool_mark_start(struct spool *s, const char *name, uint64_t value,
     struct inbox *reply, spool_done_fn *done, void *arg);
+
+/*
+ * While it is kept (each true has its false), the files of messages that are gone stay
+ * under big/: for whoever copies the spool from outside.
+ */
+void spool_keep_files(struct spool *s, bool keep);
 
 /* ---- snapshot reads */
 

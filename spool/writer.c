@@ -338,6 +338,7 @@ writer_main(void *arg)
 	for (;;) {
 		(void)poll(&p, 1, atomic_load(&s->stop) || more ? 0 : IDLE_MS);
 		bool stop = atomic_load(&s->stop);
+		atomic_fetch_add_explicit(&s->turns, 1, memory_order_relaxed);
 		struct parcel *chain = inbox_take(s->in);
 		run_chain(s, stop ? chain : linger(s, chain, &last));
 		look_now_and_then(s);
@@ -391,6 +392,12 @@ writer_stop(struct spool *s)
 	}
 	if (s->in != NULL)
 		inbox_free(&s->in);
+}
+
+uint64_t
+spool_turns(const struct spool *s)
+{
+	return atomic_load_explicit(&s->turns, memory_order_relaxed);
 }
 
 /* ---- requests */

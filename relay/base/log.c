@@ -39,6 +39,7 @@ struct log {
 
 	pthread_mutex_t lock; /* the fields below */
 	enum log_format format;
+	bool journal;
 	struct buf pending;
 	char room[VALUE_MAX]; /* for a value that is cut */
 	void (*hook)(void *arg, enum log_level level, struct span line);
@@ -118,6 +119,14 @@ log_set(struct log *l, enum log_level level, enum log_format format)
 	pthread_mutex_lock(&l->lock);
 	atomic_store_explicit(&l->level, (int)level, memory_order_relaxed);
 	l->format = format;
+	pthread_mutex_unlock(&l->lock);
+}
+
+void
+log_journal(struct log *l)
+{
+	pthread_mutex_lock(&l->lock);
+	l->journal = true;
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -231,7 +240,13 @@ add_line(struct log *l, enum log_event ev, const struct log_field *field, size_t
 	    .json = {.out = &l->pending},
 	    .as_json = l->format == LOG_JSON,
 	    .room = l->room};
+	static const char mark[] = {[LOG_ERROR] = '3',
+	    [LOG_WARN] = '4',
+	    [LOG_INFO] = '6',
+	    [LOG_DEBUG] = '7'}; /* as syslog(3) numbers them */
 	bool cut = false;
+	if (l->journal)
+		buf_addf(line.out, "<%c>", mark[log_event_level(ev)]);
 	begin_line(&line, world_wall(l->world), ev);
 	for (size_t i = 0; i < n; i++) {
 		size_t before = line.out->n;

@@ -57,6 +57,8 @@ struct log *log_new(struct world *world, int fd);
 void log_free(struct log **l);
 void log_hook(struct log *l,
     void (*hook)(void *arg, enum log_level level, struct span line), void *arg);
+/* Lines go to a journal, which takes their level from a mark in front. */
+void log_journal(struct log *l);
 void log_set(struct log *l, enum log_level level, enum log_format format);
 
 void log_write(struct log *l, enum log_event ev, const struct log_field *field, size_t n);
