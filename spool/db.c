@@ -24,6 +24,12 @@ static const char *const name[DB_COUNT] = {"meta", "msg", "body", "rcpt", "sched
     "destname", "kept", "ref", "freed", "owner", "mbox", "mboxname", "mail", "mime",
     "gone", "note"};
 
+const char *
+db_name(enum dbi d)
+{
+	return name[d];
+}
+
 enum err
 db_err(int rc)
 {

@@ -36,10 +36,29 @@ struct unlink_job {
 	uint64_t number[];
 };
 
+/* While somebody copies the spool they stay, and go when he has done. */
+static bool
+put_off(struct commons *c, const uint64_t *number, size_t n)
+{
+	(void)pthread_mutex_lock(&c->mutex);
+	bool kept = c->keepers > 0;
+	for (size_t i = 0; kept && i < n; i++) {
+		if (c->late_n == c->late_cap) {
+			c->late_cap = c->late_cap ? c->late_cap * 2 : 64;
+			c->late = mem_resize(c->late, c->late_cap, sizeof(*c->late));
+		}
+		c->late[c->late_n++] = number[i];
+	}
+	(void)pthread_mutex_unlock(&c->mutex);
+	return kept;
+}
+
 static void
 unlink_all(struct commons *c, const uint64_t *number, size_t n)
 {
 	char name[FILE_NAME];
+	if (put_off(c, number, n))
+		return;
 	for (size_t i = 0; i < n; i++) {
 		(void)FAULT("spool.unlink");
 		file_name(number[i], name);
@@ -80,6 +99,27 @@ files_unlink(struct commons *c, const uint64_t *number, size_t n, struct inbox *
 	(void)pthread_mutex_unlock(&c->mutex);
 	if (!pooled)
 		unlink_all(c, number, n);
+}
+
+void
+spool_keep_files(struct spool *s, bool keep)
+{
+	struct commons *c = s->commons;
+	uint64_t *late = NULL;
+	size_t n = 0;
+	(void)pthread_mutex_lock(&c->mutex);
+	if (keep) {
+		c->keepers++;
+	} else if (--c->keepers == 0) {
+		late = c->late;
+		n = c->late_n;
+		c->late = NULL;
+		c->late_n = c->late_cap = 0;
+	}
+	(void)pthread_mutex_unlock(&c->mutex);
+	if (n > 0)
+		files_unlink(c, late, n, s->accepted_inbox);
+	mem_free(&late);
 }
 
 /* ---- users */
@@ -275,6 +315,16 @@ list_named(struct spool *s, struct numbers *out)
 	if (out->n > 0)
 		qsort(out->p, out->n, sizeof(*out->p), by_number);
 	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+enum err
+files_named(struct spool *s, uint64_t **number, size_t *n)
+{
+	struct numbers named = {0};
+	enum err e = list_named(s, &named);
+	*number = named.p;
+	*n = named.n;
+	return e;
 }
 
 static bool

@@ -43,6 +43,7 @@ commons_unref(struct commons **cp)
 		(void)close(c->big);
 	(void)pthread_cond_destroy(&c->idle);
 	(void)pthread_mutex_destroy(&c->mutex);
+	mem_free(&c->late); /* they are swept at the next start */
 	mem_free(&c);
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/when.h"
 #include "relay/config.h"
 
 enum { CTL_DONE = 0, CTL_NOTHING = 1, CTL_USAGE = 2 };
@@ -28,6 +29,15 @@ struct ctl {
 	enum ctl_secret secret; /* where a password comes from: the terminal, stdin */
 	bool header;            /* the table's head has been printed */
 	unsigned width;         /* of the terminal */
+	bool colour;            /* states and heads may be coloured */
+	bool dry_run;           /* of a command that is done here */
+	bool progress;          /* a line of it stands on standard error */
+	struct instant progressed;
+	/* called by another name (ctl_names.c) */
+	bool as_mailq, as_qshape;
+	struct buf *capture;  /* lines go there as they are; NULL: to standard output */
+	bool nothing_is_fine; /* that nothing matched is no failure */
+	unsigned long long listed, listed_bytes;
 };
 
 /* The configuration; on error it says why on standard error and returns NULL. */
@@ -45,6 +55,9 @@ void ctl_user_usage(FILE *to);
 /* Ask the daemon and print. -1: nobody answers there (nothing was printed); else an exit
  * status. */
 int ctl_ask(struct ctl *c, const json_t *request);
+/* Have relayd keep the files of messages that go meanwhile, until *fd is closed; -1: it
+ * does not run.  False: it runs, but this cannot be had; that was said. */
+bool ctl_hold(struct ctl *c, int *fd);
 /* Print an answer line. True: it was the last one, *status is set. */
 bool ctl_take_line(struct ctl *c, struct span text, int *status);
 
@@ -92,6 +105,43 @@ void ctl_put_to(FILE *to, const char *text);
 void ctl_cell(const char *text, size_t width, bool last);
 const char *ctl_text(const json_t *line, const char *name); /* "" if it is not there */
 long long ctl_number(const json_t *line, const char *name);
+
+/* ---- ctl_progress.c */
+void ctl_progress(struct ctl *c, const char *what, uint64_t done, uint64_t total);
+void ctl_progress_end(struct ctl *c);
+bool ctl_wants_colour(void);
+void ctl_cell_state(const struct ctl *c, const char *state, size_t width);
+void ctl_bold(const struct ctl *c, bool on);
+
+/* ---- ctl_spool.c */
+/* "spool" has been taken off argv. */
+int ctl_spool(struct ctl *c, json_t *request, int argc, char **argv);
+void ctl_spool_usage(FILE *to);
+
+/* ---- ctl_shape.c */
+void ctl_print_shape(struct ctl *c, const json_t *line);
+void ctl_print_drain(struct ctl *c, const json_t *line);
+
+/* ---- ctl_names.c */
+struct ctl_words {
+	char *word[16];
+	size_t n;
+};
+/* Called as mailq, postqueue, ...: the words that say the same; none with CTL_DONE: it is
+ * done. */
+bool ctl_called_otherwise(
+    struct ctl *c, int argc, char **argv, struct ctl_words *w, int *status);
+void ctl_print_mailq(struct ctl *c, const json_t *line);
+void ctl_end_mailq(const struct ctl *c);
+
+/* ---- ctl_bundle.c */
+/* A tar file of what helps to find a fault, without a secret. file "-": to stdout. */
+int ctl_bundle(struct ctl *c, const char *file);
+void ctl_bundle_config(struct span text, struct buf *out); /* without secrets */
+
+/* ---- ctl_import.c */
+/* A configuration of Postfix's, as ours, to standard output. */
+int ctl_import_postfix(const char *main_cf);
 
 /* ---- ctl_trial.c: one line each */
 void ctl_print_user(struct ctl *c, const json_t *line);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "relay/control/select.h"
+#include "relay/control/shape.h"
 #include "relay/control/show.h"
 #include "spool/spool.h"
 #include "tools/ctl.h"
@@ -16,7 +17,8 @@
 bool
 ctl_can_offline(const char *command)
 {
-	static const char *const can[] = {"queue", "show", "why", "cat", "spool-check"};
+	static const char *const can[] = {
+	    "queue", "show", "why", "cat", "shape", "spool-check", "spool-stat"};
 	for (size_t i = 0; i < COUNT_OF(can); i++)
 		if (strcmp(can[i], command) == 0)
 			return true;
@@ -62,6 +64,7 @@ struct offline {
 	struct show show;
 	struct spool_reader *reader;
 	uint64_t limit, messages;
+	struct shape *shape; /* NULL: not asked for */
 };
 
 static void
@@ -105,10 +108,12 @@ look_at(struct offline *o, const struct message *m)
 		if (!selector_matches(&o->selector, m, &m->rcpt[i], o->show.now))
 			continue;
 		index[n++] = m->rcpt[i].index;
+		if (o->shape != NULL)
+			shape_add(o->shape, m, &m->rcpt[i], o->show.now);
 		if (strcmp(o->ctl->command, "why") == 0)
 			give_why(o, m, &m->rcpt[i]);
 	}
-	if (n > 0 && strcmp(o->ctl->command, "why") != 0) {
+	if (n > 0 && o->shape == NULL && strcmp(o->ctl->command, "why") != 0) {
 		struct buf text;
 		buf_init(&text, 16u << 20);
 		struct json j = {.out = &text};
@@ -139,10 +144,61 @@ list(struct offline *o)
 			message_unref(&m[i]);
 		}
 	}
-	if (o->messages > 0)
+	if (o->messages > 0 || o->ctl->nothing_is_fine)
 		return CTL_DONE;
 	fputs("relayctl: nothing matched\n", stderr);
 	return CTL_NOTHING;
+}
+
+static void
+give_object(void *arg, struct span object)
+{
+	struct buf text;
+	buf_init(&text, 64u << 10);
+	buf_add_span(&text, object);
+	give_line(arg, &text);
+	buf_clear(&text);
+}
+
+static int
+shape(struct offline *o, const json_t *request)
+{
+	struct shape_options so;
+	struct buf text;
+	uint64_t seed[2] = {
+	    world_random_u64(world_real()), world_random_u64(world_real())};
+	buf_init(&text, 64u << 10);
+	if (!shape_read(&so, request, &text)) {
+		fprintf(stderr, "relayctl: %.*s\n", SPAN_ARG(buf_span(&text)));
+		buf_clear(&text);
+		return CTL_USAGE;
+	}
+	so.routes = o->selector.routes;
+	o->shape = shape_new(&so, seed);
+	int status = list(o);
+	if (status == CTL_DONE && o->messages > 0)
+		shape_tell(o->shape, o->limit, &text, give_object, o->ctl);
+	shape_free(&o->shape);
+	buf_clear(&text);
+	return status;
+}
+
+static int
+stat_of(struct offline *o)
+{
+	struct spool_stat st;
+	struct buf text;
+	enum err e = spool_read_stat(o->reader, &st);
+	if (e != OK) {
+		fprintf(stderr, "relayctl: reading the spool: %s\n", err_text(e));
+		return CTL_NOTHING;
+	}
+	buf_init(&text, 4096);
+	struct json j = {.out = &text};
+	show_stat(&j, &st);
+	give_line(o->ctl, &text);
+	buf_clear(&text);
+	return CTL_DONE;
 }
 
 static int
@@ -190,8 +246,12 @@ check(struct offline *o)
 }
 
 static int
-run(struct offline *o)
+run(struct offline *o, const json_t *request)
 {
+	if (strcmp(o->ctl->command, "shape") == 0)
+		return shape(o, request);
+	if (strcmp(o->ctl->command, "spool-stat") == 0)
+		return stat_of(o);
 	if (strcmp(o->ctl->command, "cat") == 0)
 		return cat(o);
 	if (strcmp(o->ctl->command, "spool-check") == 0)
@@ -221,7 +281,7 @@ ctl_offline(struct ctl *c, const json_t *request)
 	o.show.full = strcmp(c->command, "show") == 0;
 	if (ctl_spool_open(c, &spool) == OK) {
 		o.reader = spool.reader;
-		status = run(&o);
+		status = run(&o, request);
 		ctl_spool_close(&spool);
 	}
 	selector_clear(&o.selector);

@@ -124,12 +124,14 @@ print_queue(struct ctl *c, const json_t *line)
 {
 	size_t wide = c->width > 60 ? c->width - 60 : 20;
 	if (!c->header) {
+		ctl_bold(c, true);
 		ctl_cell("ID", 13, false);
 		ctl_cell("AGE", 6, false);
 		ctl_cell("SIZE", 6, false);
 		ctl_cell("STATE", 8, false);
 		ctl_cell("NEXT UTC", 8, false);
 		ctl_cell("FROM -> TO: LAST REPLY", wide, true);
+		ctl_bold(c, false);
 		c->header = true;
 	}
 	char age[32], size[32], next[32];
@@ -147,7 +149,7 @@ print_queue(struct ctl *c, const json_t *line)
 		ctl_cell(ctl_text(line, "queue_id"), 13, false);
 		ctl_cell(age, 6, false);
 		ctl_cell(size, 6, false);
-		ctl_cell(ctl_text(r, "state"), 8, false);
+		ctl_cell_state(c, ctl_text(r, "state"), 8);
 		ctl_cell(next, 8, false);
 		buf_init(&b, 64u << 10);
 		buf_addf(
@@ -266,15 +268,17 @@ print_host(struct ctl *c, const json_t *line)
 {
 	char busy[64];
 	if (!c->header) {
+		ctl_bold(c, true);
 		ctl_cell("DESTINATION", 32, false);
 		ctl_cell("STATE", 8, false);
 		ctl_cell("BUSY", 9, false);
 		ctl_cell("READY", 6, false);
 		ctl_cell("REASON", 60, true);
+		ctl_bold(c, false);
 		c->header = true;
 	}
 	ctl_cell(ctl_text(line, "destination"), 32, false);
-	ctl_cell(ctl_text(line, "state"), 8, false);
+	ctl_cell_state(c, ctl_text(line, "state"), 8);
 	(void)snprintf(busy, sizeof(busy), "%lld of %lld", ctl_number(line, "running"),
 	    ctl_number(line, "window"));
 	ctl_cell(busy, 9, false);
@@ -328,6 +332,8 @@ static const struct printer {
     {"why", print_why},
     {"cat", print_data},
     {"hosts", print_host},
+    {"shape", ctl_print_shape},
+    {"drain", ctl_print_drain},
     {"retry", print_act},
     {"hold", print_act},
     {"release", print_act},
@@ -353,11 +359,18 @@ ctl_choose_printer(struct ctl *c)
 	for (size_t i = 0; i < COUNT_OF(printers); i++)
 		if (strcmp(printers[i].command, c->command) == 0)
 			c->print = printers[i].print;
+	if (c->as_mailq)
+		c->print = ctl_print_mailq;
 }
 
 void
 ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n)
 {
+	if (c->capture != NULL) {
+		buf_add(c->capture, text, n);
+		buf_add_char(c->capture, '\n');
+		return;
+	}
 	if (c->json && strcmp(c->command, "cat") != 0 &&
 	    strcmp(c->command, "mailbox-export") != 0) {
 		(void)fwrite(text, 1, n, stdout);

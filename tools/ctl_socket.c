@@ -92,7 +92,10 @@ ctl_take_line(struct ctl *c, struct span text, int *status)
 	if (last) {
 		const char *why = json_string_value(json_object_get(line, "error"));
 		*status = (int)json_integer_value(json_object_get(line, "status"));
-		if (why != NULL) {
+		bool nothing = why != NULL && strcmp(why, "nothing matched") == 0;
+		if (nothing && c->nothing_is_fine) {
+			*status = CTL_DONE;
+		} else if (why != NULL) {
 			fputs("relayctl: ", stderr);
 			ctl_put_to(stderr, why);
 			fputc('\n', stderr);
@@ -154,4 +157,24 @@ ctl_ask(struct ctl *c, const json_t *request)
 	int status = send_request(fd, request) ? read_answer(c, fd) : CTL_NOTHING;
 	(void)close(fd);
 	return status;
+}
+
+bool
+ctl_hold(struct ctl *c, int *fd)
+{
+	static const char request[] = "{\"v\":1,\"cmd\":\"spool-hold\"}\r\n",
+			  held[] = "{\"held\":true}";
+	char answer[256];
+	const char *path = socket_path(c);
+	*fd = path != NULL ? connect_to(path) : -1;
+	if (*fd < 0)
+		return *fd != NOT_ALLOWED;
+	ssize_t n = -1;
+	if (send_all(*fd, request, sizeof(request) - 1))
+		n = recv(*fd, answer, sizeof(answer), 0);
+	if (n >= (ssize_t)sizeof(held) - 1 && memcmp(answer, held, sizeof(held) - 1) == 0)
+		return true;
+	(void)close(*fd);
+	*fd = -1;
+	return false;
 }

@@ -24,7 +24,13 @@ enum words {
 	WORDS_POLICY,
 	WORDS_USER,
 	WORDS_MAILBOX,
-	WORDS_CHECK
+	WORDS_CHECK,
+	WORDS_SHAPE,
+	WORDS_DRAIN,
+	WORDS_RELOAD,
+	WORDS_SPOOL,
+	WORDS_IMPORT,
+	WORDS_BUNDLE
 };
 
 static const struct command {
@@ -38,15 +44,21 @@ static const struct command {
     {"why", WORDS_IDS, "ID", "what happened so far, why it waits, when it moves next"},
     {"cat", WORDS_IDS, "ID", "the message itself"},
     {"hosts", WORDS_NONE, "", "destinations: state, connections, last failure"},
+    {"shape", WORDS_SHAPE,
+	"[--by domain|sender|route|error] [--sender] [--error] [SELECTOR]",
+	"how old the queue is: a column for each age, a line for each domain"},
     {"retry", WORDS_IDS, "ID...|SELECTOR", "try again now"},
     {"hold", WORDS_IDS, "ID...|SELECTOR", "keep until released"},
     {"release", WORDS_IDS, "ID...|SELECTOR", "let held mail go"},
     {"bounce", WORDS_IDS, "ID...|SELECTOR", "return to the sender now"},
     {"delete", WORDS_IDS, "ID...|SELECTOR", "remove without a notice"},
-    {"pause", WORDS_WHAT, "in|out|route:NAME|DOMAIN [--for 2h] [--reason TEXT]",
+    {"pause", WORDS_WHAT,
+	"in|out|route:NAME|DOMAIN [--for 2h] [--reason TEXT] [--dry-run]",
 	"stop for a while"},
-    {"resume", WORDS_WHAT, "in|out|route:NAME|DOMAIN", "go on"},
-    {"reload", WORDS_NONE, "", "read the configuration again"},
+    {"resume", WORDS_WHAT, "in|out|route:NAME|DOMAIN [--dry-run]", "go on"},
+    {"drain", WORDS_DRAIN, "[--for 10m] [--dry-run]",
+	"take no more mail, and wait until all that is ready is delivered"},
+    {"reload", WORDS_RELOAD, "[--dry-run]", "read the configuration again"},
     {"route-test", WORDS_FROM_TO, "FROM TO [--account A] [--listener L] [--ip ADDR]",
 	"which route a recipient takes, and why no earlier one"},
     {"policy-test", WORDS_POLICY,
@@ -60,8 +72,13 @@ static const struct command {
     {"mailbox", WORDS_MAILBOX, "list|show|export|delete ...",
 	"mail that is held for pickup (below)"},
     {"check", WORDS_CHECK, "", "check the configuration file"},
-    {"spool-check", WORDS_NONE, "",
-	"check every invariant and checksum (also: spool check)"},
+    {"spool", WORDS_SPOOL, "check|stat|backup|restore|compact ...",
+	"the queue as a whole (below)"},
+    {"spool-check", WORDS_NONE, "", "the same as spool check"},
+    {"import", WORDS_IMPORT, "postfix [MAIN.CF]",
+	"Postfix's configuration as one for relayd, with what could not be kept"},
+    {"support-bundle", WORDS_BUNDLE, "[FILE.tar | -]",
+	"configuration, state and log for whoever helps, without secrets"},
 };
 
 static void
@@ -74,6 +91,7 @@ usage(FILE *to)
 	putc('\n', to);
 	ctl_user_usage(to);
 	ctl_mailbox_usage(to);
+	ctl_spool_usage(to);
 	fputs(
 	    "  A password is asked for on a terminal, or is the line of "
 	    "--password-stdin;\n"
@@ -108,6 +126,9 @@ enum {
 	OPT_KEEP_MAIL,
 	OPT_DELETE_MAIL,
 	OPT_ENABLE,
+	OPT_BY,
+	OPT_NUMBER,
+	OPT_LINEAR,
 };
 
 static const struct option longs[] = {
@@ -137,6 +158,12 @@ static const struct option longs[] = {
     {"disable", no_argument, NULL, OPT_DISABLE},
     {"enable", no_argument, NULL, OPT_ENABLE},
     {"all", no_argument, NULL, OPT_ALL},
+    {"by", required_argument, NULL, OPT_TEXT},
+    {"sender", no_argument, NULL, OPT_BY},
+    {"error", no_argument, NULL, OPT_BY},
+    {"buckets", required_argument, NULL, OPT_NUMBER},
+    {"bucket", required_argument, NULL, OPT_TEXT},
+    {"linear", no_argument, NULL, OPT_LINEAR},
     {"id", required_argument, NULL, OPT_SELECT},
     {"from", required_argument, NULL, OPT_SELECT},
     {"to", required_argument, NULL, OPT_SELECT},
@@ -289,7 +316,10 @@ members_of(enum words words)
 {
 	switch (words) {
 	case WORDS_IDS: return " dry_run limit ";
-	case WORDS_WHAT: return " for reason ";
+	case WORDS_WHAT: return " for reason dry_run ";
+	case WORDS_SHAPE: return " by buckets bucket linear limit ";
+	case WORDS_DRAIN: return " for dry_run ";
+	case WORDS_RELOAD: return " dry_run ";
 	case WORDS_FROM_TO: return " account listener ip ";
 	case WORDS_POLICY: return " ip helo account listener ";
 	default: return "";
@@ -302,7 +332,8 @@ options_fit(const struct ctl *c, const struct command *k, const json_t *request)
 	const char *member, *bad = c->secret != CTL_SECRET_ASK ? "password-stdin" : NULL;
 	json_t *value, *selector = json_object_get(request, "selector");
 	char word[64];
-	if (k->words == WORDS_USER || k->words == WORDS_MAILBOX)
+	if (k->words == WORDS_USER || k->words == WORDS_MAILBOX ||
+	    k->words == WORDS_SPOOL)
 		return true; /* they look for themselves */
 	json_object_foreach((json_t *)(uintptr_t)request, member, value)
 	{
@@ -314,7 +345,8 @@ options_fit(const struct ctl *c, const struct command *k, const json_t *request)
 	json_object_foreach(selector, member, value)
 	{
 		bool who = strcmp(member, "from") == 0 || strcmp(member, "to") == 0;
-		if (k->words != WORDS_IDS && !(k->words == WORDS_POLICY && who))
+		if (k->words != WORDS_IDS && k->words != WORDS_SHAPE &&
+		    !(k->words == WORDS_POLICY && who))
 			bad = member;
 	}
 	if (bad != NULL)
@@ -333,6 +365,16 @@ run_command(
 	switch (k->words) {
 	case WORDS_IDS: return run_ids(c, request, argc, argv);
 	case WORDS_CHECK: return argc == 0 ? run_check(c) : wrong(k);
+	case WORDS_SPOOL: return ctl_spool(c, request, argc, argv);
+	case WORDS_IMPORT:
+		if (argc < 1 || argc > 2 || strcmp(argv[0], "postfix") != 0)
+			return wrong(k);
+		return ctl_import_postfix(argc == 2 ? argv[1] : "/etc/postfix/main.cf");
+	case WORDS_BUNDLE:
+		return argc <= 1 ? ctl_bundle(c, argc == 1 ? argv[0] : NULL) : wrong(k);
+	case WORDS_SHAPE:
+	case WORDS_DRAIN:
+	case WORDS_RELOAD:
 	case WORDS_NONE: return argc == 0 ? ctl_run(c, request) : wrong(k);
 	case WORDS_WHAT:
 	case WORDS_DOMAIN:
@@ -371,7 +413,22 @@ find_command(const char *name)
 	return NULL;
 }
 
-/* Options into the request; false: usage has been shown. */
+/* The command that begins alike, if there is one. */
+static void
+say_no_command(const char *name)
+{
+	const char *near = NULL;
+	for (size_t i = 0; i < COUNT_OF(commands); i++)
+		if (strncmp(commands[i].name, name, 2) == 0)
+			near = commands[i].name;
+	fputs("relayctl: there is no command \"", stderr);
+	ctl_put_to(stderr, name);
+	if (near != NULL)
+		fprintf(stderr, "\"; did you mean \"%s\"", near);
+	fprintf(stderr, "%s relayctl --help lists all\n", near != NULL ? "? " : "\";");
+}
+
+/* Options into the request; false: it has been said what is wrong. */
 static bool
 parse_options(struct ctl *c, json_t *request, int argc, char **argv)
 {
@@ -410,9 +467,19 @@ parse_options(struct ctl *c, json_t *request, int argc, char **argv)
 			json_object_set_new(request, "mail",
 			    json_string(opt == OPT_KEEP_MAIL ? "keep" : "delete"));
 			break;
+		case OPT_BY: set_text(request, "by", longs[at].name); break;
+		case OPT_NUMBER:
+			json_object_set_new(request, longs[at].name,
+			    json_integer(strtoll(optarg, NULL, 10)));
+			break;
+		case OPT_LINEAR:
+			json_object_set_new(request, "linear", json_true());
+			break;
 		case OPT_ALL: json_object_set_new(selector, "all", json_true()); break;
 		case OPT_SELECT: set_text(selector, longs[at].name, optarg); break;
-		default: usage(stderr); return false;
+		default: /* getopt has said what is wrong */
+			fputs("relayctl: see relayctl --help\n", stderr);
+			return false;
 		}
 	}
 	return true;
@@ -430,18 +497,12 @@ terminal_width(void)
 static int
 run(struct ctl *c, json_t *request, int argc, char **argv)
 {
-	if (argc > 1 && strcmp(argv[0], "spool") == 0 && strcmp(argv[1], "check") == 0) {
-		static char joined[] = "spool-check";
-		argv[1] = joined;
-		argc--;
-		argv++;
-	}
 	const struct command *k = argc > 0 ? find_command(argv[0]) : NULL;
 	if (k == NULL) {
 		if (argc > 0)
-			fprintf(
-			    stderr, "relayctl: there is no command \"%s\"\n", argv[0]);
-		usage(stderr);
+			say_no_command(argv[0]);
+		else
+			usage(stderr);
 		return CTL_USAGE;
 	}
 	c->command = k->name;
@@ -458,10 +519,19 @@ main(int argc, char **argv)
 	    .socket = socket && *socket ? socket : NULL,
 	    .width = terminal_width(),
 	};
+	c.colour = ctl_wants_colour();
 	json_t *request = json_pack("{s:i,s:{}}", "v", 1, "selector");
 	int status = CTL_USAGE;
-	if (parse_options(&c, request, argc, argv))
+	struct ctl_words words;
+	bool otherwise = ctl_called_otherwise(&c, argc, argv, &words, &status);
+	if (otherwise && words.n > 0) {
+		argc = (int)words.n;
+		argv = words.word;
+	}
+	if ((!otherwise || words.n > 0) && parse_options(&c, request, argc, argv))
 		status = run(&c, request, argc - optind, argv + optind);
+	if (c.as_mailq && status == CTL_DONE)
+		ctl_end_mailq(&c);
 	json_decref(request);
 	config_unref(&c.config);
 	if (fflush(stdout) != 0 && status == CTL_DONE)

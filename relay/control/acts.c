@@ -135,6 +135,24 @@ pause_key(struct control_client *cc, const json_t *request, struct buf *key)
 	return false;
 }
 
+/* What would be done, and nothing is. */
+static bool
+only_said(struct control_client *cc, const json_t *request, const char *action,
+    struct span which)
+{
+	if (!json_is_true(json_object_get(request, "dry_run")))
+		return false;
+	struct json *j = control_line(cc);
+	json_open(j, '{');
+	json_cstr(j, "action", action);
+	json_str(j, "which", which);
+	json_bool(j, "dry_run", true);
+	json_close(j, '}');
+	control_send(cc);
+	control_end(cc, 0, NULL);
+	return true;
+}
+
 static void
 log_pause(struct control_client *cc, const char *what, const struct buf *key)
 {
@@ -161,7 +179,7 @@ command_pause(struct control_client *cc, const json_t *request)
 	} else if (in && ms > 0) {
 		control_end(cc, 2,
 		    "taking mail is paused until `relayctl resume in`; leave --for out");
-	} else {
+	} else if (!only_said(cc, request, "pause", buf_span(&key))) {
 		struct wall now = world_wall(loop_world(c->loop));
 		if (in)
 			c->host.pause_in(c->host.arg, true);
@@ -181,7 +199,8 @@ command_resume(struct control_client *cc, const json_t *request)
 	struct control *c = cc->control;
 	struct buf key;
 	buf_init(&key, 300);
-	if (pause_key(cc, request, &key)) {
+	if (pause_key(cc, request, &key) &&
+	    !only_said(cc, request, "resume", buf_span(&key))) {
 		bool was = true;
 		if (span_eq(buf_span(&key), SPAN("in")))
 			c->host.pause_in(c->host.arg, false);
@@ -195,18 +214,37 @@ command_resume(struct control_client *cc, const json_t *request)
 
 /* ---- reload */
 
+/* Whether the file could be put in force, and what of it would need a restart. */
+static bool
+try_reload(struct control_client *cc, struct buf *text)
+{
+	const struct config *now = control_config(cc->control);
+	struct config *fresh = config_read(now->file, text);
+	bool fine = fresh != NULL && config_open(fresh, false, text);
+	const struct config *c = fresh;
+	if (fine) {
+		buf_reset(text);
+		config_diff(now, c, text);
+	}
+	config_unref(&c);
+	return fine;
+}
+
 void
 command_reload(struct control_client *cc, const json_t *request)
 {
 	struct control *c = cc->control;
 	struct buf text;
-	(void)request;
+	bool dry = json_is_true(json_object_get(request, "dry_run"));
 	buf_init(&text, 256u << 10);
-	LOG(c->log, EV_ADMIN, F_STR("what", "reload"), F_INT("uid", cc->uid));
-	bool ok = c->host.reload(c->host.arg, &text);
+	if (!dry)
+		LOG(c->log, EV_ADMIN, F_STR("what", "reload"), F_INT("uid", cc->uid));
+	bool ok = dry ? try_reload(cc, &text) : c->host.reload(c->host.arg, &text);
 	struct json *j = control_line(cc);
 	json_open(j, '{');
-	json_bool(j, "reloaded", ok);
+	json_bool(j, "reloaded", ok && !dry);
+	if (dry)
+		json_bool(j, "dry_run", true);
 	json_str(j, ok ? "notes" : "errors", buf_span(&text));
 	json_close(j, '}');
 	control_send(cc);

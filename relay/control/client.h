@@ -46,6 +46,7 @@ struct control_client {
 	void *command;                           /* its state; NULL: none */
 	void (*more)(struct control_client *cc); /* room to write again */
 	void (*gone)(struct control_client *cc); /* give up; frees `command` */
+	bool until_eof; /* the command ends when the client says anything, or goes */
 	bool dead;
 };
 
@@ -80,6 +81,7 @@ struct walk_options {
 	void (*each)(
 	    struct walk *w, const struct message *m, const uint16_t *index, size_t n);
 	void (*end)(struct walk *w, uint64_t messages, uint64_t recipients);
+	void (*drop)(void *arg); /* what arg holds, at last; may be NULL */
 };
 
 void
@@ -113,6 +115,11 @@ void command_queue(struct control_client *cc, const json_t *request);
 void command_show(struct control_client *cc, const json_t *request);
 void command_why(struct control_client *cc, const json_t *request);
 void command_cat(struct control_client *cc, const json_t *request);
+void command_shape(struct control_client *cc, const json_t *request);
+/* operate.c */
+void command_drain(struct control_client *cc, const json_t *request);
+void command_spool_stat(struct control_client *cc, const json_t *request);
+void command_spool_hold(struct control_client *cc, const json_t *request);
 /* mailboxes.c */
 void command_mailbox_list(struct control_client *cc, const json_t *request);
 void command_mailbox_show(struct control_client *cc, const json_t *request);

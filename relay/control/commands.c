@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "relay/control/client.h"
+#include "relay/control/shape.h"
 #include "relay/version.h"
 
 #define PROTOCOL_VERSION 1
@@ -86,6 +87,73 @@ command_show(struct control_client *cc, const json_t *request)
 {
 	list(cc, request, true);
 }
+
+/* ---- shape */
+
+#define SHAPE_TOLD 1000 /* names, unless more are asked for */
+
+static void
+shape_each(struct walk *w, const struct message *m, const uint16_t *index, size_t n)
+{
+	struct shape *s = *(struct shape **)walk_arg(w);
+	struct wall now = world_wall(loop_world(walk_client(w)->control->loop));
+	for (size_t i = 0; i < n; i++) {
+		const struct recipient *r = message_find_rcpt(m, index[i]);
+		if (r != NULL)
+			shape_add(s, m, r, now);
+	}
+}
+
+static void
+shape_line(void *arg, struct span object)
+{
+	struct control_client *cc = arg;
+	(void)control_line(cc);
+	buf_add_span(&cc->line, object);
+	control_send(cc);
+}
+
+static void
+shape_end(struct walk *w, uint64_t messages, uint64_t recipients)
+{
+	struct control_client *cc = walk_client(w);
+	struct buf text;
+	(void)recipients;
+	buf_init(&text, 64u << 10);
+	if (messages > 0)
+		shape_tell(
+		    *(struct shape **)walk_arg(w), SHAPE_TOLD, &text, shape_line, cc);
+	buf_clear(&text);
+	control_end(cc, messages > 0 ? 0 : 1, messages > 0 ? NULL : "nothing matched");
+}
+
+static void
+shape_drop(void *arg)
+{
+	shape_free(arg);
+}
+
+void
+command_shape(struct control_client *cc, const json_t *request)
+{
+	struct walk_options o = {
+	    .each = shape_each, .end = shape_end, .drop = shape_drop};
+	struct shape_options so;
+	struct buf why;
+	buf_init(&why, 512);
+	if (!shape_read(&so, request, &why)) {
+		control_endf(cc, 2, "%.*s", SPAN_ARG(buf_span(&why)));
+	} else if (command_selector(cc, request, &o.selector)) {
+		struct world *world = loop_world(cc->control->loop);
+		uint64_t seed[2] = {world_random_u64(world), world_random_u64(world)};
+		so.routes = &control_config(cc->control)->policy.routes;
+		struct shape *s = shape_new(&so, seed);
+		walk_start(cc, &o, &s, sizeof(struct shape *));
+	}
+	buf_clear(&why);
+}
+
+/* ---- why */
 
 static void
 why_each(struct walk *w, const struct message *m, const uint16_t *index, size_t n)
@@ -340,6 +408,7 @@ static const struct command {
     {"why", command_why},
     {"cat", command_cat},
     {"hosts", command_hosts},
+    {"shape", command_shape},
     {"retry", command_retry},
     {"hold", command_hold},
     {"release", command_release},
@@ -348,9 +417,12 @@ static const struct command {
     {"pause", command_pause},
     {"resume", command_resume},
     {"reload", command_reload},
+    {"drain", command_drain},
     {"dns", command_dns},
     {"route-test", command_route_test},
     {"spool-check", command_spool_check},
+    {"spool-stat", command_spool_stat},
+    {"spool-hold", command_spool_hold},
     {"policy-test", command_policy_test},
     {"probe", command_probe},
     {"mailbox-list", command_mailbox_list},

@@ -125,6 +125,10 @@ static void
 on_input(struct control_client *cc)
 {
 	struct span line;
+	if (cc->until_eof) {
+		client_drop(cc);
+		return;
+	}
 	while (cc->io != NULL && !io_paused(cc->io)) {
 		enum io_line got = io_line(cc->io, CONTROL_LINE_MAX - 2, &line);
 		if (got == IO_MORE)
@@ -148,7 +152,9 @@ on_io(void *arg, enum io_event ev)
 			cc->more(cc);
 		break;
 	case IO_EOF:
-		if (cc->command == NULL && io_queued(cc->io) > 0) {
+		if (cc->until_eof) {
+			client_drop(cc);
+		} else if (cc->command == NULL && io_queued(cc->io) > 0) {
 			io_finish(&cc->io, 5 * SECOND_MS);
 			client_drop(cc);
 		} else if (cc->command == NULL) {

@@ -45,6 +45,7 @@ struct control_host {
 	void (*pause_in)(void *arg, bool pause);
 	/* The snapshot in force; borrowed until the next turn. */
 	const struct config *(*config)(void *arg);
+	bool (*paused_in)(void *arg);
 	/* Ask an io thread's resolver; told(told_arg, answer) comes once on the main
 	 * loop. */
 	void (*dns)(void *arg, struct span domain, unsigned flags,

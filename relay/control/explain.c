@@ -83,6 +83,7 @@ put_traffic(struct json *j, struct control *c)
 {
 	json_open_as(j, "in", '{');
 	json_int(j, "sessions", c->host.sessions(c->host.arg));
+	json_bool(j, "paused", c->host.paused_in(c->host.arg));
 	json_int(j, "connections", load(&c->ingress->connections));
 	json_int(j, "turned_away", load(&c->ingress->turned_away));
 	json_int(j, "messages", load(&c->ingress->messages));

@@ -165,3 +165,20 @@ show_why(struct buf *out, const struct show *s, const struct message *m,
 		buf_add_str(out, ".");
 	}
 }
+
+void
+show_stat(struct json *j, const struct spool_stat *s)
+{
+	json_open(j, '{');
+	json_int(j, "messages", (int64_t)s->messages);
+	json_int(j, "recipients", (int64_t)s->recipients);
+	json_int(j, "held_messages", (int64_t)s->kept);
+	json_int(j, "mails", (int64_t)s->mails);
+	json_int(j, "destinations", (int64_t)s->destinations);
+	json_int(j, "bytes", (int64_t)s->bytes);
+	json_int(j, "file_bytes", (int64_t)s->file_bytes);
+	json_int(j, "used_pages", (int64_t)s->used_pages);
+	json_int(j, "free_pages", (int64_t)s->free_pages);
+	json_int(j, "disk_free", (int64_t)s->disk_free);
+	json_close(j, '}');
+}

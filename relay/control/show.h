@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 #include "relay/config.h"
-#include "spool/message.h"
+#include "spool/spool.h"
 
 struct scheduler;
 
@@ -27,6 +27,9 @@ void show_message(struct json *j, const struct show *s, const struct message *m,
 /* Sentences: what happened so far, why it waits, when it moves next. */
 void show_why(struct buf *out, const struct show *s, const struct message *m,
     const struct recipient *r);
+
+/* What there is in a spool, and how much room it takes. */
+void show_stat(struct json *j, const struct spool_stat *s);
 
 const char *recipient_state_name(const struct recipient *r);
 

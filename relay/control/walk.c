@@ -67,6 +67,8 @@ walk_free(struct walk *w)
 	later_clear(&w->step);
 	selector_clear(&w->o.selector);
 	mem_free(&w->index);
+	if (w->o.drop != NULL)
+		w->o.drop(w->arg);
 	mem_free(&w->arg);
 	mem_free(&w);
 }
