@@ -82,19 +82,21 @@ LIB := $(B)/librelay.a
 PROGRAMS := $(B)/relayd $(B)/relayctl $(B)/relay-sendmail
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
-.PHONY: all programs units talk tools power power-rig deps deps-test run demo test quick bench lint fuzz install help clean
+.PHONY: all programs units talk tools power power-rig deps deps-test run demo test quick bench lint fuzz install deb help clean
 all: programs
 
 # ---- what is needed from Debian; libevent by version: older ones have known holes
 DEPS := gcc make libc6-dev libevent-dev=2.1.12-stable-8+deb12u1 liblmdb-dev libc-ares-dev libssl-dev \
 	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev libgsasl-dev libcrypt-dev libseccomp-dev zlib1g-dev
-DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks fetchmail getmail6 mpop isync interimap offlineimap3 mutt bsdutils libnet-ssleay-perl openssl gsasl curl mandoc clang libclang-rt-14-dev
+DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks fetchmail getmail6 mpop isync interimap offlineimap3 mutt bsdutils libnet-ssleay-perl openssl gsasl curl mandoc clang libclang-rt-14-dev \
+	bash-completion zsh debhelper fakeroot lintian debootstrap systemd
 
 deps:
 	@tools/need.sh $(DEPS)
 deps-test:
 	@tools/need.sh $(DEPS_TEST)
 	@tests/peers.sh build/peers
+	@tests/chroot.sh build/peers/bookworm.tar
 	@tests/npm.sh build/peers/node imapflow@1.0.200
 
 # ---- the two commands of the README
@@ -129,7 +131,8 @@ help:
 	@echo "make power    tens of thousands of power cuts; SHORT=1: some, SEED=N: others"
 	@echo "make lint     clang-tidy, cppcheck, manual pages"
 	@echo "make fuzz     every fuzz target for SECONDS=60 each"
-	@echo "make install  DESTDIR= PREFIX=/usr/local"
+	@echo "make install  DESTDIR= PREFIX=/usr/local UNITDIR=PREFIX/lib/systemd/system"
+	@echo "make deb      a Debian package, build/deb/relayd_*.deb"
 	@echo "VARIANT=release|test|asan|tsan|clang|fuzz chooses a build for programs, units, talk"
 
 programs: $(PROGRAMS)
@@ -224,7 +227,9 @@ lint:
 	@mandoc -Tlint -W warning tools/*.[0-9]
 	@echo "lint: clean"
 
+# ---- installing.  UNITDIR= leaves the systemd unit out.
 PREFIX ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 install: programs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(B)/relayd $(B)/relayctl $(DESTDIR)$(PREFIX)/sbin/
@@ -233,6 +238,18 @@ install: programs
 	install -m 644 tools/relay-sendmail.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 tools/relayd.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 tools/relayd.8 tools/relayctl.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
+	install -m 644 tools/completion/relayctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/relayctl
+	install -m 644 tools/completion/_relayctl $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/
+ifneq ($(UNITDIR),)
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' tools/systemd/relayd.service >$(DESTDIR)$(UNITDIR)/relayd.service
+endif
+
+# ---- a Debian package, in build/deb
+deb: deps
+	@tools/need.sh debhelper fakeroot
+	@tools/deb.sh build/deb
 
 clean:
 	rm -rf build
