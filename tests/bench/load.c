@@ -4,319 +4,41 @@
  * keeps a ledger of what was acknowledged.
  *
  *	load --to 127.0.0.1:2525 --messages 10000 --connections 100 --size 10240
- *	     [--per-connection 1] [--rcpts 1] [--domain sink.test] [--pipeline]
- *	     [--tag RUN] [--ledger FILE] [--give-up SECONDS]
- *	     [--tls] [--auth NAME:PASSWORD] [--no-mail]
+ *	     [--per-connection 1] [--rcpts 1] [--domain sink.test] [--domains 1000]
+ *	     [--pipeline] [--tag RUN] [--ledger FILE] [--times FILE] [--window 10000]
+ *	     [--seconds N] [--pause MS] [--give-up SECONDS]
+ *	     [--tls] [--auth NAME:PASSWORD] [--no-mail] [--hold]
  *
  * --tls: STARTTLS before anything else, resuming no session; --auth: AUTH PLAIN on
- * each connection; --no-mail: a "message" is a connection that gets so far and quits.
+ * each connection; --no-mail: a "message" is a connection that gets so far and quits;
+ * --hold: all connections get so far, "held N" is printed, and they stay idle until
+ * standard input closes.  --seconds (milliseconds with "ms"): no new message after
+ * that; --pause: each connection waits so long between two messages; --domains: the
+ * recipients' domains are d0.sink.test, d1.sink.test and so on in turn.
  *
  * Each message carries "X-Ledger: RUN-number".  The ledger gets one line per
  * message when the final 250 has been read: only those count as promised.  At
  * the end one JSON object is printed: accepted, refused, unknown (no final
- * answer seen), seconds, rate, latency of the final answer.  A connection that
- * breaks is dialled again until --give-up.
+ * answer seen), seconds, rate, latency of the final answer, and the rate in each
+ * window of so many messages.  --times: "number dot answered" a line, in
+ * microseconds of the monotonic clock.  A connection that breaks is dialled again
+ * until --give-up.
  */
+#include "load.h"
+
 #include <fcntl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/base64.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "clock.h"
 
-enum step {
-	STEP_GREETING,
-	STEP_STARTTLS,
-	STEP_SHAKING,
-	STEP_EHLO,
-	STEP_AUTH,
-	STEP_MAIL,
-	STEP_RCPT,
-	STEP_DATA,
-	STEP_DOT,
-	STEP_QUIT
-};
-
-struct run {
-	struct loop *loop;
-	struct net_addr to;
-	uint64_t messages, size, per_connection, rcpts;
-	unsigned connections;
-	const char *domain, *tag;
-	bool pipeline, tls, no_mail;
-	struct tls_client *tls_client;
-	char *auth; /* base64 of the PLAIN message */
-	int ledger;
-	int64_t give_up_ms;
-	char *body; /* what follows the header */
-	size_t body_n;
-	uint64_t next, accepted, refused, unknown, redials;
-	unsigned open;
-	struct instant began, last;
-	int64_t *latency; /* of accepted ones, ms */
-	struct sender *sender;
-};
-
-struct sender {
-	struct run *run;
-	struct io *io;
-	enum step step;
-	uint64_t message, sent, rcpts_done;
-	bool in_message, again, inside;
-	struct instant dot;
-	struct timer redial;
-};
-
-static void dial(void *arg);
-
-static void
-stop_sender(struct sender *s)
-{
-	io_free(&s->io);
-	if (--s->run->open == 0)
-		loop_stop(s->run->loop);
-}
-
-/* The connection broke or ended: what had no final answer is unknown. */
-static void
-lost(struct sender *s)
-{
-	struct run *r = s->run;
-	io_free(&s->io);
-	if (s->in_message)
-		r->unknown++;
-	s->in_message = false;
-	bool late = instant_since(loop_now(r->loop), r->last) > r->give_up_ms;
-	if (r->next >= r->messages || late) {
-		stop_sender(s);
-		return;
-	}
-	r->redials++;
-	timer_set(&s->redial, 20);
-}
-
-static void
-put_message(struct sender *s)
-{
-	struct run *r = s->run;
-	io_addf(s->io,
-	    "From: <load@%s>\r\nTo: <r0@%s>\r\nSubject: load\r\nDate: Mon, 23 Nov 2026 "
-	    "12:00:00 +0000\r\n"
-	    "Message-ID: <%s-%llu@load>\r\nX-Ledger: %s-%llu\r\n\r\n",
-	    r->domain, r->domain, r->tag, (unsigned long long)s->message, r->tag,
-	    (unsigned long long)s->message);
-	io_add(s->io, r->body, r->body_n);
-	io_add(s->io, ".\r\n", 3);
-	s->dot = loop_now(r->loop);
-	s->step = STEP_DOT;
-}
-
-static void
-put_rcpt(struct sender *s)
-{
-	io_addf(s->io, "RCPT TO:<r%llu@%s>\r\n", (unsigned long long)s->rcpts_done,
-	    s->run->domain);
-}
-
-/* Signed in and ready: that was all that is measured. */
-static void
-leave(struct sender *s)
-{
-	struct run *r = s->run;
-	r->last = loop_now(r->loop);
-	if (r->next < r->messages) {
-		r->next++;
-		r->latency[r->accepted++] = instant_since(r->last, s->dot);
-	}
-	io_add(s->io, "QUIT\r\n", 6);
-	s->step = STEP_QUIT;
-}
-
-static void
-next_message(struct sender *s)
-{
-	struct run *r = s->run;
-	if (r->no_mail) {
-		leave(s);
-		return;
-	}
-	if (r->next >= r->messages ||
-	    (r->per_connection > 0 && s->sent >= r->per_connection)) {
-		io_add(s->io, "QUIT\r\n", 6);
-		s->step = STEP_QUIT;
-		return;
-	}
-	s->message = r->next++;
-	s->sent++;
-	s->in_message = true;
-	s->rcpts_done = 0;
-	io_addf(s->io, "MAIL FROM:<load@%s>\r\n", r->domain);
-	if (r->pipeline) {
-		for (s->rcpts_done = 0; s->rcpts_done < r->rcpts; s->rcpts_done++)
-			put_rcpt(s);
-		io_add(s->io, "DATA\r\n", 6);
-		s->rcpts_done = 0;
-	}
-	s->step = STEP_MAIL;
-}
-
-static void
-promised(struct sender *s)
-{
-	struct run *r = s->run;
-	r->last = loop_now(r->loop);
-	r->latency[r->accepted++] = instant_since(r->last, s->dot);
-	s->in_message = false;
-	if (r->ledger >= 0) {
-		char line[128];
-		int n = snprintf(line, sizeof(line), "%s-%llu\n", r->tag,
-		    (unsigned long long)s->message);
-		if (write(r->ledger, line, (size_t)n) != n)
-			abort();
-	}
-	next_message(s);
-}
-
-static void
-refused(struct sender *s)
-{
-	s->run->refused++;
-	s->in_message = false;
-	if (s->run->pipeline) { /* the rest of the group would be answered, too: start
-				   over */
-		lost(s);
-		return;
-	}
-	s->step =
-	    STEP_AUTH; /* RSET's answer is taken as that of the last step before MAIL */
-	io_add(s->io, "RSET\r\n", 6);
-}
-
-static void
-say_hello(struct sender *s)
-{
-	io_add(s->io, "EHLO load.test\r\n", 16);
-	s->step = STEP_EHLO;
-}
-
-static void
-start_tls(struct sender *s)
-{
-	struct tls_peer peer = {.name = "relay.test"};
-	if (io_start_tls_client(s->io, s->run->tls_client, &peer) == OK)
-		s->step = STEP_SHAKING;
-	else
-		lost(s);
-}
-
-static void
-on_hello(struct sender *s)
-{
-	struct run *r = s->run;
-	if (r->tls && !s->inside) {
-		io_add(s->io, "STARTTLS\r\n", 10);
-		s->step = STEP_STARTTLS;
-	} else if (r->auth != NULL) {
-		io_addf(s->io, "AUTH PLAIN %s\r\n", r->auth);
-		s->step = STEP_AUTH;
-	} else {
-		next_message(s);
-	}
-}
-
-static void
-on_reply(struct sender *s, struct span line)
-{
-	bool good = line.n >= 3 && (line.p[0] == '2' || line.p[0] == '3');
-	if (line.n > 3 && line.p[3] == '-')
-		return;
-	if (s->step == STEP_QUIT) {
-		io_free(&s->io);
-		if (s->run->next < s->run->messages)
-			dial(s);
-		else
-			stop_sender(s);
-		return;
-	}
-	if (!good && s->step >= STEP_MAIL) {
-		refused(s);
-		return;
-	}
-	if (!good) {
-		lost(s);
-		return;
-	}
-	switch (s->step) {
-	case STEP_GREETING: say_hello(s); break;
-	case STEP_STARTTLS: start_tls(s); break;
-	case STEP_SHAKING: break;
-	case STEP_EHLO: on_hello(s); break;
-	case STEP_AUTH: next_message(s); break;
-	case STEP_MAIL:
-		s->step = STEP_RCPT;
-		if (!s->run->pipeline)
-			put_rcpt(s);
-		break;
-	case STEP_RCPT:
-		if (++s->rcpts_done < s->run->rcpts) {
-			if (!s->run->pipeline)
-				put_rcpt(s);
-			break;
-		}
-		s->step = STEP_DATA;
-		if (!s->run->pipeline)
-			io_add(s->io, "DATA\r\n", 6);
-		break;
-	case STEP_DATA: put_message(s); break;
-	case STEP_DOT: promised(s); break;
-	case STEP_QUIT: break;
-	}
-}
-
-static void
-on_io(void *arg, enum io_event ev)
-{
-	struct sender *s = arg;
-	struct span line;
-	switch (ev) {
-	case IO_INPUT:
-		while (s->io != NULL && io_line(s->io, 4096, &line) == IO_LINE)
-			on_reply(s, line);
-		break;
-	case IO_EOF:
-	case IO_ERROR:
-	case IO_TIMEOUT: lost(s); break;
-	case IO_TLS:
-		s->inside = true;
-		say_hello(s);
-		break;
-	case IO_CONNECTED:
-	case IO_DRAINED: break;
-	}
-	if (s->io != NULL)
-		io_deadline(s->io, 60 * SECOND_MS);
-}
-
-static void
-dial(void *arg)
-{
-	struct sender *s = arg;
-	s->sent = 0;
-	s->step = STEP_GREETING;
-	s->inside = false;
-	s->dot = loop_now(s->run->loop);
-	int fd = world_dial(loop_world(s->run->loop), &s->run->to, NULL);
-	if (fd < 0) {
-		lost(s);
-		return;
-	}
-	s->io = io_new_dialled(s->run->loop, fd, on_io, s);
-}
+/* ---- results */
 
 static int
 by_value(const void *a, const void *b)
@@ -325,21 +47,71 @@ by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void
-print_result(struct run *r)
+static double
+rate(uint64_t n, int64_t us)
 {
-	double seconds = (double)instant_since(r->last, r->began) / 1000;
-	uint64_t n = r->accepted;
-	qsort(r->latency, n, sizeof(*r->latency), by_value);
-	printf("{\"accepted\":%llu,\"refused\":%llu,\"unknown\":%llu,\"redials\":%llu,"
-	       "\"seconds\":%.3f,\"rate\":%.1f,\"latency_ms\":{\"p50\":%lld,\"p99\":%lld,"
-	       "\"max\":%lld}}\n",
-	    (unsigned long long)n, (unsigned long long)r->refused,
-	    (unsigned long long)r->unknown, (unsigned long long)r->redials, seconds,
-	    seconds > 0 ? (double)n / seconds : 0, (long long)(n ? r->latency[n / 2] : 0),
-	    (long long)(n ? r->latency[n * 99 / 100] : 0),
-	    (long long)(n ? r->latency[n - 1] : 0));
+	return us > 0 ? (double)n * 1e6 / (double)us : 0;
 }
+
+static void
+print_latency(const struct run *r)
+{
+	uint64_t n = r->accepted;
+	int64_t *us = mem_alloc((n + 1) * sizeof(*us));
+	for (uint64_t i = 0; i < n; i++)
+		us[i] = r->sent[i].answered_us - r->sent[i].dot_us;
+	qsort(us, n, sizeof(*us), by_value);
+	printf(",\"latency_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}",
+	    (double)us[n / 2] / 1000, (double)us[n * 99 / 100] / 1000,
+	    n ? (double)us[n - 1] / 1000 : 0);
+	mem_free(&us);
+}
+
+static void
+print_windows(const struct run *r, uint64_t window)
+{
+	int64_t since = r->began_us;
+	printf(",\"windows\":[");
+	for (uint64_t i = window; i <= r->accepted; i += window) {
+		int64_t until = r->sent[i - 1].answered_us;
+		printf("%s%.1f", i > window ? "," : "", rate(window, until - since));
+		since = until;
+	}
+	printf("]");
+}
+
+static void
+print_result(const struct run *r, uint64_t window)
+{
+	int64_t us = r->last_us - r->began_us;
+	printf("{\"accepted\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"unknown\":%" PRIu64
+	       ",\"redials\":%" PRIu64
+	       ",\"seconds\":%.3f,\"rate\":%.1f,\"began_us\":%" PRId64
+	       ",\"last_us\":%" PRId64,
+	    r->accepted, r->refused, r->unknown, r->redials, (double)us / 1e6,
+	    rate(r->accepted, us), r->began_us, r->last_us);
+	print_latency(r);
+	if (window > 0)
+		print_windows(r, window);
+	printf("}\n");
+}
+
+static void
+write_times(const struct run *r, const char *file)
+{
+	FILE *f = fopen(file, "w");
+	if (f == NULL) {
+		perror(file);
+		exit(1);
+	}
+	for (uint64_t i = 0; i < r->accepted; i++)
+		fprintf(f, "%" PRIu64 " %" PRId64 " %" PRId64 "\n", r->sent[i].number,
+		    r->sent[i].dot_us, r->sent[i].answered_us);
+	if (fclose(f) != 0)
+		exit(1);
+}
+
+/* ---- what was asked for */
 
 static void
 make_body(struct run *r)
@@ -366,6 +138,16 @@ number(const char *text)
 	return n;
 }
 
+/* Seconds, or a duration with its unit. */
+static int64_t
+duration(const char *text)
+{
+	int64_t ms;
+	if (units_duration(span_str(text), &ms) == OK)
+		return ms;
+	return (int64_t)number(text) * SECOND_MS;
+}
+
 /* "NAME:PASSWORD" as RFC 4616 has it, in base64. */
 static char *
 plain_message(const char *text)
@@ -384,8 +166,13 @@ plain_message(const char *text)
 	return buf_take(&coded);
 }
 
+struct output {
+	const char *times;
+	uint64_t window;
+};
+
 static void
-parse(struct run *r, int argc, char **argv)
+parse(struct run *r, struct output *out, int argc, char **argv)
 {
 	static const struct option longs[] = {
 	    {"to", required_argument, NULL, 't'},
@@ -395,13 +182,19 @@ parse(struct run *r, int argc, char **argv)
 	    {"per-connection", required_argument, NULL, 'k'},
 	    {"rcpts", required_argument, NULL, 'r'},
 	    {"domain", required_argument, NULL, 'd'},
+	    {"domains", required_argument, NULL, 'D'},
 	    {"tag", required_argument, NULL, 'T'},
 	    {"ledger", required_argument, NULL, 'l'},
+	    {"times", required_argument, NULL, 'i'},
+	    {"window", required_argument, NULL, 'w'},
+	    {"seconds", required_argument, NULL, 'u'},
+	    {"pause", required_argument, NULL, 'P'},
 	    {"give-up", required_argument, NULL, 'g'},
 	    {"pipeline", no_argument, NULL, 'p'},
 	    {"tls", no_argument, NULL, 'S'},
 	    {"auth", required_argument, NULL, 'a'},
 	    {"no-mail", no_argument, NULL, 'n'},
+	    {"hold", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
 	int c;
@@ -415,16 +208,22 @@ parse(struct run *r, int argc, char **argv)
 		case 'k': r->per_connection = number(optarg); break;
 		case 'r': r->rcpts = number(optarg); break;
 		case 'd': r->domain = optarg; break;
+		case 'D': r->domains = number(optarg); break;
 		case 'T': r->tag = optarg; break;
 		case 'l':
 			r->ledger =
 			    open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 			break;
-		case 'g': r->give_up_ms = (int64_t)number(optarg) * SECOND_MS; break;
+		case 'i': out->times = optarg; break;
+		case 'w': out->window = number(optarg); break;
+		case 'u': r->seconds_ms = duration(optarg); break;
+		case 'P': r->pause_ms = (int64_t)number(optarg); break;
+		case 'g': r->give_up_ms = duration(optarg); break;
 		case 'p': r->pipeline = true; break;
 		case 'S': r->tls = true; break;
 		case 'a': r->auth = plain_message(optarg); break;
 		case 'n': r->no_mail = true; break;
+		case 'h': r->hold = true; break;
 		default: exit(2);
 		}
 	}
@@ -434,6 +233,44 @@ parse(struct run *r, int argc, char **argv)
 		    stderr);
 		exit(2);
 	}
+}
+
+/* ---- the run */
+
+static void
+on_end_of_time(void *arg)
+{
+	struct run *r = arg;
+	r->over = true;
+}
+
+static void
+on_stdin(void *arg, unsigned what)
+{
+	struct loop *l = arg;
+	char c[64];
+	(void)what;
+	if (read(STDIN_FILENO, c, sizeof(c)) <= 0)
+		loop_stop(l);
+}
+
+static void
+go(struct run *r)
+{
+	struct timer end;
+	struct watch input;
+	timer_init(&end, r->loop, on_end_of_time, r);
+	watch_init(&input, r->loop, STDIN_FILENO, on_stdin, r->loop);
+	r->last = loop_now(r->loop);
+	r->began_us = r->last_us = clock_us();
+	if (r->seconds_ms > 0)
+		timer_set(&end, r->seconds_ms);
+	if (r->hold)
+		watch_set(&input, WATCH_READ);
+	senders_start(r);
+	loop_run(r->loop);
+	timer_clear(&end);
+	watch_clear(&input);
 }
 
 int
@@ -447,9 +284,10 @@ main(int argc, char **argv)
 	    .tag = "run",
 	    .ledger = -1,
 	    .give_up_ms = 10 * SECOND_MS};
-	parse(&r, argc, argv);
+	struct output out = {.times = NULL};
+	parse(&r, &out, argc, argv);
 	r.loop = loop_new(world_real());
-	r.latency = mem_alloc((r.messages + 1) * sizeof(int64_t));
+	r.sent = mem_alloc((r.messages + 1) * sizeof(*r.sent));
 	make_body(&r);
 	if (r.tls) {
 		struct buf why;
@@ -457,24 +295,17 @@ main(int argc, char **argv)
 		r.tls_client = tls_client_new(NULL, &why);
 		buf_clear(&why);
 	}
-	r.sender = mem_alloc(r.connections * sizeof(struct sender));
-	r.began = r.last = loop_now(r.loop);
-	r.open = r.connections;
-	for (unsigned i = 0; i < r.connections; i++) {
-		r.sender[i].run = &r;
-		timer_init(&r.sender[i].redial, r.loop, dial, &r.sender[i]);
-		dial(&r.sender[i]);
-	}
-	loop_run(r.loop);
-	print_result(&r);
-	for (unsigned i = 0; i < r.connections; i++)
-		timer_clear(&r.sender[i].redial);
+	go(&r);
+	if (!r.hold)
+		print_result(&r, out.window);
+	if (out.times != NULL)
+		write_times(&r, out.times);
+	senders_free(&r);
 	if (r.tls_client != NULL)
 		tls_client_free(&r.tls_client);
 	loop_free(&r.loop);
 	mem_free(&r.auth);
-	mem_free(&r.sender);
-	mem_free(&r.latency);
+	mem_free(&r.sent);
 	mem_free(&r.body);
-	return r.accepted == r.messages ? 0 : 1;
+	return r.over || r.hold || r.accepted == r.messages ? 0 : 1;
 }

@@ -1,10 +1,8 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""make bench, second part: 10,000 mails of 4 KiB picked up by POP3, from relayd and, in
+"""The case "pickup": 10,000 mails of 4 KiB picked up by POP3, from relayd and, in
 the same run and turn by turn, from Dovecot's pop3d on a Maildir (its Debian packages,
 unpacked beside and started in a mount namespace of its own; needs root, else it is left
-out); and what an idle session costs.  Writes build/bench-pickup.json."""
-import argparse
+out); and what an idle session costs."""
 import json
 import os
 import poplib
@@ -16,6 +14,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "real"))
 import real  # noqa: E402
+import table  # noqa: E402
 
 MAILS, SIZE, SESSIONS = 10000, 4096, 1000
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -171,11 +170,8 @@ def dovecot_possible():
                                      for p in ("dovecot-core", "dovecot-pop3d"))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=3)
-    args = parser.parse_args()
-    scratch = os.path.join(real.ROOT, "build")
+def run(options):
+    scratch = options.scratch
     servers, results = {}, {}
     directories = [tempfile.mkdtemp(prefix="bench-pickup.", dir=scratch) for _ in range(2)]
     try:
@@ -187,7 +183,7 @@ def main():
         print(f"{'server':<10} {'sign in + STAT, s':>18} {'RETR/s':>8} {'spread':>7} {'CPU s/1000':>11}")
         for name in servers:
             results[name] = []
-        for _ in range(args.runs + 1):  # the first fills caches, and is shown alone
+        for _ in range(options.runs + 1):  # the first fills caches, and is shown alone
             for name, server in servers.items():
                 results[name].append(server.retrieve())
         for name, runs in results.items():
@@ -211,9 +207,4 @@ def main():
             server.stop()
         for d in directories:
             shutil.rmtree(d, True)
-    with open(os.path.join(scratch, "bench-pickup.json"), "w", encoding="ascii") as f:
-        json.dump(results, f, indent=1)
-
-
-if __name__ == "__main__":
-    main()
+    table.save("pickup", results)

@@ -1,11 +1,7 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""make bench, third part: 10,000 mails of 4 KiB read by IMAP, from relayd and, in the same
+"""The case "reading": 10,000 mails of 4 KiB read by IMAP, from relayd and, in the same
 run and turn by turn, from Dovecot's imapd on a Maildir (unpacked beside, as pickup.py does
-it): listing, fetching, flags, searches, coming back; and what an IDLE session costs.
-Writes build/bench-reading.json."""
-import argparse
-import json
+it): listing, fetching, flags, searches, coming back; and what an IDLE session costs."""
 import os
 import re
 import shutil
@@ -19,6 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pickup  # noqa: E402
 import real  # noqa: E402
+import table  # noqa: E402
 from pickup import MAILS, PASSWORD, SIZE, USER, cpu_of, hash_of, resident_kib  # noqa: E402
 
 SESSIONS = 1000
@@ -209,12 +206,8 @@ def dovecot_possible():
                                      for p in ("dovecot-core", "dovecot-imapd"))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--sessions", type=int, default=SESSIONS)
-    args = parser.parse_args()
-    scratch = os.path.join(real.ROOT, "build")
+def run(options):
+    scratch = options.scratch
     servers, results = {}, {}
     directories = [tempfile.mkdtemp(prefix="bench-reading.", dir=scratch) for _ in range(2)]
     try:
@@ -224,11 +217,11 @@ def main():
             servers["dovecot"] = Dovecot(directories[1])
         for name in servers:
             results[name] = []
-        for _ in range(args.runs):
+        for _ in range(options.runs):
             for name, server in servers.items():
                 results[name].append(measure(server))
         print(f"\nIMAP: {MAILS} mails of {SIZE} octets, one client; seconds, median of "
-              f"{args.runs} (first)")
+              f"{options.runs} (first)")
         print(f"{'':<46}" + "".join(f"{name:>20}" for name in servers))
         for case in results["relayd"][0]:
             line = f"{case:<46}"
@@ -241,16 +234,11 @@ def main():
             print(f"{name}: another session hears of a flag after "
                   f"{results[name + '_latency_ms']:.2f} ms", flush=True)
         for name, server in servers.items():
-            results[name + "_idle_kib"] = idle_memory(server, args.sessions)
+            results[name + "_idle_kib"] = idle_memory(server, SESSIONS)
             print(f"{name}: a session in IDLE costs {results[name + '_idle_kib']:.1f} KiB", flush=True)
     finally:
         for server in servers.values():
             server.stop()
         for d in directories:
             shutil.rmtree(d, True)
-    with open(os.path.join(scratch, "bench-reading.json"), "w", encoding="ascii") as f:
-        json.dump(results, f, indent=1)
-
-
-if __name__ == "__main__":
-    main()
+    table.save("reading", results)
