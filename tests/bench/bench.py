@@ -20,7 +20,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cases  # noqa: E402
-import pickup  # noqa: E402  (brings in tests/real)
+import growing  # noqa: E402  (brings in tests/real)
+import idle  # noqa: E402
+import latency  # noqa: E402
+import pickup  # noqa: E402
 import reading  # noqa: E402
 import relays  # noqa: E402
 import real  # noqa: E402
@@ -30,7 +33,8 @@ import upstream  # noqa: E402
 
 
 # the cases that are not messages from clients to a sink: run(options) prints and saves
-OTHERS = {"pickup": pickup.run, "reading": reading.run}
+OTHERS = {"latency": latency.run, "queue": growing.run, "idle": idle.run,
+          "pickup": pickup.run, "reading": reading.run}
 
 
 def one_traffic_case(case, options):

@@ -121,15 +121,19 @@ class Postfix(upstream.Provider):
             initial=initial, chain=chain if certificate else "", smtpd_tls=tls, smtp_tls=tls))
         self._write(("etc", "master.cf"), MASTER.format(port=self.port))
         self._make_queue()
-        self.env = dict(os.environ, LD_LIBRARY_PATH=upstream.LIBS, MAIL_CONFIG=self._file("etc"),
-                        MAIL_LOGTAG="postfix")
+        path = os.path.join(upstream.POSTFIX, "usr", "sbin") + ":" + os.environ["PATH"]
+        self.env = dict(os.environ, PATH=path, LD_LIBRARY_PATH=upstream.LIBS,
+                        MAIL_CONFIG=self._file("etc"), MAIL_LOGTAG="postfix")
 
-    def start(self, under=()):
+    def spawn(self, under=()):
         """In a session of its own: when master ends it ends its process group.  `under`:
         the words of a command that runs it (strace)."""
         self.master = real.Process(
             ["setsid", *under, f"{upstream.POSTFIX}/usr/lib/postfix/sbin/master", "-c",
              self._file("etc"), "-d"], env=self.env)
+
+    def start(self, under=()):
+        self.spawn(under)
         upstream.wait_port(self.port, self.master)
         return self
 
@@ -145,6 +149,10 @@ class Postfix(upstream.Provider):
 
     def listing(self):
         return self.command("postqueue", "-p")
+
+    def shape(self):
+        return ["perl", os.path.join(upstream.POSTFIX, "usr", "sbin", "qshape"), "-c",
+                self._file("etc"), "incoming", "active", "deferred"]
 
     def retry_all(self):
         subprocess.run(self.command("postqueue", "-f"), env=self.env, check=True, timeout=real.LIMIT)

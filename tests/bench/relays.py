@@ -48,9 +48,12 @@ class Relayd:
         if users:
             self.relay.listen('tls = "starttls" auth = "optional"')
 
-    def start(self, under=()):
+    def spawn(self, under=()):
         self.relay.process = real.Process([*under, os.path.join(real.BUILD, "relayd"), "-c",
                                            self.relay.file])
+
+    def start(self, under=()):
+        self.spawn(under)
         upstream.wait_port(self.port, self.relay.process)
         if self.users:
             self.relay.add_user("bench", "correct horse")
