@@ -18,9 +18,10 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
 import cases  # noqa: E402
-import growing  # noqa: E402  (brings in tests/real)
+import growing  # noqa: E402
 import idle  # noqa: E402
 import latency  # noqa: E402
 import pickup  # noqa: E402

@@ -9,12 +9,10 @@ import poplib
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "real"))
-import real  # noqa: E402
-import table  # noqa: E402
+import real
+import table
 
 MAILS, SIZE, SESSIONS = 10000, 4096, 1000
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -7,11 +7,9 @@ to disk, and when, stays as it is: that is what is compared.
 """
 import os
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "real"))
-import real  # noqa: E402
-import upstream  # noqa: E402
+import real
+import upstream
 
 MAIN = """
 compatibility_level = 3.6

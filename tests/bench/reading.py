@@ -8,15 +8,13 @@ import shutil
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import pickup  # noqa: E402
-import real  # noqa: E402
-import table  # noqa: E402
-from pickup import MAILS, PASSWORD, SIZE, USER, cpu_of, hash_of, resident_kib  # noqa: E402
+import pickup
+import real
+import table
+from pickup import MAILS, PASSWORD, SIZE, USER, cpu_of, hash_of, resident_kib
 
 SESSIONS = 1000
 

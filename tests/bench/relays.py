@@ -11,12 +11,10 @@ Both may open as many connections to the next hop, and begin with as many.
 import json
 import os
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "real"))
-import real  # noqa: E402
-import upstream  # noqa: E402
-import postfix  # noqa: E402
+import real
+import upstream
+import postfix
 
 CONCURRENCY, INITIAL = 100, 20
 
