@@ -39,7 +39,7 @@ struct append {
 	struct mail_change *change; /* keywords are collected here */
 	uint64_t octets;
 	uint64_t literal; /* that waits for its "+" */
-	bool sync, utf8;  /* "UTF8 (~{n}" ... ")" */
+	bool sync, utf8;  /* "UTF8 (~{n}" ... ")": the last one is */
 	bool looked;      /* the mailbox is there */
 	bool ending;      /* the command is whole */
 	struct spool_query *query;
@@ -274,6 +274,15 @@ add_part(struct append *a)
 	a->part[a->parts++] = (struct part){0};
 }
 
+/* Between two messages: a blank, behind the ")" of the first if it was UTF8. */
+static bool
+scan_between(struct lex *l, struct append *a)
+{
+	bool closed = !a->utf8 || lex_char(l, ')');
+	a->utf8 = false;
+	return closed && lex_space(l);
+}
+
 static bool
 scan_begin(struct imap *s, struct lex *l)
 {
@@ -323,7 +332,7 @@ append_begin_literal(struct imap *s, uint64_t octets, bool eight, bool sync)
 		return;
 	}
 	add_part(a);
-	if (first ? !scan_begin(s, &s->lex) : !lex_space(&s->lex)) {
+	if (first ? !scan_begin(s, &s->lex) : !scan_between(&s->lex, a)) {
 		if (!first)
 			refuse_bad(s, "a blank is missing between two messages");
 		else
@@ -481,11 +490,10 @@ append_end(struct imap *s)
 {
 	struct append *a = s->append;
 	struct span rest = buf_span(&s->reader.text);
-	if (a->utf8 && rest.n > 0 && rest.p[0] == ')')
-		rest = span_cut(rest, 1, rest.n);
-	if (rest.n > 0) {
+	if (!span_eq(rest, a->utf8 ? SPAN(")") : SPAN(""))) {
 		a->sync = true;
-		refuse_bad(s, "there is more than this command takes");
+		refuse_bad(s, a->utf8 ? "UTF8 (...) ends with ) behind the message"
+				      : "there is more than this command takes");
 		return;
 	}
 	mail_change_mailbox(a->change, span_str(a->owner), span_str(a->name));

@@ -85,8 +85,12 @@ static void
 answer_too_big(struct imap *s, const char *text)
 {
 	struct lex l = lex_over(buf_span(&s->reader.text), s->utf8);
-	s->commands++;
-	(void)imap_take_tag(s, &l);
+	if (s->append != NULL) { /* not its first message: the tag has gone by */
+		append_free(s);
+	} else {
+		s->commands++;
+		(void)imap_take_tag(s, &l);
+	}
 	lex_clear(&l);
 	imap_no(s, "[TOOBIG] ", text);
 }
