@@ -239,16 +239,18 @@ parse_with_number(struct parsing *p, uint32_t *out)
 	static const struct {
 		const char *name;
 		enum search_key key;
+		int64_t min;
 		uint64_t max;
-	} sizes[] = {{"LARGER", KEY_LARGER, INT64_MAX},
-	    {"SMALLER", KEY_SMALLER, INT64_MAX}, {"OLDER", KEY_OLDER, UINT32_MAX},
-	    {"YOUNGER", KEY_YOUNGER, UINT32_MAX}};
+	} sizes[] = {{"LARGER", KEY_LARGER, 0, INT64_MAX},
+	    {"SMALLER", KEY_SMALLER, 0, INT64_MAX}, {"OLDER", KEY_OLDER, 1, UINT32_MAX},
+	    {"YOUNGER", KEY_YOUNGER, 1, UINT32_MAX}};
 	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
 		if (!lex_word(p->l, sizes[i].name))
 			continue;
 		*out = add_node(p, sizes[i].key);
-		if (p->error == SEARCH_FINE)
-			(void)take_number(p, *out, sizes[i].max);
+		if (p->error == SEARCH_FINE && take_number(p, *out, sizes[i].max) &&
+		    p->s->node[*out].number < sizes[i].min)
+			(void)fail(p);
 		return true;
 	}
 	return false;

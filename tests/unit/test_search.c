@@ -246,7 +246,8 @@ test_wrong(void **state)
 {
 	static const char *const wrong[] = {"", "FOO", "NOT", "OR ALL", "(ALL", "ALL)",
 	    "BEFORE 31-Feb-2026", "SUBJECT", "KEYWORD \\Seen)", "LARGER x", "UID",
-	    "HEADER X", "ALL ALL x", "SUBJECT {1}\r\n\xff", "CHARSET", "MODSEQ"};
+	    "HEADER X", "ALL ALL x", "SUBJECT {1}\r\n\xff", "CHARSET", "MODSEQ",
+	    "YOUNGER 0", "OLDER 0", "OLDER 4294967296"};
 	struct buf deep;
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(wrong); i++)
