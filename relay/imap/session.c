@@ -227,7 +227,6 @@ static void
 let_go(struct imap *s, const char *why)
 {
 	timer_clear(&s->turn);
-	timer_clear(&s->keep_alive);
 	signing_end(s, "the client went away");
 	if (s->job != NULL)
 		s->job->cancel(s);
@@ -339,7 +338,6 @@ imap_start(struct pickup *p, int fd, const struct net_addr *hop,
 	    s->listener != NULL ? config_tls(s->config, s->listener) : NULL);
 	s->began = loop_now(p->o.loop);
 	timer_init(&s->turn, p->o.loop, on_turn, s);
-	timer_init(&s->keep_alive, p->o.loop, on_turn, s);
 	seat_take(&s->seat, p, &imap_kind, peer);
 	s->io = io_new(p->o.loop, fd, on_io, s);
 	if (door_tls_first(s->listener, s->io, PORT_IMAPS))

@@ -125,7 +125,6 @@ struct imap {
 	uint64_t fetched, sent;
 	struct instant began;
 	struct timer turn; /* goes on in the next turn */
-	struct timer keep_alive;
 };
 
 /* ---- session.c */
