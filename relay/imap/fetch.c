@@ -415,6 +415,7 @@ more(struct imap *s)
 	while (s->io != NULL) {
 		if (io_queued(s->io) > IO_HIGH) {
 			io_want_drained(s->io);
+			io_deadline(s->io, s->config->server.imap_ms); /* it may never */
 			return;
 		}
 		if (!next_slice(s)) {

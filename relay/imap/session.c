@@ -188,6 +188,8 @@ on_io(void *arg, enum io_event ev)
 	case IO_DRAINED:
 		if (s->job != NULL && s->job->drained != NULL)
 			s->job->drained(s);
+		else if (s->job == NULL && s->selected != NULL)
+			update_on_change(s);
 		break;
 	case IO_CONNECTED: break;
 	}

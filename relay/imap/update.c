@@ -272,7 +272,8 @@ update_tell_keywords(struct imap *s)
 	buf_clear(&t.out);
 }
 
-/* While IDLE waits the client hears of it at once (RFC 2177). */
+/* While IDLE waits the client hears of it at once (RFC 2177); one that does not read hears
+ * of all of it together once it does. */
 void
 update_on_change(void *arg)
 {
@@ -280,6 +281,10 @@ update_on_change(void *arg)
 	bool expunges = false;
 	if (s->io == NULL)
 		return;
+	if (io_queued(s->io) > IO_HIGH) {
+		io_want_drained(s->io);
+		return;
+	}
 	if (s->idling)
 		update_tell(s, true);
 	else if (!s->running && notify_of_selected(s, &expunges))
