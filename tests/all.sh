@@ -55,7 +55,7 @@ if build test talk units; then
 	run "unit test" "${list[@]}"
 	run "talk" "build/test/talk tests/talk/*.talk"
 	# talks that do not die by themselves, died at each fault point in turn
-	mapfile -t list < <(grep -L '^die ' tests/talk/{a003,c006,d003,f002,h010,p001,p003,p004,q018}*.talk tests/talk/x{004,005,007,009,010}*.talk)
+	mapfile -t list < <(grep -L '^die ' tests/talk/{a003,c006,d003,f002,h010,p001,p003,p004,q018}*.talk tests/talk/x{004,005,007,009,010,011,012}*.talk)
 	run "crash" "build/test/talk --crash ${list[*]}"
 fi
 if [ $quick = 0 ]; then
@@ -71,7 +71,7 @@ if [ $quick = 0 ]; then
 			run "real $variant" "env VARIANT=$variant tests/real/test_relay.py" \
 				"env VARIANT=$variant tests/real/test_hostile.py" \
 				"env VARIANT=$variant tests/real/test_kill.py" \
-				"env VARIANT=$variant tests/real/test_imap.py Imap.test_administrator Imap.test_idle_is_told_at_once Imap.test_compressed Imap.test_mutt" \
+				"env VARIANT=$variant tests/real/test_imap.py Imap.test_administrator Imap.test_idle_is_told_at_once Imap.test_compressed Imap.test_mutt Imap.test_append_broken_off_compressed Imap.test_mail_made_to_hurt" \
 				"env VARIANT=$variant tests/real/test_smarthost.py SignIn Tls Between"
 		fi
 	done

@@ -272,8 +272,8 @@ update_tell_keywords(struct imap *s)
 	buf_clear(&t.out);
 }
 
-/* While IDLE waits the client hears of it at once (RFC 2177); one that does not read hears
- * of all of it together once it does. */
+/* While IDLE waits the client hears of it at once (RFC 2177); one that does not read
+ * hears of all of it together once it does. */
 void
 update_on_change(void *arg)
 {

@@ -12,7 +12,9 @@ import os
 import random
 import re
 import smtplib
+import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -50,6 +52,13 @@ def message(i):
         if part.is_multipart() and part.get_content_maintype() == "multipart":
             part.set_boundary(f"=={i}.{k}==")
     return m
+
+
+def rss(relay):
+    """Octets of memory of its own, without those of files."""
+    with open(f"/proc/{relay.process.child.pid}/statm", encoding="ascii") as f:
+        resident, shared = map(int, f.read().split()[1:3])
+    return (resident - shared) * 4096
 
 
 def trusting():
@@ -519,6 +528,130 @@ push "<delete-message><sync-mailbox><tag-pattern>~A<enter><tag-prefix><set-flag>
                                      str(relay.imap), USER, PASSWORD],
                                     env={**os.environ, "NODE_PATH": modules})
         self.assertEqual((code, out), (0, "all of it\n"))
+
+    # ---- hostile clients
+
+    @staticmethod
+    def raw(relay, size=None):
+        """A socket that has signed in."""
+        s = socket.socket()
+        if size is not None:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+        s.settimeout(real.LIMIT)
+        s.connect(("127.0.0.1", relay.imap))
+        f = s.makefile("rb")
+        f.readline()
+        s.sendall(f'l LOGIN {USER} "{PASSWORD}"\r\n'.encode())
+        while not f.readline().startswith(b"l "):
+            pass
+        return s, f
+
+    def test_client_that_reads_nothing(self):
+        """What is asked for again and again and never read stays where it is: memory does
+        not grow with it, and nobody else waits."""
+        relay = self.reading()
+        m = self.login(relay)
+        for _ in range(20):
+            m.append("INBOX", None, None, b"Subject: x\r\n\r\n" + b"x" * 1000000 + b"\r\n")
+        m.select()
+        for _ in range(19):
+            m.copy("1:20", "INBOX")
+        before = rss(relay)
+        silent = [self.raw(relay, 4096)[0] for _ in range(4)]
+        for s in silent:
+            s.sendall(b"s SELECT INBOX\r\n")
+            s.sendall(b"f FETCH 1:* (BODY.PEEK[])\r\n" * 2000)
+        idle, heard = self.raw(relay, 4096)
+        idle.sendall(b"s SELECT INBOX\r\ni IDLE\r\n")
+        while not heard.readline().startswith(b"+"):
+            pass
+        for i in range(1000):  # not heard until it reads, but for what the kernel holds
+            self.assertEqual(m.store("1:*", "-+"[i % 2] + "FLAGS.SILENT", "(\\Flagged)")[0], "OK")
+        self.assertEqual(len(m.fetch("3", "(BODY.PEEK[TEXT])")[1][0][1]), 1000002)
+        self.assertLess(rss(relay) - before, 16 << 20)
+        idle.sendall(b"DONE\r\n")
+        told = 0
+        while not (line := heard.readline()).startswith(b"i "):
+            self.assertIn(b"FETCH (FLAGS (", line)
+            told += 1
+        self.assertLess(told, 1000 * 400 * 2 / 3)
+        for s in silent + [idle]:
+            s.close()
+        m.logout()
+
+    def test_thousands_at_once(self):
+        """Commands are answered in their order, however many come in one piece."""
+        relay = self.reading()
+        s, f = self.raw(relay)
+        n = 5000
+        many = b"".join(b"%d NOOP\r\n%dc CAPABILITY\r\n%ds STATUS INBOX (MESSAGES)\r\n" % (i, i, i)
+                        for i in range(n))
+        writer = threading.Thread(target=s.sendall, args=(many,))
+        writer.start()
+        tags = []
+        while len(tags) < 3 * n:
+            line = f.readline()
+            self.assertTrue(line)
+            if not line.startswith(b"*"):
+                tags.append(line.split(b" ")[0])
+                self.assertEqual(line.split(b" ")[1], b"OK")
+        writer.join()
+        self.assertEqual(tags, [b"%d%s" % (i, x) for i in range(n) for x in (b"", b"c", b"s")])
+        s.close()
+
+    def test_append_broken_off_compressed(self):
+        """In the middle of the second message of an APPEND, inside COMPRESS, inside TLS."""
+        relay = self.reading()
+        for turn in range(6):
+            m = imaplib.IMAP4_SSL("127.0.0.1", relay.imaps, ssl_context=trusting(),
+                                  timeout=real.LIMIT)
+            m.login(USER, PASSWORD)
+            m.send(b"c COMPRESS DEFLATE\r\n")
+            self.assertTrue(m.readline().startswith(b"c OK"))
+            pack = zlib.compressobj(wbits=-15)
+            octets = pack.compress(b"a APPEND Sent {4+}\r\na: b {9000+}\r\n" + b"x" * 5000)
+            octets += pack.flush(zlib.Z_SYNC_FLUSH)
+            m.sock.sendall(octets[:-turn] if turn < 4 and turn else octets)
+            if turn == 4:  # no deflate any more
+                m.sock.sendall(b"\xff" * 100)
+            if turn % 2:
+                m.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            m.sock.close()
+        m = self.login(relay)
+        self.assertEqual(m.status("Sent", "(MESSAGES UIDNEXT)")[1],
+                         [b"Sent (MESSAGES 0 UIDNEXT 1)"])
+        m.logout()
+        relay.stop()
+        done = relay.ctl("spool-check")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_mail_made_to_hurt(self):
+        """100,000 parts, 2,000 levels, 20,000 To fields, 1 MiB of header: by SMTP or APPEND,
+        it is listed from what was found once, and comes back to the octet."""
+        relay = self.reading()
+        deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (i, i)
+                        for i in range(2000))
+        messages = deep + b"\r\nx\r\n", \
+            b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 100000, \
+            b"To: a@b, c@d\r\n" * 20000 + b"\r\nx\r\n", \
+            b"Subject: s\r\nX: " + b"x" * (1 << 20) + b"\r\n\r\nx\r\n"
+        m = self.login(relay)
+        for octets in messages:
+            self.assertEqual(m.append("Junk", None, None, octets)[0], "OK")
+        m.select("Junk")
+        for _ in range(2):
+            got = m.fetch("1:*", "(RFC822.SIZE ENVELOPE BODYSTRUCTURE)")[1]
+            self.assertEqual(len(got), len(messages))
+            for one, octets in zip(got, messages):
+                self.assertIn(b"RFC822.SIZE %d " % len(octets), one)
+                self.assertLess(len(one), 512 << 10)
+        for i, octets in enumerate(messages, 1):
+            self.assertEqual(m.fetch(str(i), "(BODY.PEEK[])")[1][0][1], octets)
+            self.assertEqual(m.fetch(str(i), "(BODY.PEEK[1.1.1.1.9])")[0], "OK")
+        self.assertEqual(m.search(None, "TEXT", "nowhere")[1], [b""])
+        self.assertEqual(m.sort("(TO SUBJECT)", "UTF-8", "ALL")[0], "OK")
+        self.assertEqual(m.thread("REFERENCES", "UTF-8", "ALL")[0], "OK")
+        m.logout()
 
     # ---- kill -9
 

@@ -533,6 +533,17 @@ read_spool(struct parser *p, struct span rest)
 }
 
 static void
+read_mailboxes(struct parser *p, struct span rest)
+{
+	struct step *step = add_step(p, STEP_MAILBOXES);
+	struct span owner = take_word(&rest);
+	take_words(p, step, owner);
+	step->text = keep(p, span_trim(rest));
+	if (owner.n == 0)
+		wrong(p, "mailboxes OWNER PICTURE");
+}
+
+static void
 read_fault(struct parser *p, enum step_kind kind, struct span rest)
 {
 	struct step *step = add_step(p, kind);
@@ -632,6 +643,7 @@ static const struct {
     {"log", NULL, STEP_LOG},
     {"nolog", NULL, STEP_NOLOG},
     {"spool", read_spool, 0},
+    {"mailboxes", read_mailboxes, 0},
     {"reload", read_reload, 0},
     {"stop", NULL, STEP_STOP},
     {"start", NULL, STEP_START},

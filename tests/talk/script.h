@@ -62,8 +62,9 @@ enum step_kind {
 	STEP_ACCEPT,
 	STEP_LOG, /* words: event, key=value ... */
 	STEP_NOLOG,
-	STEP_SPOOL,  /* n: messages */
-	STEP_RELOAD, /* text: a configuration; wrong: it must be refused */
+	STEP_SPOOL,     /* n: messages */
+	STEP_MAILBOXES, /* word: the owner; text: picture.h */
+	STEP_RELOAD,    /* text: a configuration; wrong: it must be refused */
 	STEP_STOP,
 	STEP_START,
 	STEP_RESTART,

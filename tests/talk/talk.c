@@ -25,6 +25,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "tests/talk/actors.h"
+#include "tests/talk/picture.h"
 
 #define PATIENCE_S 300 /* of real time, for one child */
 
@@ -91,6 +92,29 @@ check_spool(struct stage *s, const struct step *step)
 		    s, step->line, "the spool has %llu messages", (unsigned long long)n);
 }
 
+/* Whether the mailboxes are now as the step says; out: as they are. */
+static bool
+is_as(struct stage *s, const struct step *step, struct buf *out)
+{
+	struct spool_reader *r = spool_reader_new(daemon_spool(s->daemon));
+	buf_reset(out);
+	picture_of(r, span_str(step->word[0]), out);
+	spool_reader_free(&r);
+	return span_eq(buf_span(out), span_str(step->text));
+}
+
+static void
+check_mailboxes(struct stage *s, const struct step *step)
+{
+	struct buf now;
+	buf_init(&now, 0);
+	stage_settle(s);
+	if (!is_as(s, step, &now))
+		stage_fail(
+		    s, step->line, "the mailboxes are: %.*s", SPAN_ARG(buf_span(&now)));
+	buf_clear(&now);
+}
+
 static void
 plan(struct stage *s, const struct step *step)
 {
@@ -132,6 +156,7 @@ play_step(struct stage *s, struct cast *c, struct step *step)
 		break;
 	case STEP_NOLOG: stage_no_log(s, step); break;
 	case STEP_SPOOL: check_spool(s, step); break;
+	case STEP_MAILBOXES: check_mailboxes(s, step); break;
 	case STEP_RELOAD: reload(s, step); break;
 	case STEP_STOP: stop(s, c); break;
 	case STEP_START: stage_start(s); break;
@@ -195,6 +220,29 @@ play_talk(struct talk *t, size_t from)
 	return 0;
 }
 
+/* The picture that was seen last, or the one that comes next: each command between two
+ * of them is done, or was never begun. */
+static void
+check_pictures(struct stage *s)
+{
+	const struct script *x = s->script;
+	size_t last = s->step, next = s->step;
+	struct buf now;
+	while (last > 0 && x->step[last - 1].kind != STEP_MAILBOXES)
+		last--;
+	if (last == 0)
+		return;
+	while (next < x->steps && x->step[next].kind != STEP_MAILBOXES)
+		next++;
+	buf_init(&now, 0);
+	if (!is_as(s, &x->step[last - 1], &now) &&
+	    (next == x->steps || !is_as(s, &x->step[next], &now)))
+		stage_fail(s, x->step[last - 1].line,
+		    "neither this nor what comes next: the mailboxes are %.*s",
+		    SPAN_ARG(buf_span(&now)));
+	buf_clear(&now);
+}
+
 /* After a death in a crash run: is everything there, and does it go out? */
 static int
 recover(struct talk *t)
@@ -206,6 +254,9 @@ recover(struct talk *t)
 	catch_up(s, s->step);
 	s->recovering = true;
 	stage_start(s);
+	s->step = t->ledger->step;
+	check_pictures(s);
+	s->step = s->script->steps;
 	(void)stage_spool(s, 0);
 	struct spool_reader *r = spool_reader_new(daemon_spool(s->daemon));
 	if (!ledger_check(t->ledger, r, &why))
