@@ -12,11 +12,11 @@
  * Strings are compared folded (text_fold), as substrings (RFC 9051 6.4.4).
  *
  * TEXT and BODY read the octets each time; there is no index of them, because measuring
- * has not shown a need: 40 MB in 10,000 mails take 0.18 s (tests/bench/reading.py; Dovecot
- * without an index 0.78 s).  One of words would not find substrings; one of trigrams is
- * about as large as the text, and is written for every message that comes, in the
- * transaction that its sender waits for, whether anybody ever searches or not.  What can
- * decide without the octets (flags, days, sizes, the usual fields) is asked first.
+ * has not shown a need: 40 MB in 10,000 mails take 0.18 s (tests/bench/reading.py;
+ *Dovecot without an index 0.78 s).  One of words would not find substrings; one of
+ *trigrams is about as large as the text, and is written for every message that comes, in
+ *the transaction that its sender waits for, whether anybody ever searches or not.  What
+ *can decide without the octets (flags, days, sizes, the usual fields) is asked first.
  */
 #ifndef RELAY_IMAP_SEARCH_H
 #define RELAY_IMAP_SEARCH_H
@@ -27,6 +27,7 @@
 
 #define SEARCH_DEPTH_MAX 50
 #define SEARCH_KEYS_MAX 10000
+#define SEARCH_OCTETS_MAX 100 /* of them, that read octets: HEADER, BODY, TEXT */
 
 struct search;
 

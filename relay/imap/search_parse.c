@@ -12,8 +12,8 @@ struct parsing {
 	struct lex *l;
 	struct search *s;
 	const struct search_options *o;
-	struct span charset; /* p == NULL: UTF-8 */
-	unsigned depth;
+	struct span charset;    /* p == NULL: UTF-8 */
+	unsigned depth, octets; /* keys that read octets */
 	enum search_error error;
 };
 
@@ -21,7 +21,8 @@ static uint32_t
 add_node(struct parsing *p, enum search_key key)
 {
 	struct search *s = p->s;
-	if (s->nodes == SEARCH_KEYS_MAX) {
+	p->octets += key == KEY_HEADER || key == KEY_BODY || key == KEY_TEXT;
+	if (s->nodes == SEARCH_KEYS_MAX || p->octets > SEARCH_OCTETS_MAX) {
 		p->error = SEARCH_TOO_DEEP;
 		return 0;
 	}

@@ -267,6 +267,18 @@ test_wrong(void **state)
 	buf_add_str(&deep, "ALL");
 	buf_add_char(&deep, '\0');
 	assert_null(parse(deep.p, SEARCH_TOO_DEEP));
+	buf_reset(&deep);
+	for (int i = 0; i < SEARCH_OCTETS_MAX; i++)
+		buf_add_str(&deep, i % 2 ? "BODY x SUBJECT y " : "HEADER x y ");
+	size_t most = deep.n;
+	buf_add_str(&deep, "ALL");
+	buf_add_char(&deep, '\0');
+	struct search *many = parse(deep.p, SEARCH_FINE);
+	search_free(&many);
+	deep.n = most;
+	buf_add_str(&deep, "TEXT x");
+	buf_add_char(&deep, '\0');
+	assert_null(parse(deep.p, SEARCH_TOO_DEEP));
 	buf_clear(&deep);
 	s = parse("CHARSET UTF-8 1:3 MODSEQ 3", SEARCH_FINE);
 	assert_true(search_uses_modseq(s) && search_uses_numbers(s));
