@@ -88,7 +88,7 @@ all: programs
 DEPS := gcc make libc6-dev libevent-dev=2.1.12-stable-8+deb12u1 liblmdb-dev libc-ares-dev libssl-dev \
 	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev libgsasl-dev libcrypt-dev libseccomp-dev zlib1g-dev
 DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks fetchmail getmail6 mpop isync interimap offlineimap3 mutt bsdutils libnet-ssleay-perl openssl gsasl curl mandoc clang libclang-rt-14-dev \
-	bash-completion zsh debhelper fakeroot lintian debootstrap systemd
+	bash-completion zsh debhelper fakeroot lintian debootstrap systemd chromium
 
 deps:
 	@tools/need.sh $(DEPS)
@@ -96,7 +96,7 @@ deps-test:
 	@tools/need.sh $(DEPS_TEST)
 	@tests/peers.sh build/peers
 	@tests/chroot.sh build/peers/bookworm.tar
-	@tests/npm.sh build/peers/node imapflow@1.0.200
+	@tests/npm.sh build/peers/node imapflow@1.0.200 playwright-core@1.48.2
 
 # ---- the two commands of the README
 run: deps
@@ -140,7 +140,19 @@ ifeq ($(VARIANT),release)
 	@for p in relayd relayctl relay-sendmail; do ln -sf release/$$p build/$$p; done
 endif
 
-$(LIB): $(call obj,$(LIB_SRC))
+# ---- files of the status page, as strings
+PAGE_TEXT := $(B)/relay/control/page_text.o
+$(B)/relay/control/page_text.c: relay/control/page/style.css relay/control/page/script.js Makefile
+	@mkdir -p $(@D)
+	@for f in style.css script.js; do \
+		printf 'extern const char page_%s[];\nconst char page_%s[] =\n' $$(echo $$f $$f | tr . _); \
+		sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' relay/control/page/$$f; echo ';'; \
+	done >$@
+$(PAGE_TEXT): $(B)/relay/control/page_text.c
+	@echo "  CC    $<"
+	@$(CC) $(CFLAGS) -c -o $@ $<
+
+$(LIB): $(call obj,$(LIB_SRC)) $(PAGE_TEXT)
 	@rm -f $@
 	@ar rcs $@ $^
 
@@ -236,10 +248,13 @@ install: programs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(B)/relayd $(B)/relayctl $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(B)/relay-sendmail $(DESTDIR)$(PREFIX)/bin/
-	install -d $(foreach n,1 5 8,$(DESTDIR)$(PREFIX)/share/man/man$(n))
+	install -d $(foreach n,1 5 7 8,$(DESTDIR)$(PREFIX)/share/man/man$(n))
 	install -m 644 tools/relay-sendmail.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 tools/relayd.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 tools/relayd.8 tools/relayctl.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 tools/relayd-metrics.7 $(DESTDIR)$(PREFIX)/share/man/man7/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/relayd
+	install -m 644 tools/grafana-dashboard.json tools/relayd-alerts.yml $(DESTDIR)$(PREFIX)/share/doc/relayd/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 	install -m 644 tools/completion/relayctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/relayctl
 	install -m 644 tools/completion/_relayctl $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/

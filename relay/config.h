@@ -178,6 +178,14 @@ struct dns_config {
 	int64_t timeout_ms; /* 5s */
 };
 
+struct metrics_config { /* metrics, health and the status page, by HTTP */
+	struct net_addr bind[CONFIG_BIND_MAX];
+	size_t binds;           /* 0: none */
+	bool tls;               /* by the certificates of tls { } */
+	bool in_clear;          /* also where others can listen */
+	struct name_list hosts; /* more names that it may be called by */
+};
+
 struct spool_config {
 	char *path;
 	uint64_t max_size;   /* 0: no quota */
@@ -208,6 +216,7 @@ struct config {
 	struct smtp_server_config server;
 	struct smtp_client_config client;
 	struct dns_config dns;
+	struct metrics_config metrics;
 	char *postmaster; /* where double bounces and <Postmaster> go; NULL:
 			     postmaster@hostname */
 	char *control_path;

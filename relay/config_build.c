@@ -285,6 +285,18 @@ fit_unread(struct mailbox_config *m)
 		m->unread_ms = 0;
 }
 
+/* The section alone is a wish for the usual place. */
+static void
+fit_metrics(const struct reading *r, struct config *c)
+{
+	static const struct net_addr usual = {NET_IPV4, {127, 0, 0, 1}, 9525, 0};
+	const struct block *b = reading_block(r, "metrics");
+	if (b != NULL && block_setting(b, "bind") == NULL) {
+		c->metrics.bind[0] = usual;
+		c->metrics.binds = 1;
+	}
+}
+
 static void
 complete(struct reading *r, struct config *c)
 {
@@ -300,6 +312,7 @@ complete(struct reading *r, struct config *c)
 	}
 	c->policy.message_size_max = c->server.message_size;
 	fit_initial(r, c);
+	fit_metrics(r, c);
 }
 
 static void
@@ -431,6 +444,7 @@ config_free(struct config *c)
 	mem_free(&c->accounts.path);
 	mem_free(&c->submit.path);
 	mem_free(&c->spool.path);
+	name_list_clear(&c->metrics.hosts);
 	mem_free(&c->dns.servers);
 	mem_free(&c->postmaster);
 	mem_free(&c->control_path);

@@ -525,6 +525,35 @@ check_certificates(struct reading *r, const struct config *c)
 		    (unsigned)c->tls.certificates.n, (unsigned)c->tls.keys.n);
 }
 
+static void
+check_metrics_bind(struct reading *r, const struct config *c, const struct net_addr *a)
+{
+	char text[NET_TEXT];
+	struct place at = reading_place(r, "metrics", "bind");
+	net_format(a, text);
+	if (!net_is_loopback(a) && !c->metrics.tls && !c->metrics.in_clear)
+		reading_problem(r, at,
+		    "metrics: bind = \"%s\" can be reached from other machines, and "
+		    "nothing is encrypted; write tls = true, or in-clear = true if only "
+		    "figures shall be read there, or bind = \"127.0.0.1:%u\"",
+		    text, a->port);
+	for (size_t i = 0; i < c->listeners; i++)
+		for (size_t k = 0; k < c->listener[i].binds; k++)
+			if (a->port != 0 && a->port == c->listener[i].bind[k].port &&
+			    net_same_ip(a, &c->listener[i].bind[k]))
+				reading_problem(r, at,
+				    "metrics: bind = \"%s\" is also that of listener "
+				    "\"%.60s\"; take another port",
+				    text, c->listener[i].name);
+}
+
+static void
+check_metrics(struct reading *r, const struct config *c)
+{
+	for (size_t i = 0; i < c->metrics.binds; i++)
+		check_metrics_bind(r, c, &c->metrics.bind[i]);
+}
+
 /* The process that parses mail reads these directories: daemon_secrets.c. */
 static void
 check_accounts(struct reading *r, const struct config *c)
@@ -545,6 +574,7 @@ void
 check_all(struct reading *r, const struct config *c)
 {
 	check_accounts(r, c);
+	check_metrics(r, c);
 	check_there(r, c);
 	check_certificates(r, c);
 	check_networks(r, reading_block(r, ""), c, "networks", &c->policy.networks);

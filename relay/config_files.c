@@ -182,7 +182,7 @@ wants_tls(const struct config *c)
 	for (size_t i = 0; i < c->listeners; i++)
 		if (c->listener[i].tls != TLS_NONE)
 			return true;
-	return false;
+	return c->metrics.tls;
 }
 
 static void
@@ -200,6 +200,8 @@ open_listeners(struct opening *o)
 	look_at_dates(o);
 	for (size_t i = 0; i < o->c->listeners; i++)
 		open_listener(o, &o->c->listener[i]);
+	if (o->c->metrics.tls)
+		open_server(o, &o->c->tls_modern, TLS_PROFILE_MODERN, TLS_ASK_NO);
 }
 
 /* An authority's file is read by whoever needs it; here it is only looked at. */

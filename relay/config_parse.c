@@ -122,20 +122,15 @@ static void
 report_unknown(struct reading *r, const cfg_t *cfg, const char *name)
 {
 	const char *section = section_name(cfg);
-	const char *text = config_later(section, name, NULL);
 	const struct block *b = block_of(r, cfg);
 	struct buf line;
 	if (b == NULL)
 		return; /* its section is unknown, and that has been said */
 	buf_init(&line, 4096);
 	block_add_name(b, &line);
-	if (text != NULL) {
-		buf_add_str(&line, text);
-	} else {
-		buf_addf(&line, "unknown %s \"%.60s\"",
-		    *section ? "key" : "key or section", name);
-		config_hint_key(section, name, &line);
-	}
+	buf_addf(
+	    &line, "unknown %s \"%.60s\"", *section ? "key" : "key or section", name);
+	config_hint_key(section, name, &line);
 	reading_problem(r, here(r, cfg), "%.*s", SPAN_ARG(buf_span(&line)));
 	buf_clear(&line);
 }

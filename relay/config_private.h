@@ -92,10 +92,6 @@ const struct config_key *config_key_find(const char *section, const char *name);
 const char *
 config_fallback(const struct config_key *k); /* NULL if it has none that can be read */
 
-/* What the next release brings: "TLS comes with the next release; remove this line".
- * NULL: unknown. */
-const char *config_later(const char *section, const char *name, const char *word);
-
 /* "; did you mean "bind"?", or where the key belongs, or what is known here. section is a
  * real one. */
 void config_hint_key(const char *section, const char *name, struct buf *out);

@@ -100,6 +100,7 @@ const struct config_section config_sections[] = {
     {"outgoing", false, "connections to other servers"},
     {"dns", false, "who is asked for names"},
     {"control", false, "the socket of relayctl"},
+    {"metrics", false, "figures, health and the status page, by HTTP"},
     {"log", false, "what is written to standard error"},
     {NULL, false, NULL},
 };
@@ -447,6 +448,18 @@ const struct config_key config_schema[] = {
     IN("control", "mode", TYPE_MODE, KEY_RESTART, 0, 0777, "0660", control_mode,
 	"its permissions"),
 
+    /* ---- metrics */
+    LIST("metrics", "bind", TYPE_BIND, KEY_RESTART,
+	"(127.0.0.1:9525 where this section stands)", struct config, metrics.bind,
+	metrics.binds, "addresses and ports of the status page and the figures"),
+    IN("metrics", "tls", TYPE_BOOL, KEY_RESTART, 0, 0, "false", metrics.tls,
+	"by https, with the certificates of tls"),
+    IN("metrics", "in-clear", TYPE_BOOL, KEY_RESTART, 0, 0, "false", metrics.in_clear,
+	"other machines may look without TLS; nobody signs in that way"),
+    LIST("metrics", "hosts", TYPE_DOMAINS, 0, "(the hostname, localhost, the addresses)",
+	struct config, metrics.hosts.name, metrics.hosts.n,
+	"more names that browsers may call it by"),
+
     /* ---- log */
     WORDS("log", "level", levels, "info", struct config, log_level,
 	"what is left out is less important"),
@@ -478,32 +491,4 @@ const char *
 config_fallback(const struct config_key *k)
 {
 	return k->fallback != NULL && k->fallback[0] != '(' ? k->fallback : NULL;
-}
-
-/* ---- what is not yet there */
-
-#define NEXT(what, remedy) what " comes with the next release; " remedy
-
-static const struct {
-	const char *section, *name,
-	    *word; /* word NULL: the key, or a section of that name */
-	const char *text;
-} later[] = {
-    {"", "metrics", NULL, NEXT("the metrics page", "remove this section")},
-};
-
-static bool
-same_word(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-const char *
-config_later(const char *section, const char *name, const char *word)
-{
-	for (size_t i = 0; i < COUNT_OF(later); i++)
-		if (strcmp(later[i].section, section) == 0 &&
-		    strcmp(later[i].name, name) == 0 && same_word(later[i].word, word))
-			return later[i].text;
-	return NULL;
 }

@@ -199,14 +199,10 @@ take_word(struct value *v)
 		}
 	}
 	char *word = span_dup(v->text);
-	const char *later = config_later(k->section, k->name, word);
 	struct buf hint;
 	buf_init(&hint, 500);
 	config_hint_word(k->words, word, &hint);
-	if (later != NULL)
-		wrong(v, SHOWN ": %s", SHOW(v), later);
-	else
-		wrong(v, SHOWN " is not known%.*s", SHOW(v), SPAN_ARG(buf_span(&hint)));
+	wrong(v, SHOWN " is not known%.*s", SHOW(v), SPAN_ARG(buf_span(&hint)));
 	buf_clear(&hint);
 	mem_free(&word);
 	return false;

@@ -17,6 +17,7 @@
 #include "relay/daemon_private.h"
 
 #define POOL_THREADS 2
+#define LOCAL_LISTENER "local"    /* what counts relay-sendmail's connections */
 #define DRAIN_MS (10 * SECOND_MS) /* sessions and deliveries may take so long to end */
 
 /* ---- the spool speaks */
@@ -241,6 +242,7 @@ daemon_free(struct daemon **dp)
 		return;
 	workers_join(d);
 	open_inboxes(d); /* jobs that were cut off come back */
+	page_free(&d->page);
 	control_free(&d->control);
 	desk_free(&d->desk);
 	signin_free(&d->signin);
@@ -265,6 +267,8 @@ daemon_free(struct daemon **dp)
 	drops_free(&d->drops);
 	hub_free(&d->hub);
 	patrons_free(&d->patrons);
+	for (size_t i = 0; i < COUNT_OF(d->ingress_counters.listener); i++)
+		mem_free(&d->ingress_counters.listener[i].name);
 	loop_free(&d->loop);
 	if (d->started)
 		LOG(d->log, EV_STOPPED, F_INT("status", d->status));
@@ -352,6 +356,26 @@ make_spool(struct daemon *d, struct buf *why)
 }
 
 static void
+open_page(struct daemon *d)
+{
+	struct page_options o = {
+	    .loop = d->loop,
+	    .log = d->log,
+	    .spool = d->spool,
+	    .scheduler = d->scheduler,
+	    .control = d->control,
+	    .signin = d->signin,
+	    .ingress = &d->ingress_counters,
+	    .egress = &d->egress_counters,
+	    .pickup = &d->pickup_counters,
+	    .resolver = &d->resolver_counters,
+	    .budget = &d->budget,
+	    .host = daemon_page_host(d),
+	};
+	d->page = page_new(&o);
+}
+
+static void
 open_scheduler(struct daemon *d)
 {
 	struct courier *courier[WORKERS_MAX];
@@ -387,6 +411,8 @@ open_scheduler(struct daemon *d)
 	    .host = daemon_host(d),
 	};
 	d->control = control_new(&co);
+	if (d->config->metrics.binds > 0)
+		open_page(d);
 }
 
 static enum err
@@ -427,6 +453,21 @@ open_all(struct daemon *d, const struct daemon_options *o, struct buf *why)
 	return OK;
 }
 
+/* As they are named now: a listener comes and goes with a restart only. */
+static void
+count_by_listener(struct daemon *d)
+{
+	struct listener_counter *to = d->ingress_counters.listener;
+	bool local = false;
+	for (size_t i = 0; i < d->config->listeners; i++) {
+		const char *name = d->config->listener[i].name;
+		local = local || strcmp(name, LOCAL_LISTENER) == 0;
+		(to++)->name = mem_strdup(name);
+	}
+	if (!local)
+		to->name = mem_strdup(LOCAL_LISTENER);
+}
+
 enum err
 daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 {
@@ -447,6 +488,8 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 	if (d->single)
 		open_pool(d);
 	d->budget.limit = d->config->server.memory;
+	count_by_listener(d);
+	egress_counters_init(&d->egress_counters);
 	d->census = census_new(d->world);
 	d->meters = meters_new(d->world);
 	d->drops = drops_new(d->world);

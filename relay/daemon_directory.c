@@ -76,6 +76,7 @@ worker_end_account(struct worker *w, void *arg)
 static void
 end_sessions(struct daemon *d, const char *name)
 {
+	page_end_account(d->page, span_str(name));
 	for (unsigned i = 0; i < d->workers; i++) {
 		char *owner = mem_strdup(name);
 		for (char *p = owner; *p != '\0'; p++)

@@ -216,3 +216,64 @@ daemon_host(struct daemon *d)
 	    .arg = d,
 	};
 }
+
+/* ---- what the status page asks */
+
+static const char *
+host_not_ready(void *arg)
+{
+	const struct daemon *d = arg;
+	if (d->stopping)
+		return "relayd is stopping";
+	if (atomic_load_explicit(&d->paused_in, memory_order_relaxed))
+		return "an administrator has paused taking mail: relayctl resume in";
+	switch (spool_admit(d->spool, 0)) {
+	case OK: return NULL;
+	case ERR_FULL: return "the spool is full: max-size is reached";
+	case ERR_DISK_FULL: return "the spool's disk has less than min-free left";
+	default: return "the spool cannot be written";
+	}
+}
+
+/* There and back through a worker's loop. */
+struct echo {
+	void (*back)(void *arg);
+	void *arg;
+};
+
+static void
+echo_back(struct worker *w, void *arg)
+{
+	struct echo *e = arg;
+	(void)w;
+	e->back(e->arg);
+	mem_free(&e);
+}
+
+static void
+echo_there(struct worker *w, void *arg)
+{
+	call_main(w, echo_back, arg);
+}
+
+static void
+host_ping(void *arg, unsigned i, void (*back)(void *back_arg), void *back_arg)
+{
+	struct daemon *d = arg;
+	struct echo *e = NEW(struct echo);
+	*e = (struct echo){back, back_arg};
+	call_worker(&d->worker[i], echo_there, e);
+}
+
+struct page_host
+daemon_page_host(struct daemon *d)
+{
+	return (struct page_host){
+	    .config = host_config,
+	    .sessions = host_sessions,
+	    .not_ready = host_not_ready,
+	    .ping = host_ping,
+	    .threads = d->workers,
+	    .arg = d,
+	};
+}

@@ -18,6 +18,7 @@
 #include "base/content.h"
 #include "base/pool.h"
 #include "relay/control/control.h"
+#include "relay/control/page.h"
 #include "relay/daemon.h"
 #include "relay/egress/retention.h"
 #include "relay/directory.h"
@@ -65,6 +66,7 @@ struct daemon {
 	struct ingress_counters ingress_counters;
 	struct egress_counters egress_counters;
 	struct pickup_counters pickup_counters;
+	struct resolver_counters resolver_counters;
 	struct drops *drops;
 	struct hub *hub;
 	struct patrons *patrons;
@@ -75,10 +77,13 @@ struct daemon {
 	struct scheduler *scheduler;
 	struct retention *retention;
 	struct control *control;
+	struct page *page;
 	struct bound *bound; /* sockets not yet served */
 	size_t bounds;
-	int control_fd;               /* likewise; -1: none */
-	int submit_fd;                /* likewise */
+	int control_fd;              /* likewise; -1: none */
+	int submit_fd;               /* likewise */
+	int web_fd[CONFIG_BIND_MAX]; /* likewise, of the status page */
+	size_t web_fds;
 	struct helper *helper;        /* NULL in single mode */
 	struct signin_engine *engine; /* in single mode */
 	struct signin *signin;        /* the main thread's */
@@ -145,6 +150,7 @@ void warn_of_place(struct daemon *d);
 
 /* ---- daemon_host.c */
 struct control_host daemon_host(struct daemon *d);
+struct page_host daemon_page_host(struct daemon *d);
 void probes_end(struct worker *w); /* on its thread, before its courier ends */
 
 #endif

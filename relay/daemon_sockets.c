@@ -63,6 +63,29 @@ warn_of_left_over(struct daemon *d)
 	buf_clear(&which);
 }
 
+static enum err
+bind_page(struct daemon *d, struct buf *why)
+{
+	const struct metrics_config *m = &d->config->metrics;
+	for (size_t i = 0; i < m->binds; i++) {
+		char text[NET_TEXT];
+		net_format(&m->bind[i], text);
+		int fd = net_listen(&m->bind[i], false);
+		if (fd < 0) {
+			buf_addf(why,
+			    "metrics: cannot listen on %s: %s; is another relayd "
+			    "running, or "
+			    "take another port: metrics { bind = \"127.0.0.1:9526\" }",
+			    text, err_text((enum err)fd));
+			return (enum err)fd;
+		}
+		d->web_fd[d->web_fds++] = fd;
+		LOG(d->log, EV_LISTENING, F_STR("listener", "metrics"), F_STR("at", text),
+		    F_STR("protocol", m->tls ? "https" : "http"));
+	}
+	return OK;
+}
+
 enum err
 bind_sockets(struct daemon *d, struct buf *why)
 {
@@ -72,6 +95,8 @@ bind_sockets(struct daemon *d, struct buf *why)
 		for (size_t k = 0; k < c->listener[i].binds && e == OK; k++)
 			e = bind_listener(
 			    d, &c->listener[i], &c->listener[i].bind[k], why);
+	if (e == OK)
+		e = bind_page(d, why);
 	if (e == OK)
 		warn_of_left_over(d);
 	if (e == OK && c->submit.path != NULL) {
@@ -109,6 +134,9 @@ serve_sockets(struct daemon *d)
 	if (d->control_fd >= 0)
 		control_listen(d->control, d->control_fd);
 	d->control_fd = -1;
+	for (size_t i = 0; i < d->web_fds; i++)
+		page_listen(d->page, d->web_fd[i]);
+	d->web_fds = 0;
 }
 
 void
@@ -121,6 +149,8 @@ close_sockets(struct daemon *d)
 		(void)close(d->submit_fd);
 	if (d->control_fd >= 0)
 		(void)close(d->control_fd);
+	for (size_t i = 0; i < d->web_fds; i++)
+		(void)close(d->web_fd[i]);
 }
 
 /* The self-signed certificate that root has made a moment ago. */

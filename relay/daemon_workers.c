@@ -94,6 +94,7 @@ worker_open(
 	struct resolver_options ro = {.own_names = names, .own_addr = own};
 	if (o->dns == NULL)
 		ro.hosts_file = "/etc/hosts";
+	ro.counters = &d->resolver_counters;
 	ro.own_addrs = own_addresses(d->config, own, COUNT_OF(own));
 	w->resolver = resolver_new(w->loop, d->log, t, &ro);
 	w->signin = daemon_signin(d, w->loop, (unsigned)(w - d->worker));

@@ -42,7 +42,8 @@ struct resolver {
 	char **own_names; /* NULL-terminated */
 	struct net_addr *own_addr;
 	size_t own_addrs;
-	const char *hosts_file; /* NULL: none */
+	const char *hosts_file;             /* NULL: none */
+	struct resolver_counters *counters; /* borrowed; NULL: nobody counts */
 };
 
 struct lookup {
@@ -445,6 +446,16 @@ deliver_text(struct mx_request *q)
 }
 
 static void
+count(struct resolver_counters *c, const struct mx_answer *a)
+{
+	if (c == NULL)
+		return;
+	atomic_fetch_add_explicit(&c->outcome[a->outcome], 1, memory_order_relaxed);
+	if (a->cached)
+		atomic_fetch_add_explicit(&c->cached, 1, memory_order_relaxed);
+}
+
+static void
 deliver(struct mx_request *q)
 {
 	q->answer.cached = !q->asked;
@@ -452,6 +463,7 @@ deliver(struct mx_request *q)
 	if (q->txt_fn != NULL) {
 		deliver_text(q);
 	} else {
+		count(q->r->counters, &q->answer);
 		detach(q);
 		q->fn(q->arg, &q->answer);
 	}
@@ -578,6 +590,7 @@ resolver_new(struct loop *l, struct log *log, struct dns_transport *t,
 	if (o->own_addrs > 0)
 		memcpy(r->own_addr, o->own_addr, o->own_addrs * sizeof(*r->own_addr));
 	r->hosts_file = o->hosts_file;
+	r->counters = o->counters;
 	return r;
 }
 

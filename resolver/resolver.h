@@ -20,6 +20,7 @@
 #ifndef RESOLVER_RESOLVER_H
 #define RESOLVER_RESOLVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,13 @@ enum mx_outcome {
 			 permanent, 5.4.4 */
 	MX_SELF,      /* only ourselves are left: permanent, 5.4.6 */
 	MX_TEMPORARY, /* SERVFAIL, timeout, malformed, ...: try again, 4.4.3 */
+};
+#define MX_OUTCOMES (MX_TEMPORARY + 1)
+
+/* What look-ups came to, of all resolvers that share it: relaxed. */
+struct resolver_counters {
+	atomic_uint_fast64_t outcome[MX_OUTCOMES];
+	atomic_uint_fast64_t cached; /* of them: nothing was asked */
 };
 
 struct mx_host {
@@ -119,8 +127,9 @@ struct resolver_options {
 	const char *const *own_names; /* our host names, NULL-terminated; may be NULL */
 	const struct net_addr *own_addr;
 	size_t own_addrs;
-	size_t cache_max;       /* entries; 0: 20,000 */
-	const char *hosts_file; /* "/etc/hosts"; a constant; NULL: none */
+	size_t cache_max;                   /* entries; 0: 20,000 */
+	const char *hosts_file;             /* "/etc/hosts"; a constant; NULL: none */
+	struct resolver_counters *counters; /* borrowed; NULL: nobody counts */
 };
 
 /* Takes the transport. own_* are copied. */

@@ -135,6 +135,7 @@ struct spool {
 	/* shared */
 	atomic_uint_fast64_t bytes, disk_free, commits, flush_us, requests, turns;
 	atomic_bool full;
+	struct spool_meters meters;
 	struct usage usage;
 	struct trays *trays;
 	pthread_mutex_t mutex; /* reader, readers */

@@ -197,6 +197,17 @@ open_directory(struct spool *s, struct buf *why)
 
 /* ---- life */
 
+static void
+meters_init(struct spool_meters *m)
+{
+	static const uint64_t us[] = {250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
+	    100000, 250000, 500000, 1000000, 2500000, 10000000};
+	static const uint64_t requests[] = {
+	    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048};
+	histogram_init(&m->commit_us, us, COUNT_OF(us));
+	histogram_init(&m->batch, requests, COUNT_OF(requests));
+}
+
 static struct spool *
 make(const struct spool_options *o)
 {
@@ -220,10 +231,17 @@ make(const struct spool_options *o)
 	s->arg = o->arg;
 	s->dir = s->lock = s->reserve_fd = -1;
 	s->commons = commons_new(o->pool, o->world);
+	meters_init(&s->meters);
 	usage_init(s);
 	s->trays = trays_new(o->world);
 	CHECK(pthread_mutex_init(&s->mutex, NULL) == 0);
 	return s;
+}
+
+const struct spool_meters *
+spool_meters(const struct spool *s)
+{
+	return &s->meters;
 }
 
 static void

@@ -28,6 +28,7 @@
 #ifndef SPOOL_SPOOL_H
 #define SPOOL_SPOOL_H
 
+#include "base/histogram.h"
 #include "base/inbox.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -242,6 +243,14 @@ struct spool_stat {
 	uint64_t disk_free;
 };
 enum err spool_read_stat(struct spool_reader *r, struct spool_stat *out);
+
+/* The writer's figures, counted as it goes; of any thread to read. */
+struct spool_meters {
+	struct histogram commit_us; /* a transaction's commit, its flushes included */
+	struct histogram batch;     /* requests that shared one */
+	atomic_int_fast64_t committing_since; /* world's instant, ms; 0: no commit runs */
+};
+const struct spool_meters *spool_meters(const struct spool *s);
 
 /*
  * Check every invariant of STATES.md and every checksum; told(arg, sentence) for

@@ -102,12 +102,16 @@ commit(struct batch *b)
 	}
 	uint64_t began =
 	    microseconds(); /* a figure for people, nothing is decided by it */
+	atomic_store_explicit(
+	    &s->meters.committing_since, world_now(s->world).ms, memory_order_relaxed);
 	e = db_err(mdb_txn_commit(b->txn));
+	atomic_store_explicit(&s->meters.committing_since, 0, memory_order_relaxed);
 	if (e != OK)
 		return e;
 	(void)FAULT("spool.committed");
-	atomic_fetch_add_explicit(
-	    &s->flush_us, microseconds() - began, memory_order_relaxed);
+	uint64_t took = microseconds() - began;
+	histogram_add(&s->meters.commit_us, took);
+	atomic_fetch_add_explicit(&s->flush_us, took, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->commits, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->bytes, (uint64_t)b->bytes, memory_order_relaxed);
 	s->last_id = b->last_id;
@@ -218,6 +222,8 @@ run_batch(struct spool *s, struct spool_request **q, size_t n)
 			fail_for_good(s, e);
 	}
 	atomic_fetch_add_explicit(&s->requests, n, memory_order_relaxed);
+	if (e == OK)
+		histogram_add(&s->meters.batch, n);
 	tell_batch(&b, q, n, e);
 	if (e == OK && b.unlink_n > 0)
 		files_unlink(s->commons, b.unlink, b.unlink_n, s->accepted_inbox);

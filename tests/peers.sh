@@ -4,12 +4,12 @@
 # peers.sh DIR [PACKAGE...] - unpack other people's servers from their Debian packages beside
 # us, without installing them (they would take over the machine's mail): Postfix
 # (a server to relay to, smtp-source, smtp-sink), Cyrus SASL (the passwords behind
-# it), HAProxy (the PROXY protocol), microsocks (SOCKS5).  Prints nothing when
-# they are there already.
+# it), HAProxy (the PROXY protocol), microsocks (SOCKS5), Prometheus (promtool).  Prints
+# nothing when they are there already.
 set -eu
 dir=$1
 shift
-peers="postfix sasl2-bin haproxy microsocks $*"
+peers="postfix sasl2-bin haproxy microsocks prometheus $*"
 missing=
 for p in $peers; do
 	[ -d "$dir/$p" ] || missing="$missing $p"

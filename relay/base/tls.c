@@ -269,3 +269,14 @@ tls_look(const char *certificate_file, struct tls_look *out)
 	X509_free(cert);
 	return OK;
 }
+
+enum tls_version
+tls_version_of(const struct tls_info *i)
+{
+	static const char *const names[TLS_VERSIONS] = {
+	    [TLS_1_1] = "TLSv1.1", [TLS_1_2] = "TLSv1.2", [TLS_1_3] = "TLSv1.3"};
+	for (unsigned v = TLS_1_1; v < TLS_VERSIONS; v++)
+		if (strcmp(i->version, names[v]) == 0)
+			return (enum tls_version)v;
+	return TLS_1_0;
+}

@@ -137,6 +137,8 @@ void tls_client_free(struct tls_client **tc);
 
 /* ---- a connection's TLS, from io_tls() */
 
+enum tls_version { TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3, TLS_VERSIONS };
+
 struct tls_info {
 	char version[16]; /* "TLSv1.3" */
 	char cipher[64];  /* "TLS_AES_256_GCM_SHA384" */
@@ -159,5 +161,8 @@ enum tls_binding { TLS_BIND_UNIQUE, TLS_BIND_EXPORTER };
 /* "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits)" for Received fields and logs.
  */
 void tls_describe(const struct tls_info *i, struct buf *out);
+
+/* For those who count; TLS_1_0 stands for what is older, too. */
+enum tls_version tls_version_of(const struct tls_info *i);
 
 #endif

@@ -58,8 +58,8 @@ act_end(struct walk *w, uint64_t messages, uint64_t recipients)
 	struct acting *a = walk_arg(w);
 	struct control_client *cc = walk_client(w);
 	LOG(cc->control->log, EV_ADMIN, F_STR("what", action_name(a->action)),
-	    F_INT("uid", cc->uid), F_INT("messages", messages),
-	    F_INT("applied", a->applied), F_INT("dry_run", a->dry_run));
+	    control_by(cc), F_INT("messages", messages), F_INT("applied", a->applied),
+	    F_INT("dry_run", a->dry_run));
 	struct json *j = control_line(cc);
 	json_open(j, '{');
 	json_cstr(j, "action", action_name(a->action));
@@ -156,7 +156,7 @@ only_said(struct control_client *cc, const json_t *request, const char *action,
 static void
 log_pause(struct control_client *cc, const char *what, const struct buf *key)
 {
-	LOG(cc->control->log, EV_ADMIN, F_STR("what", what), F_INT("uid", cc->uid),
+	LOG(cc->control->log, EV_ADMIN, F_STR("what", what), control_by(cc),
 	    F_SPAN("which", buf_span(key)));
 }
 
@@ -238,7 +238,7 @@ command_reload(struct control_client *cc, const json_t *request)
 	bool dry = json_is_true(json_object_get(request, "dry_run"));
 	buf_init(&text, 256u << 10);
 	if (!dry)
-		LOG(c->log, EV_ADMIN, F_STR("what", "reload"), F_INT("uid", cc->uid));
+		LOG(c->log, EV_ADMIN, F_STR("what", "reload"), control_by(cc));
 	bool ok = dry ? try_reload(cc, &text) : c->host.reload(c->host.arg, &text);
 	struct json *j = control_line(cc);
 	json_open(j, '{');

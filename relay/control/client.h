@@ -38,8 +38,13 @@ struct control {
 struct control_client {
 	struct link link;
 	struct control *control;
-	struct io *io;
+	struct io *io; /* NULL: from inside, or gone */
 	uint32_t uid;
+	/* from inside (control_ask) */
+	char *account;
+	json_t *request;
+	struct control_inquiry inquiry;
+	struct later begin;
 	struct buf line; /* the answer line under construction */
 	struct json json;
 	/* the command under way */
@@ -60,6 +65,9 @@ control_config(const struct control *c)
 struct json *control_line(struct control_client *cc);
 void control_send(struct control_client *cc);
 bool control_full(const struct control_client *cc); /* stop writing; `more` comes */
+
+/* Who did it, for the log: F_INT("uid", ...) or F_STR("account", ...). */
+struct log_field control_by(const struct control_client *cc);
 
 /* The last line. error may be NULL. The command's state must be gone. */
 void control_end(struct control_client *cc, int status, const char *error);

@@ -19,6 +19,8 @@
 #define LISTEN_BACKLOG 64
 #define ACCEPT_AGAIN_MS SECOND_MS
 
+static void client_drop(struct control_client *cc);
+
 /* ---- answers */
 
 struct json *
@@ -29,9 +31,21 @@ control_line(struct control_client *cc)
 	return &cc->json;
 }
 
+/* From inside: whoever asked has the object as it would have come over the socket. */
+static void
+tell_inside(struct control_client *cc)
+{
+	json_t *object = json_loadb(cc->line.p, cc->line.n, 0, NULL);
+	if (object != NULL)
+		cc->inquiry.told(cc->inquiry.arg, object);
+	json_decref(object);
+}
+
 void
 control_send(struct control_client *cc)
 {
+	if (cc->account != NULL && !cc->dead)
+		tell_inside(cc);
 	buf_add_char(&cc->line, '\n');
 	if (cc->io == NULL)
 		return;
@@ -45,12 +59,37 @@ control_full(const struct control_client *cc)
 	return cc->io != NULL && io_queued(cc->io) > IO_HIGH;
 }
 
+/* done() may ask again, or be the end of whoever asked. */
+static void
+end_inside(struct control_client *cc, int status, const char *error)
+{
+	struct control_inquiry inquiry = cc->inquiry;
+	char text[512];
+	span_copy(span_str(error != NULL ? error : ""), text, sizeof(text));
+	if (cc->dead)
+		return;
+	client_drop(cc);
+	inquiry.done(inquiry.arg, status, error != NULL ? text : NULL);
+}
+
+struct log_field
+control_by(const struct control_client *cc)
+{
+	if (cc->account != NULL)
+		return F_STR("account", cc->account);
+	return F_INT("uid", cc->uid);
+}
+
 void
 control_end(struct control_client *cc, int status, const char *error)
 {
 	CHECK(cc->command == NULL);
 	cc->more = NULL;
 	cc->gone = NULL;
+	if (cc->account != NULL) {
+		end_inside(cc, status, error);
+		return;
+	}
 	struct json *j = control_line(cc);
 	json_open(j, '{');
 	json_bool(j, "end", true);
@@ -85,6 +124,12 @@ client_drop(struct control_client *cc)
 	if (cc->gone != NULL)
 		cc->gone(cc);
 	cc->command = NULL;
+	cc->gone = NULL;
+	if (cc->account != NULL) {
+		later_clear(&cc->begin);
+		json_decref(cc->request);
+		cc->request = NULL;
+	}
 	io_free(&cc->io);
 	list_remove(&cc->link);
 	list_push(&cc->control->dead, &cc->link);
@@ -99,7 +144,8 @@ reap(void *arg)
 	while ((k = list_pop(&c->dead)) != NULL) {
 		struct control_client *cc = CONTAINER_OF(k, struct control_client, link);
 		buf_clear(&cc->line);
-		c->client_count--;
+		c->client_count -= cc->account == NULL;
+		mem_free(&cc->account);
 		mem_free(&cc);
 	}
 }
@@ -188,6 +234,40 @@ control_serve(struct control *c, int fd)
 	socklen_t n = sizeof(peer);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
 		cc->uid = peer.uid;
+}
+
+/* ---- from inside */
+
+static void
+begin_inside(void *arg)
+{
+	struct control_client *cc = arg;
+	control_run(cc, cc->request);
+}
+
+struct control_client *
+control_ask(struct control *c, const char *account, const json_t *request,
+    const struct control_inquiry *inquiry)
+{
+	struct control_client *cc = NEW(struct control_client);
+	cc->control = c;
+	cc->account = mem_strdup(account);
+	cc->request = json_deep_copy(request);
+	cc->inquiry = *inquiry;
+	buf_init(&cc->line, 1u << 20);
+	later_init(&cc->begin, c->loop, begin_inside, cc);
+	later_set(&cc->begin);
+	list_push(&c->clients, &cc->link);
+	return cc;
+}
+
+void
+control_ask_cancel(struct control_client **ccp)
+{
+	struct control_client *cc = *ccp;
+	*ccp = NULL;
+	if (cc != NULL)
+		client_drop(cc);
 }
 
 /* ---- who may come in */

@@ -20,6 +20,8 @@
 #ifndef RELAY_CONTROL_CONTROL_H
 #define RELAY_CONTROL_CONTROL_H
 
+#include <jansson.h>
+
 #include "base/log.h"
 #include "base/loop.h"
 #include "relay/config.h"
@@ -35,6 +37,7 @@
 #define CONTROL_CLIENT_MAX 32
 
 struct control;
+struct control_client;
 
 /* What control asks of the daemon around it. */
 struct control_host {
@@ -88,6 +91,26 @@ void control_listen(struct control *c, int fd);
 /* Serve an established connection (takes it), peer already checked: the door for tests.
  */
 void control_serve(struct control *c, int fd);
+
+/*
+ * One request from inside (the status page), as if an administrator had sent it; whoever
+ * asks has seen to it that `account` may.  request: borrowed for this call.  told comes
+ * once per line of the answer, the object borrowed; at last done comes once, and the
+ * inquiry is gone.  Neither comes before this has returned, nor after the cancel; what
+ * was begun (an action) goes on.  A wish for many lines needs a limit: nobody holds them
+ * back.
+ */
+struct control_inquiry {
+	void (*told)(void *arg, const json_t *object);
+	void (*done)(void *arg, int status, const char *error);
+	void *arg;
+};
+struct control_client *control_ask(struct control *c, const char *account,
+    const json_t *request, const struct control_inquiry *inquiry);
+void control_ask_cancel(struct control_client **cc); /* *cc may be NULL */
+
+/* Whether this relayd knows the command. */
+bool control_knows(const char *command);
 
 /*
  * A listening Unix socket at path with this mode (the directory is made, 0750,

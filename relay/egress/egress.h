@@ -27,6 +27,7 @@
 #ifndef RELAY_EGRESS_EGRESS_H
 #define RELAY_EGRESS_EGRESS_H
 
+#include "base/histogram.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "relay/config.h"
@@ -57,9 +58,28 @@ void courier_close_idle(struct courier *c);          /* QUIT all unused connecti
 
 struct scheduler;
 
+/* Why recipients came back, by the enhanced status (RFC 3463 3.2 to 3.8). */
+enum bounce_class {
+	BOUNCE_OTHER,    /* x.0.z, and none */
+	BOUNCE_ADDRESS,  /* x.1: there is no such address */
+	BOUNCE_MAILBOX,  /* x.2: full, disabled */
+	BOUNCE_SYSTEM,   /* x.3 */
+	BOUNCE_NETWORK,  /* x.4: routes and hosts */
+	BOUNCE_PROTOCOL, /* x.5 */
+	BOUNCE_CONTENT,  /* x.6 */
+	BOUNCE_POLICY,   /* x.7: security and policy */
+	BOUNCE_EXPIRED,  /* tried for as long as the configuration says */
+	BOUNCE_CLASSES
+};
+const char *bounce_class_name(enum bounce_class c);
+
 struct egress_counters {
 	atomic_uint_fast64_t attempts, delivered, deferred, failed, notices, duplicates;
+	atomic_uint_fast64_t bounced_by[BOUNCE_CLASSES];
+	struct histogram seconds; /* from arrival to delivery, of each recipient */
 };
+void egress_counters_init(struct egress_counters *c);
+void egress_count_bounce(struct egress_counters *c, const char *status); /* "5.4.7" */
 
 struct scheduler_options {
 	struct loop *loop;
@@ -113,7 +133,8 @@ bool scheduler_resume(struct scheduler *s, struct span key); /* false: was not p
 
 struct scheduler_status {
 	uint64_t destinations, down, running, ready, paused;
-	uint64_t stuck; /* waiting rows that nobody will come back to: must be 0 */
+	uint64_t stuck;       /* damaged in the spool, and not tried */
+	struct wall next_due; /* the scheduler's next step; 0: nothing waits for a time */
 };
 void scheduler_status(const struct scheduler *s, struct scheduler_status *out);
 
@@ -137,6 +158,11 @@ void scheduler_each_destination(const struct scheduler *s,
  */
 void scheduler_explain(const struct scheduler *s, const struct message *m,
     const struct recipient *r, struct buf *out);
+
+/* Whether somebody has this waiting recipient in hand, or will look at its row when it is
+ * due: what must hold of each; the watchdog asks. */
+bool scheduler_will_come_back(
+    const struct scheduler *s, const struct message *m, const struct recipient *r);
 
 /* When the next attempt for it will be made; 0: now or running. */
 struct wall scheduler_next_attempt(

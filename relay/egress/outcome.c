@@ -67,7 +67,7 @@ fail(struct reporter *p, const struct recipient *r, struct outcome *o,
     const struct verdict *v, const char *status)
 {
 	o->kind = OUTCOME_FAILED;
-	count(&p->s->counters->failed);
+	egress_count_bounce(p->s->counters, status);
 	log_outcome(p, EV_BOUNCED, r, v, (struct wall){0});
 	if (notice_wanted(NOTICE_FAILED, p->m, r))
 		change_notice(p->change, r->index, NOTICE_FAILED, status);
@@ -100,6 +100,8 @@ static void
 deliver(struct reporter *p, const struct recipient *r, const struct job_result *res)
 {
 	count(&p->s->counters->delivered);
+	int64_t ms = wall_since(p->now, p->m->arrival);
+	histogram_add(&p->s->counters->seconds, ms > 0 ? (uint64_t)ms : 0);
 	log_outcome(p, EV_DELIVERED, r, &res->verdict, (struct wall){0});
 	enum notice_kind kind = res->mailing != NULL ? NOTICE_DELIVERED : NOTICE_RELAYED;
 	if ((!res->relayed && res->mailing == NULL) || !notice_wanted(kind, p->m, r))

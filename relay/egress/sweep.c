@@ -102,7 +102,7 @@ fail_at_dest(struct scheduler *s, struct fail_all *f, const struct recipient *fi
 			    F_STR("why", f->m->sender.n
 					     ? "the sender wanted no notice"
 					     : "no notice to the null sender"));
-		atomic_fetch_add_explicit(&s->counters->failed, 1, memory_order_relaxed);
+		egress_count_bounce(s->counters, f->status);
 	}
 	buf_clear(&line);
 	failed_keep(s->spool, s->config, c->report, f->m);

@@ -44,6 +44,32 @@ scheduler_status(const struct scheduler *s, struct scheduler_status *out)
 		const struct entry *e = CONTAINER_OF(k, struct entry, node);
 		out->stuck += e->state == ENTRY_STUCK;
 	}
+	if (s->timers.n > 0)
+		out->next_due = (struct wall){heap_min(&s->timers)->key};
+}
+
+/*
+ * A row that is due and in memory is an entry; one that is not is behind the lower
+ * bound that its destination keeps, or is being read just now.
+ */
+bool
+scheduler_will_come_back(
+    const struct scheduler *s, const struct message *m, const struct recipient *r)
+{
+	struct dest *d = dest_find(s, r->dest);
+	if (d == NULL)
+		return false;
+	const struct entry *e = entry_find(s, m->id, d);
+	if (e != NULL)
+		return e->state != ENTRY_STUCK;
+	struct wall now = scheduler_now(s);
+	struct wall due = backoff_sane_due(&s->config->retry, r->due, now);
+	struct wall soon =
+	    wall_after(now, MINUTE_MS); /* a read that failed comes again */
+	bool awake = d->ready_n > 0 || d->running > 0 || heap_has(&d->timer) ||
+		     scheduler_paused(s, d) != NULL;
+	return d->fetch != NULL ||
+	       (awake && d->head.ms <= (due.ms > soon.ms ? due.ms : soon.ms));
 }
 
 void

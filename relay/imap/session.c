@@ -132,6 +132,8 @@ on_tls_failed(struct imap *s, const char *why)
 {
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
+	atomic_fetch_add_explicit(
+	    &s->pickup->o.counters->tls_failed, 1, memory_order_relaxed);
 	LOG(s->pickup->o.log, EV_TLS_FAILED, F_STR("client", client),
 	    F_STR("listener", s->listener_name), F_STR("why", why));
 	imap_break(s, "no TLS");
@@ -143,6 +145,8 @@ on_tls(struct imap *s)
 	const struct tls_info *i = io_tls(s->io);
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
+	atomic_fetch_add_explicit(
+	    &s->pickup->o.counters->tls[tls_version_of(i)], 1, memory_order_relaxed);
 	LOG(s->pickup->o.log, EV_TLS, F_STR("client", client),
 	    F_STR("listener", s->listener_name), F_STR("version", i->version),
 	    F_STR("cipher", i->cipher), F_STR("sni", i->sni),

@@ -9,6 +9,7 @@
 #include "relay/ingress/ingress.h"
 
 #include <limits.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -174,10 +175,24 @@ serve_pickup(struct ingress *in, int fd, const struct net_addr *hop,
 }
 
 static void
+count_connection(struct ingress_counters *c, const char *listener)
+{
+	atomic_fetch_add_explicit(&c->connections, 1, memory_order_relaxed);
+	for (size_t i = 0; i < COUNT_OF(c->listener) && c->listener[i].name != NULL;
+	     i++) {
+		if (strcmp(c->listener[i].name, listener) == 0) {
+			atomic_fetch_add_explicit(
+			    &c->listener[i].connections, 1, memory_order_relaxed);
+			return;
+		}
+	}
+}
+
+static void
 serve(struct ingress *in, int fd, const struct net_addr *hop, const struct net_addr *peer,
     const char *listener)
 {
-	atomic_fetch_add_explicit(&in->o.counters->connections, 1, memory_order_relaxed);
+	count_connection(in->o.counters, listener);
 	if (serves_pickup(protocol_of(in, listener)) && in->o.pickup != NULL)
 		serve_pickup(in, fd, hop, peer, door_listener(in->config, listener));
 	else
@@ -222,7 +237,7 @@ ingress_serve_local(struct ingress *in, int fd, unsigned uid)
 	}
 	if (!count_in(in, fd, &nobody, UINT_MAX, "local"))
 		return;
-	atomic_fetch_add_explicit(&in->o.counters->connections, 1, memory_order_relaxed);
+	count_connection(in->o.counters, "local");
 	session_start_local(in, fd, uid);
 }
 

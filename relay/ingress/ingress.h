@@ -42,9 +42,18 @@ unsigned census_total(struct census *c);
 
 /* ---- counters, relaxed, summed over threads by whoever shows them */
 
+struct listener_counter {
+	const char *name; /* of the listener when relayd was started; NULL: none */
+	atomic_uint_fast64_t connections;
+};
+
 struct ingress_counters {
 	atomic_uint_fast64_t connections, turned_away, messages, recipients, bytes,
 	    refused;
+	atomic_uint_fast64_t tls[TLS_VERSIONS],
+	    tls_failed; /* handshakes, SMTP and LMTP */
+	atomic_uint_fast64_t signins, failed_signins;
+	struct listener_counter listener[CONFIG_LISTENER_MAX + 1];
 };
 
 /* ---- meters: rates of clients, accounts and senders, over all threads (a mutex) */

@@ -116,6 +116,8 @@ opening_tls(struct session *s)
 	s->certificate =
 	    !s->xclient_told && opening_certificate(s->config, s->listener, i);
 	log_tls(s, i);
+	atomic_fetch_add_explicit(
+	    &s->in->o.counters->tls[tls_version_of(i)], 1, memory_order_relaxed);
 	session_forget(s);
 	if (!s->greeted)
 		opening_greet(s);
@@ -128,6 +130,8 @@ opening_failed(struct session *s, const char *why)
 {
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
+	atomic_fetch_add_explicit(
+	    &s->in->o.counters->tls_failed, 1, memory_order_relaxed);
 	LOG(s->in->o.log, EV_TLS_FAILED, F_STR("client", client),
 	    F_STR("listener", s->listener_name), F_STR("why", why));
 	session_break(s, "no TLS");

@@ -64,6 +64,8 @@ log_failed(
 {
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
+	atomic_fetch_add_explicit(
+	    &s->in->o.counters->failed_signins, 1, memory_order_relaxed);
 	LOG(s->in->o.log, EV_SIGN_IN_FAILED, F_STR("client", client), F_STR("name", name),
 	    F_SPAN("mechanism", mechanism), F_STR("why", why),
 	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
@@ -74,6 +76,7 @@ log_signed_in(const struct session *s)
 {
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
+	atomic_fetch_add_explicit(&s->in->o.counters->signins, 1, memory_order_relaxed);
 	LOG(s->in->o.log, EV_SIGNED_IN, F_STR("client", client),
 	    F_STR("account", s->card->name), F_STR("mechanism", s->auth->mechanism),
 	    F_STR("secret", s->card->secret != NULL ? s->card->secret : ""),

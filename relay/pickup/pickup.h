@@ -40,6 +40,7 @@ void drops_leave(struct drops *d, struct span owner); /* who has taken it */
 
 struct pickup_counters {
 	atomic_uint_fast64_t sessions, logins, failed_logins, retrieved, deleted, octets;
+	atomic_uint_fast64_t tls[TLS_VERSIONS], tls_failed; /* handshakes */
 };
 
 struct patrons; /* relay/imap/patrons.h */

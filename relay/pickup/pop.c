@@ -203,6 +203,8 @@ on_tls_failed(struct pop *s, const char *why)
 {
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
+	atomic_fetch_add_explicit(
+	    &s->pickup->o.counters->tls_failed, 1, memory_order_relaxed);
 	LOG(s->pickup->o.log, EV_TLS_FAILED, F_STR("client", client),
 	    F_STR("listener", s->listener_name), F_STR("why", why));
 	pop_break(s, "no TLS");
@@ -214,6 +216,8 @@ on_tls(struct pop *s)
 	const struct tls_info *i = io_tls(s->io);
 	char client[NET_TEXT];
 	net_format_ip(&s->peer, client);
+	atomic_fetch_add_explicit(
+	    &s->pickup->o.counters->tls[tls_version_of(i)], 1, memory_order_relaxed);
 	LOG(s->pickup->o.log, EV_TLS, F_STR("client", client),
 	    F_STR("listener", s->listener_name), F_STR("version", i->version),
 	    F_STR("cipher", i->cipher), F_STR("sni", i->sni),
@@ -381,8 +385,7 @@ end_account(struct seat *seat, struct span owner)
 	pop_end(s, "the account has changed");
 }
 
-static const struct seat_kind pop_kind = {
-    break_seat, drain_seat, end_account, free_seat};
+static const struct seat_kind pop_kind = {break_seat, drain_seat, end_account, free_seat};
 
 void
 pop_start(struct pickup *p, int fd, const struct net_addr *hop,

@@ -178,8 +178,8 @@ exchange_done(
 	/* a certificate is no secret: its word is not a label */
 	const struct secret *s =
 	    x->mechanism->external ? NULL : account_secret(acc, span_str(label));
-	bool queue =
-	    s != NULL && strcmp(x->service, "imap") == 0 && secret_shows_queue(s);
+	bool shows = strcmp(x->service, "imap") == 0 || strcmp(x->service, "queue") == 0;
+	bool queue = s != NULL && shows && secret_shows_queue(s);
 	tell_done(x, acc->name, label, queue, &acc->senders, last);
 }
 

@@ -55,8 +55,8 @@ void account_card_free(struct account_card **c);
 bool account_card_may_send(const struct account_card *c, struct span sender);
 
 struct signin_facts {
-	const char
-	    *service; /* "smtp", "pop3", "imap": secrets may be for one of them only */
+	const char *service; /* "smtp", "pop3", "imap", "queue" (the status page): secrets
+				may be for one of them only */
 	struct net_addr client;
 	const char *hostname; /* ours */
 	/* TLS channel bindings of the connection; empty: none */

@@ -387,8 +387,15 @@ test_bad(void **state)
 	    {BASE "listener b { protocol = lmtp\n bind = {\"[::1]:25\"} }\n",
 		"t.conf:5: listener \"b\": LMTP must not be spoken on port 25"},
 	    {BASE "listener b { protocol = smpt }\n", "did you mean \"smtp\"?"},
-	    {BASE "metrics { bind = \"127.0.0.1:9525\" }\n",
-		"t.conf:4: the metrics page comes with the next release"},
+	    {BASE "metrics { bind = \"192.0.2.1:9525\" }\n",
+		"t.conf:4: metrics: bind = \"192.0.2.1:9525\" can be reached from other "
+		"machines, and nothing is encrypted"},
+	    {BASE "metrics { bind = {\"127.0.0.1:9525\", \"[::]:9525\"} }\n",
+		"t.conf:4: metrics: bind = \"[::]:9525\" can be reached"},
+	    {BASE "metrics { hosts = {\"a b\"} }\n", "metrics: hosts = \"a b\""},
+	    {BASE "metrics { bind = {\"127.0.0.1:25\"} }\n",
+		"t.conf:4: metrics: bind = \"127.0.0.1:25\" is also that of listener "
+		"\"a\""},
 	    /* routes */
 	    {BASE "route a { via = {\":25\"} }\n",
 		"t.conf:4: route \"a\": via = \":25\" is not a server"},
