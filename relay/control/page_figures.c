@@ -123,6 +123,13 @@ figures_start(struct page *p)
 	read_now(p);
 }
 
+struct sample
+figures_since(const struct page *p)
+{
+	const struct series *s = &p->figures.hour;
+	return s->n == SAMPLES ? *series_at(s, 0) : (struct sample){.at = p->started};
+}
+
 void
 figures_stop(struct page *p)
 {

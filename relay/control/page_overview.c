@@ -13,33 +13,40 @@
 
 /* ---- what kind of day it is */
 
+/* "1 destination", "3 destinations" */
+static const char *
+destinations(uint64_t n, char *room, size_t size)
+{
+	(void)snprintf(
+	    room, size, "%llu destination%s", (unsigned long long)n, n == 1 ? "" : "s");
+	return room;
+}
+
 static void
 put_headline(struct visit *v)
 {
-	const char *why = v->page->o.host.not_ready(v->page->o.host.arg);
+	struct page *p = v->page;
+	const char *why = p->o.host.not_ready(p->o.host.arg), *kind = "warn";
 	struct scheduler_status s;
-	char text[300];
-	scheduler_status(v->page->o.scheduler, &s);
-	const char *kind = "good";
+	char text[300], n[60];
+	scheduler_status(p->o.scheduler, &s);
 	if (why != NULL) {
 		kind = "bad";
 		(void)snprintf(text, sizeof(text), "New mail is turned away: %s.", why);
-	} else if (v->page->survey.stuck > 0) {
+	} else if (p->survey.stuck > 0) {
 		kind = "bad";
 		(void)snprintf(text, sizeof(text),
 		    "%llu recipients are stuck: nobody will come back for them.",
-		    (unsigned long long)v->page->survey.stuck);
+		    (unsigned long long)p->survey.stuck);
 	} else if (s.paused > 0) {
-		kind = "warn";
 		(void)snprintf(text, sizeof(text),
-		    "Taking mail; delivery to %llu of %llu destinations is paused.",
-		    (unsigned long long)s.paused, (unsigned long long)s.destinations);
+		    "Taking mail; delivery to %s is paused.",
+		    destinations(s.paused, n, sizeof(n)));
 	} else if (s.down > 0) {
-		kind = "warn";
-		(void)snprintf(text, sizeof(text),
-		    "Taking mail; %llu of %llu destinations cannot be reached.",
-		    (unsigned long long)s.down, (unsigned long long)s.destinations);
+		(void)snprintf(text, sizeof(text), "Taking mail; %s cannot be reached.",
+		    destinations(s.down, n, sizeof(n)));
 	} else {
+		kind = "good";
 		(void)snprintf(text, sizeof(text), "Taking mail and delivering it.");
 	}
 	HTML(&v->out, "<p class=\"headline {}\" data-headline>{}</p>\n", kind, text);
@@ -59,20 +66,17 @@ struct change {
 	int64_t ms;
 };
 
-/* Since the oldest sample of the last hour. */
 static struct change
 last_hour(const struct page *p)
 {
-	const struct series *s = &p->figures.hour;
-	struct change d = {0};
-	if (s->n == 0)
-		return d;
-	const struct sample *a = series_at(s, 0);
-	d.accepted = page_load(&p->o.ingress->messages) - a->accepted;
-	d.delivered = page_load(&p->o.egress->delivered) - a->delivered;
-	d.deferred = page_load(&p->o.egress->deferred) - a->deferred;
-	d.bounced = page_load(&p->o.egress->failed) - a->bounced;
-	d.ms = wall_since(world_wall(loop_world(p->o.loop)), a->at);
+	struct sample a = figures_since(p);
+	struct change d = {
+	    .accepted = page_load(&p->o.ingress->messages) - a.accepted,
+	    .delivered = page_load(&p->o.egress->delivered) - a.delivered,
+	    .deferred = page_load(&p->o.egress->deferred) - a.deferred,
+	    .bounced = page_load(&p->o.egress->failed) - a.bounced,
+	    .ms = wall_since(world_wall(loop_world(p->o.loop)), a.at),
+	};
 	return d;
 }
 

@@ -12,8 +12,8 @@
 
 #define WIDTH 720
 #define HEIGHT 200
-#define LEFT 44 /* room for the scale */
-#define BOTTOM 22
+#define LEFT 54 /* room for the scale */
+#define BOTTOM 26
 #define TOP 10
 #define RIGHT 8
 
@@ -86,35 +86,43 @@ put_scale(const struct plot *p)
 	}
 }
 
-/* Hours and minutes at five places. */
+/* Hours and minutes at four places, and seconds where it is all about those. */
 static void
 put_times(const struct plot *p)
 {
-	for (int i = 0; i <= 4; i++) {
-		int64_t ms = p->from + (p->until - p->from) * i / 4;
+	bool seconds = p->until - p->from < 5 * MINUTE_MS;
+	for (int i = 0; i <= 3; i++) {
+		int64_t ms = p->from + (p->until - p->from) * i / 3;
 		struct text t = text_time(ms / 1000);
-		const char *anchor = i == 0 ? "start" : i == 4 ? "end" : "middle";
+		const char *anchor = i == 0 ? "start" : i == 3 ? "end" : "middle";
 		buf_addf(p->b,
-		    "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">"
-		    "%.5s</text>",
-		    x_of(p, ms), HEIGHT - 5, anchor, strlen(t.s) > 11 ? t.s + 11 : "");
+		    "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">%.*s"
+		    "</text>",
+		    x_of(p, ms), HEIGHT - 5, anchor, seconds ? 8 : 5,
+		    strlen(t.s) > 11 ? t.s + 11 : "");
 	}
+}
+
+static void
+put_points(const struct plot *p, const struct line *l)
+{
+	for (size_t i = 0; i < p->n; i++)
+		buf_addf(p->b, "%c%.1f %.1f", i == 0 ? 'M' : 'L',
+		    x_of(p, series_at(p->s, p->s->n - p->n + i)->at.ms),
+		    y_of(p, l->y[i]));
 }
 
 static void
 put_path(const struct plot *p, const struct line *l)
 {
-	if (p->n < 2)
-		return;
-	buf_addf(p->b, "<path class=\"%s%s\" d=\"", l->class, l->area ? " area" : "");
-	for (size_t i = 0; i < p->n; i++)
-		buf_addf(p->b, "%c%.1f %.1f", i == 0 ? 'M' : 'L',
-		    x_of(p, series_at(p->s, p->s->n - p->n + i)->at.ms),
-		    y_of(p, l->y[i]));
-	if (l->area)
-		buf_addf(p->b, "L%.1f %.1fL%.1f %.1fZ",
-		    x_of(p, series_at(p->s, p->s->n - 1)->at.ms), y_of(p, 0),
-		    x_of(p, series_at(p->s, p->s->n - p->n)->at.ms), y_of(p, 0));
+	if (l->area) {
+		buf_addf(p->b, "<path class=\"area\" d=\"");
+		put_points(p, l);
+		buf_addf(p->b, "L%.1f %.1fL%.1f %.1fZ\"/>", x_of(p, p->until), y_of(p, 0),
+		    x_of(p, p->from), y_of(p, 0));
+	}
+	buf_addf(p->b, "<path class=\"%s\" d=\"", l->class);
+	put_points(p, l);
 	buf_add_str(p->b, "\"/>");
 }
 

@@ -65,6 +65,8 @@ struct figures_wait {
 void figures_start(struct page *p);
 void figures_stop(struct page *p);
 void figures_want(struct page *p, struct figures_wait *w);
+/* How it was an hour ago, or when relayd was started. */
+struct sample figures_since(const struct page *p);
 
 /* ---- the survey (page_survey.c) */
 

@@ -136,7 +136,9 @@ put_message(struct visit *v, const json_t *m)
 		HTML(b, "<li><a href=\"/message/{}\">and {} more</a></li>", id,
 		    text_number(n - 3).s);
 	struct text next = next_of(recipients);
-	HTML(b, "</ul></td><td role=\"cell\" data-label=\"Next attempt\">{}</td></tr>\n",
+	HTML(b,
+	    "</ul></td><td role=\"cell\" class=\"when\" data-label=\"Next "
+	    "attempt\">{}</td></tr>\n",
 	    next.s[0] != '\0' ? next.s : "-");
 }
 

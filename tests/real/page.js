@@ -33,9 +33,15 @@ const shot = (page, name) => page.screenshot({ path: path.join(shots, `${name}.p
 
 // Nothing is wider than the window, each field has a name, each table its headers.
 const look = async (page, where) => {
-  const found = await page.evaluate(() => {
+  const { width } = page.viewportSize();
+  const found = await page.evaluate((wide) => {
     const bad = [];
-    if (document.documentElement.scrollWidth > window.innerWidth + 1) bad.push('wider than the window');
+    if (document.documentElement.scrollWidth > wide) {
+      bad.push(`${document.documentElement.scrollWidth} wide`);
+      for (const e of document.querySelectorAll('main *')) {
+        if (e.getBoundingClientRect().right > wide + 1 && !e.closest('.scroll, pre')) bad.push(e.outerHTML.slice(0, 80));
+      }
+    }
     if (document.querySelectorAll('h1').length !== 1) bad.push('not one h1');
     if (!document.documentElement.lang) bad.push('no language');
     for (const e of document.querySelectorAll('input:not([type=hidden]), select')) {
@@ -53,7 +59,7 @@ const look = async (page, where) => {
     const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
     if (new Set(ids).size !== ids.length) bad.push('an id twice');
     return bad;
-  });
+  }, width);
   assert.deepStrictEqual(found, [], where);
 };
 
