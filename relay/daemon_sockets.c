@@ -70,7 +70,9 @@ bind_page(struct daemon *d, struct buf *why)
 	for (size_t i = 0; i < m->binds; i++) {
 		char text[NET_TEXT];
 		net_format(&m->bind[i], text);
-		int fd = net_listen(&m->bind[i], false);
+		int fd = service_socket(d->service, &m->bind[i]);
+		if (fd < 0)
+			fd = net_listen(&m->bind[i], false);
 		if (fd < 0) {
 			buf_addf(why,
 			    "metrics: cannot listen on %s: %s; is another relayd "
