@@ -194,6 +194,11 @@ struct spool_config {
 	unsigned node;
 };
 
+struct history_config {
+	unsigned days;     /* 14; 0: none is kept */
+	uint64_t max_size; /* 1G; 0: no bound */
+};
+
 struct config {
 	char *file;           /* where it was read from, for messages */
 	struct policy policy; /* networks, routes, hostname, message size */
@@ -212,6 +217,7 @@ struct config {
 	char *delimiter; /* between an address and its detail, one octet: "+"; "": none */
 	struct submit_config submit;
 	struct spool_config spool;
+	struct history_config history;
 	struct retry_config retry;
 	struct smtp_server_config server;
 	struct smtp_client_config client;

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/when.h"
+#include "spool/history.h"
 
 #define K (UINT64_C(1) << 10)
 #define M (UINT64_C(1) << 20)
@@ -84,6 +85,7 @@ static const char *const formats[] = {"text", "json", NULL};
 const struct config_section config_sections[] = {
     {"", false, ""},
     {"spool", false, "where messages are kept"},
+    {"history", false, "what became of each recipient"},
     {"listener", true, "where mail is taken"},
     {"tls", false, "certificates"},
     {"accounts", false, "people and programs that sign in"},
@@ -132,6 +134,13 @@ const struct config_key config_schema[] = {
 	"larger messages are files of their own"),
     IN("spool", "node", TYPE_COUNT, KEY_RESTART, 0, 1023, "0", spool.node,
 	"a number of this relay, part of every message id"),
+
+    /* ---- history */
+    IN("history", "days", TYPE_COUNT, KEY_RESTART, 0, HISTORY_DAYS_MAX, "14",
+	history.days,
+	"how many days what became of each recipient is kept; 0: not at all"),
+    IN("history", "max-size", TYPE_SIZE, KEY_RESTART, 0, 1024 * T, "1G", history.max_size,
+	"all of it; the oldest days go first; 0: no bound"),
 
     /* ---- listener */
     LIST("listener", "bind", TYPE_BIND, 0, "[::]:25", struct listener_config, bind, binds,

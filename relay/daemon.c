@@ -306,6 +306,8 @@ open_spool(struct daemon *d, struct spool **out, struct buf *why)
 	    .max_size = c->max_size,
 	    .min_free = c->min_free,
 	    .inline_max = c->inline_max,
+	    .history_days = d->config->history.days,
+	    .history_max = d->config->history.max_size,
 	    .world = d->world,
 	    .log = d->log,
 	    .pool = d->pool,

@@ -56,6 +56,7 @@ batch_clear(struct batch *b)
 	mem_free(&b->usage);
 	events_clear(b);
 	buf_clear(&b->record);
+	buf_clear(&b->history);
 }
 
 /* ---- rows */
@@ -213,7 +214,7 @@ will_tell(struct batch *b, struct message *m)
 }
 
 enum err
-accept_message(struct batch *b, struct message *m)
+accept_message(struct batch *b, struct message *m, uint64_t about)
 {
 	struct wall now = world_wall(b->spool->world);
 	size_t chunks = m->file == 0 ? content_slices(m->content) : 0;
@@ -235,6 +236,7 @@ accept_message(struct batch *b, struct message *m)
 	b->work += chunks * CONTENT_SLICE + account_of(0, m->rcpts);
 	if (m->rcpts > 0)
 		will_tell(b, m);
+	history_accepted(b, m, about);
 	return OK;
 }
 
@@ -244,7 +246,7 @@ accept_if_fine(struct batch *b, struct message *m)
 	if (!message_storable(m))
 		return ERR_RANGE;
 	enum err e = drops_fit(b, m->drop, m->drops);
-	return e == OK ? accept_message(b, m) : e;
+	return e == OK ? accept_message(b, m, 0) : e;
 }
 
 static enum err
@@ -268,9 +270,11 @@ run_request(struct batch *b, struct spool_request *q)
 enum err
 apply_request(struct batch *b, struct spool_request *q)
 {
-	size_t events = b->events;
+	size_t events = b->events, history = b->history.n;
 	enum err e = run_request(b, q);
-	if (e != OK)
-		b->events = events; /* nothing of it has happened */
+	if (e != OK) { /* nothing of it has happened */
+		b->events = events;
+		b->history.n = history;
+	}
 	return e;
 }

@@ -210,7 +210,7 @@ finish(struct applying *a, size_t first_event)
 		c->uidvalidity = a->to->record.uidvalidity;
 	/* it may come into one of the mailboxes that were open */
 	if (e == OK && a->deleted > 0 && c->notice != NULL)
-		e = accept_message(a->b, c->notice);
+		e = accept_message(a->b, c->notice, 0);
 	return e;
 }
 

@@ -119,7 +119,7 @@ append_mail(struct applying *a, const struct append_one *one)
 {
 	struct message *m = one->message;
 	uint32_t uid = 0;
-	enum err e = accept_message(a->b, m);
+	enum err e = accept_message(a->b, m, 0);
 	struct mail_record mail = {
 	    .message = m->id,
 	    .size = append_size(m),

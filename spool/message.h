@@ -86,7 +86,9 @@ struct message {
 	struct span envid;  /* still xtext; empty: none */
 	struct span client; /* "192.0.2.1"; empty: ourselves */
 	struct span helo, protocol, listener, account;
-	struct span prefix;    /* header fields in front of the content: Received, ... */
+	struct span prefix; /* header fields in front of the content: Received, ... */
+	struct span
+	    message_id; /* the header field, for history; only while it is accepted */
 	struct span structure; /* of prefix and content, for listings (spool/mailbox.h);
 				  kept if a mailbox gets it; empty: none */
 	size_t id_at; /* offset in prefix of SPOOL_ID_LEN octets where the id goes;

@@ -310,6 +310,7 @@ apply_outcomes(
 		struct row *row = find_row(rows, o->index);
 		if (row == NULL)
 			continue;
+		history_outcome(b, rep, m, &row->r, o);
 		e = apply_outcome(b, rows, row, o, rep->when);
 		if (e == OK)
 			e = put_drops(b, m, o->drop, o->drops);
@@ -466,7 +467,7 @@ apply_found(
 		e = settle_message(b, rep, v);
 	for (size_t i = 0; i < COUNT_OF(rep->notice) && e == OK; i++)
 		if (rep->notice[i] != NULL)
-			e = accept_message(b, rep->notice[i]);
+			e = accept_message(b, rep->notice[i], rep->id);
 	return e;
 }
 

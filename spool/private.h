@@ -21,6 +21,7 @@
  *	name_read.c    names, keywords        upgrade.c    what older formats lack
  *	tray.c         the queue as mailboxes tray_read.c  what is read of it
  *	backup.c       a spool as a whole
+ *	history_write.c   what has happened   history_read.c  and is asked for
  */
 #ifndef SPOOL_PRIVATE_H
 #define SPOOL_PRIVATE_H
@@ -138,7 +139,9 @@ struct spool {
 	struct spool_meters meters;
 	struct usage usage;
 	struct trays *trays;
-	pthread_mutex_t mutex; /* reader, readers */
+	int history_dir;         /* of history/; -1: there is none */
+	struct history *history; /* the writer's own; NULL: none is kept */
+	pthread_mutex_t mutex;   /* reader, readers */
 	struct spool_reader *reader[READERS_KEPT];
 	size_t readers;
 };
@@ -154,6 +157,7 @@ enum request_kind {
 	REQUEST_TRAY
 };
 
+struct history;   /* history_write.c */
 struct trays;     /* tray_private.h */
 struct tray_scan; /* tray.h */
 
@@ -200,7 +204,8 @@ struct batch {
 	size_t events, event_cap;
 	char **text; /* of events; owned */
 	size_t texts, text_cap;
-	struct buf record; /* scratch */
+	struct buf record;  /* scratch */
+	struct buf history; /* events, for behind the commit */
 };
 
 struct usage_change {
@@ -237,7 +242,8 @@ enum err db_next(MDB_cursor *c, const void *key, size_t prefix, MDB_val *k, MDB_
  * are the request's own: it has written nothing.  Any other error spoils the transaction.
  */
 enum err apply_request(struct batch *b, struct spool_request *q);
-enum err accept_message(struct batch *b, struct message *m);
+/* about: the message that a notice tells of; 0: none. */
+enum err accept_message(struct batch *b, struct message *m, uint64_t about);
 enum err intern_dest(struct batch *b, struct span key, uint32_t *number);
 enum err put_message(struct batch *b, enum dbi where, const struct message *m,
     const struct message_extra *x, unsigned flags);
@@ -391,6 +397,27 @@ void usage_apply(struct batch *b);
 
 /* ---- outcome.c */
 enum err apply_report(struct batch *b, const struct report *rep);
+
+/* ---- history_write.c: an event in a file is a mark, its length, and a record */
+#define HISTORY_DAY 11 /* "2026-11-29" and its NUL */
+#define HISTORY_MAGIC "\xa6Hi1"
+#define HISTORY_HEAD 8
+enum err history_open(struct spool *s, unsigned days, uint64_t max);
+void history_close(struct spool *s);
+void history_accepted(struct batch *b, const struct message *m, uint64_t about);
+/* r: the recipient as it was before. */
+void history_outcome(struct batch *b, const struct report *rep, const struct message *m,
+    const struct recipient *r, const struct outcome *o);
+void history_write(struct batch *b); /* behind the commit */
+void history_look(struct spool *s);  /* now and then: a day may have ended */
+void history_day(struct wall t, char out[HISTORY_DAY]);
+bool history_is_day(const char *name);
+/* The first day that there is behind (or at) `after`; out may be `after`. */
+bool history_next_day(int dir, const char *after, bool that_too, char out[HISTORY_DAY]);
+
+/* ---- history_read.c: as spool_read_history() */
+enum err history_read(const struct spool *s, struct history_cursor *at, size_t octets,
+    bool (*on_event)(void *arg, const struct history_event *e), void *arg);
 
 /* ---- writer.c */
 enum err writer_start(struct spool *s);

@@ -437,3 +437,12 @@ spool_read_stat(struct spool_reader *r, struct spool_stat *out)
 		out->disk_free = (uint64_t)v.f_bavail * v.f_frsize;
 	return OK;
 }
+
+/* ---- history */
+
+enum err
+spool_read_history(struct spool_reader *r, struct history_cursor *at, size_t octets,
+    bool (*on_event)(void *arg, const struct history_event *e), void *arg)
+{
+	return history_read(r->spool, at, octets, on_event, arg);
+}

@@ -2,6 +2,7 @@
 /* record - encoding and decoding; decode(encode(x)) = x. */
 #include "spool/record.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/crc32c.h"
@@ -422,4 +423,61 @@ sched_key_get(const unsigned char p[KEY_SCHED], struct sched_key *k)
 	k->dest = (uint32_t)key_get(p + 1, 4);
 	k->due = (int64_t)key_get(p + 5, 6);
 	k->id = key_get(p + 11, 8);
+}
+
+/* ---- history */
+
+static const size_t history_texts[] = {
+    offsetof(struct history_event, sender),
+    offsetof(struct history_event, recipient),
+    offsetof(struct history_event, owner),
+    offsetof(struct history_event, client),
+    offsetof(struct history_event, account),
+    offsetof(struct history_event, message_id),
+    offsetof(struct history_event, dest),
+    offsetof(struct history_event, host),
+    offsetof(struct history_event, reply),
+};
+
+void
+record_put_history(struct buf *b, const struct history_event *e)
+{
+	size_t at = begin(b);
+	put_n(b, e->kind, 1);
+	put_n(b, (uint64_t)e->when.ms, 8);
+	put_n(b, e->id, 8);
+	put_n(b, e->about, 8);
+	put_n(b, e->size, 8);
+	put_n(b, e->attempts, 4);
+	put_n(b, (uint64_t)e->due.ms, 8);
+	for (size_t i = 0; i < COUNT_OF(history_texts); i++) {
+		const struct span *s = (const void *)((const char *)e + history_texts[i]);
+		struct span cut = span_cut(*s, 0, HISTORY_TEXT_MAX);
+		put_n(b, cut.n, 2);
+		buf_add_span(b, cut);
+	}
+	end(b, at);
+}
+
+enum err
+record_get_history(struct span value, struct history_event *e)
+{
+	struct reader r = open_record(value);
+	uint64_t kind = get_n(&r, 1);
+	*e = (struct history_event){.kind = (enum history_kind)kind};
+	e->when.ms = (int64_t)get_n(&r, 8);
+	e->id = get_n(&r, 8);
+	e->about = get_n(&r, 8);
+	e->size = get_n(&r, 8);
+	e->attempts = (uint32_t)get_n(&r, 4);
+	e->due.ms = (int64_t)get_n(&r, 8);
+	for (size_t i = 0; i < COUNT_OF(history_texts); i++) {
+		struct span *s = (void *)((char *)e + history_texts[i]);
+		uint64_t n = get_n(&r, 2);
+		r.bad = r.bad || n > r.rest.n || n > HISTORY_TEXT_MAX;
+		*s = r.bad ? (struct span){"", 0} : span_cut(r.rest, 0, (size_t)n);
+		r.rest = span_cut(r.rest, s->n, r.rest.n);
+	}
+	bool known = kind >= HISTORY_ACCEPTED && kind < HISTORY_KIND_END;
+	return r.bad || !known ? ERR_DAMAGED : OK;
 }

@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "spool/message.h"
+#include "spool/history.h"
 
 #define RECORD_VERSION 1
 #define RECORD_MAX (4u << 20)
@@ -38,6 +38,12 @@ void record_put_rcpt(struct buf *b, const struct recipient *r);
 enum err record_get_rcpt(struct span value, struct recipient *r);
 
 enum lane lane_of(enum recipient_state s);
+
+/* An event of history; each text is cut to HISTORY_TEXT_MAX. Spans of *e point into
+ * value. */
+#define RECORD_HISTORY_MAX 3072
+void record_put_history(struct buf *b, const struct history_event *e);
+enum err record_get_history(struct span value, struct history_event *e);
 
 /* ---- mailboxes */
 

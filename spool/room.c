@@ -90,4 +90,5 @@ look_now_and_then(struct spool *s)
 		return;
 	look_at_disk(s);
 	make_reserve(s);
+	history_look(s);
 }

@@ -54,7 +54,7 @@ static bool
 is_ours(const char *name)
 {
 	static const char *const ours[] = {".", "..", "data.mdb-lock", "data.mdb.new",
-	    "big", "owner.lock", "reserve", "lost+found", "accounts", "tls"};
+	    "big", "owner.lock", "reserve", "history", "lost+found", "accounts", "tls"};
 	for (size_t i = 0; i < COUNT_OF(ours); i++)
 		if (strcmp(ours[i], name) == 0)
 			return true;
@@ -171,7 +171,15 @@ open_reserve(struct spool *s, struct buf *why)
 }
 
 static enum err
-open_directory(struct spool *s, struct buf *why)
+open_history(struct spool *s, const struct spool_options *o, struct buf *why)
+{
+	if (history_open(s, o->history_days, o->history_max) != OK)
+		return cannot(why, s->path, "cannot open history/", errno);
+	return OK;
+}
+
+static enum err
+open_directory(struct spool *s, const struct spool_options *o, struct buf *why)
 {
 	enum err e = make_directory(s, why);
 	if (e != OK)
@@ -191,6 +199,8 @@ open_directory(struct spool *s, struct buf *why)
 		e = open_big(s, why);
 	if (e == OK)
 		e = open_reserve(s, why);
+	if (e == OK)
+		e = open_history(s, o, why);
 	(void)FAULT("spool.open.locked");
 	return e;
 }
@@ -229,7 +239,7 @@ make(const struct spool_options *o)
 	s->on_accepted = o->on_accepted;
 	s->on_failure = o->on_failure;
 	s->arg = o->arg;
-	s->dir = s->lock = s->reserve_fd = -1;
+	s->dir = s->lock = s->reserve_fd = s->history_dir = -1;
 	s->commons = commons_new(o->pool, o->world);
 	meters_init(&s->meters);
 	usage_init(s);
@@ -260,6 +270,7 @@ destroy(struct spool **sp)
 	while (s->readers > 0)
 		spool_reader_free(&s->reader[--s->readers]);
 	db_close(s);
+	history_close(s);
 	close_fd(&s->reserve_fd);
 	close_fd(&s->lock);
 	close_fd(&s->dir);
@@ -327,7 +338,7 @@ spool_open(struct spool **out, const struct spool_options *o, struct buf *why)
 {
 	struct spool *s = make(o);
 	*out = NULL;
-	enum err e = open_directory(s, why);
+	enum err e = open_directory(s, o, why);
 	if (e == OK)
 		e = check_room(s, why);
 	if (e == OK)

@@ -48,6 +48,8 @@ struct spool_options {
 	uint64_t max_size;   /* quota for content and records; 0: none */
 	uint64_t min_free;   /* refuse new mail when the file system has less; 0: never */
 	uint64_t inline_max; /* larger content goes to a file; 0: 256 KiB */
+	unsigned history_days; /* of what became of each recipient (history.h); 0: none */
+	uint64_t history_max;  /* octets of all of it; 0: no bound */
 	struct world *world;
 	struct log *log;
 	struct pool *pool; /* for reads and files; NULL only with read_only */

@@ -227,6 +227,8 @@ run_batch(struct spool *s, struct spool_request **q, size_t n)
 	tell_batch(&b, q, n, e);
 	if (e == OK && b.unlink_n > 0)
 		files_unlink(s->commons, b.unlink, b.unlink_n, s->accepted_inbox);
+	if (e == OK)
+		history_write(&b);
 	batch_clear(&b);
 	return n;
 }

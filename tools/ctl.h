@@ -62,7 +62,7 @@ bool ctl_hold(struct ctl *c, int *fd);
 bool ctl_take_line(struct ctl *c, struct span text, int *status);
 
 /* ---- ctl_offline.c */
-/* The same from the stopped spool: queue, show, why, cat, spool-check. */
+/* The same from the stopped spool: queue, show, why, history, cat, spool-check. */
 bool ctl_can_offline(const char *command);
 int ctl_offline(struct ctl *c, const json_t *request);
 
@@ -76,6 +76,12 @@ struct ctl_spool {
 };
 enum err ctl_spool_open(struct ctl *c, struct ctl_spool *s);
 void ctl_spool_close(struct ctl_spool *s);
+
+/* ---- ctl_history.c */
+struct spool_reader;
+void ctl_print_history(struct ctl *c, const json_t *line);
+/* history, and why about a message that is gone, from the stopped spool. */
+int ctl_history_offline(struct ctl *c, struct spool_reader *r, const json_t *request);
 
 /* ---- ctl_user_offline.c */
 /* The same in the accounts' directory. */

@@ -17,8 +17,8 @@
 bool
 ctl_can_offline(const char *command)
 {
-	static const char *const can[] = {
-	    "queue", "show", "why", "cat", "shape", "spool-check", "spool-stat"};
+	static const char *const can[] = {"queue", "show", "why", "history", "cat",
+	    "shape", "spool-check", "spool-stat"};
 	for (size_t i = 0; i < COUNT_OF(can); i++)
 		if (strcmp(can[i], command) == 0)
 			return true;
@@ -63,6 +63,7 @@ struct offline {
 	struct selector selector;
 	struct show show;
 	struct spool_reader *reader;
+	const json_t *request;
 	uint64_t limit, messages;
 	struct shape *shape; /* NULL: not asked for */
 };
@@ -146,6 +147,8 @@ list(struct offline *o)
 	}
 	if (o->messages > 0 || o->ctl->nothing_is_fine)
 		return CTL_DONE;
+	if (strcmp(o->ctl->command, "why") == 0 && o->selector.has_id)
+		return ctl_history_offline(o->ctl, o->reader, o->request);
 	fputs("relayctl: nothing matched\n", stderr);
 	return CTL_NOTHING;
 }
@@ -254,6 +257,8 @@ run(struct offline *o, const json_t *request)
 		return stat_of(o);
 	if (strcmp(o->ctl->command, "cat") == 0)
 		return cat(o);
+	if (strcmp(o->ctl->command, "history") == 0)
+		return ctl_history_offline(o->ctl, o->reader, o->request);
 	if (strcmp(o->ctl->command, "spool-check") == 0)
 		return check(o);
 	return list(o);
@@ -263,7 +268,7 @@ int
 ctl_offline(struct ctl *c, const json_t *request)
 {
 	const struct config *config = ctl_config(c);
-	struct offline o = {.ctl = c};
+	struct offline o = {.ctl = c, .request = request};
 	struct ctl_spool spool = {0};
 	int status = CTL_NOTHING;
 	struct buf why;

@@ -330,6 +330,7 @@ static const struct printer {
 } printers[] = {
     {"queue", print_queue},
     {"why", print_why},
+    {"history", ctl_print_history},
     {"cat", print_data},
     {"hosts", print_host},
     {"shape", ctl_print_shape},

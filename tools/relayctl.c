@@ -17,6 +17,7 @@
 enum words {
 	WORDS_NONE,
 	WORDS_IDS,
+	WORDS_HISTORY,
 	WORDS_WHAT,
 	WORDS_DOMAIN,
 	WORDS_FROM_TO,
@@ -42,6 +43,9 @@ static const struct command {
     {"queue", WORDS_IDS, "[ID...] [SELECTOR]", "what waits: one line per recipient"},
     {"show", WORDS_IDS, "ID", "everything known about a message"},
     {"why", WORDS_IDS, "ID", "what happened so far, why it waits, when it moves next"},
+    {"history", WORDS_HISTORY,
+	"[ID...] [SELECTOR] [--msgid M] [--event E] [--since T] [--until T]",
+	"what became of messages, gone ones too"},
     {"cat", WORDS_IDS, "ID", "the message itself"},
     {"hosts", WORDS_NONE, "", "destinations: state, connections, last failure"},
     {"shape", WORDS_SHAPE,
@@ -140,6 +144,10 @@ static const struct option longs[] = {
     {"limit", required_argument, NULL, OPT_LIMIT},
     {"for", required_argument, NULL, OPT_TEXT},
     {"reason", required_argument, NULL, OPT_TEXT},
+    {"msgid", required_argument, NULL, OPT_TEXT},
+    {"event", required_argument, NULL, OPT_TEXT},
+    {"since", required_argument, NULL, OPT_TEXT},
+    {"until", required_argument, NULL, OPT_TEXT},
     {"ip", required_argument, NULL, OPT_TEXT},
     {"helo", required_argument, NULL, OPT_TEXT},
     {"account", required_argument, NULL, OPT_TEXT},
@@ -320,6 +328,7 @@ members_of(enum words words)
 	case WORDS_SHAPE: return " by buckets bucket linear limit ";
 	case WORDS_DRAIN: return " for dry_run ";
 	case WORDS_RELOAD: return " dry_run ";
+	case WORDS_HISTORY: return " limit msgid event since until ";
 	case WORDS_FROM_TO: return " account listener ip ";
 	case WORDS_POLICY: return " ip helo account listener ";
 	default: return "";
@@ -345,8 +354,9 @@ options_fit(const struct ctl *c, const struct command *k, const json_t *request)
 	json_object_foreach(selector, member, value)
 	{
 		bool who = strcmp(member, "from") == 0 || strcmp(member, "to") == 0;
-		if (k->words != WORDS_IDS && k->words != WORDS_SHAPE &&
-		    !(k->words == WORDS_POLICY && who))
+		bool selects = k->words == WORDS_IDS || k->words == WORDS_HISTORY ||
+			       k->words == WORDS_SHAPE;
+		if (!selects && !(k->words == WORDS_POLICY && who))
 			bad = member;
 	}
 	if (bad != NULL)
@@ -363,7 +373,8 @@ run_command(
 		return wrong(k);
 	json_object_set_new(request, "cmd", json_string(k->name));
 	switch (k->words) {
-	case WORDS_IDS: return run_ids(c, request, argc, argv);
+	case WORDS_IDS:
+	case WORDS_HISTORY: return run_ids(c, request, argc, argv);
 	case WORDS_CHECK: return argc == 0 ? run_check(c) : wrong(k);
 	case WORDS_SPOOL: return ctl_spool(c, request, argc, argv);
 	case WORDS_IMPORT:

@@ -134,6 +134,11 @@ void command_mailbox_show(struct control_client *cc, const json_t *request);
 void command_mailbox_export(struct control_client *cc, const json_t *request);
 void command_mailbox_delete(struct control_client *cc, const json_t *request);
 
+/* history.c */
+void command_history(struct control_client *cc, const json_t *request);
+/* What became of a message that is not in the queue any more: ends the command. */
+void history_why(struct control_client *cc, uint64_t id);
+
 uint64_t command_limit(const json_t *request); /* messages at most; 0: all */
 
 /* The selector of a request, with this configuration's routes; false: the client has been

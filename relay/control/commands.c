@@ -185,18 +185,29 @@ why_each(struct walk *w, const struct message *m, const uint16_t *index, size_t 
 	buf_clear(&text);
 }
 
+/* What is not in the queue may have been there. */
+static void
+why_end(struct walk *w, uint64_t messages, uint64_t recipients)
+{
+	uint64_t id = *(uint64_t *)walk_arg(w);
+	if (messages == 0 && id != 0)
+		history_why(walk_client(w), id);
+	else
+		queue_end(w, messages, recipients);
+}
+
 void
 command_why(struct control_client *cc, const json_t *request)
 {
-	struct walk_options o = {.each = why_each, .end = queue_end};
+	struct walk_options o = {.each = why_each, .end = why_end};
 	if (!command_selector(cc, request, &o.selector))
 		return;
 	if (selector_is_empty(&o.selector)) {
 		control_end(cc, 2, "say which message: relayctl why ID");
 		return;
 	}
-	bool none = false;
-	walk_start(cc, &o, &none, sizeof(none));
+	uint64_t id = o.selector.has_id ? o.selector.id : 0;
+	walk_start(cc, &o, &id, sizeof(id));
 }
 
 /* ---- cat: the message's bytes, in base64 because JSON holds text */
@@ -406,6 +417,7 @@ static const struct command {
     {"queue", command_queue},
     {"show", command_show},
     {"why", command_why},
+    {"history", command_history},
     {"cat", command_cat},
     {"hosts", command_hosts},
     {"shape", command_shape},

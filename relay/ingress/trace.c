@@ -110,6 +110,7 @@ trace_complete(struct session *s, const struct header_scan *h)
 	m->helo = message_keep(m, span_str(s->helo));
 	m->protocol = message_keep(m, protocol(s));
 	m->listener = message_keep(m, span_str(s->listener_name));
+	m->message_id = message_keep(m, span_str(h->message_id_text));
 	if (s->card != NULL)
 		m->account = message_keep(m, span_str(s->card->name));
 

@@ -50,6 +50,24 @@ try_message(struct span value)
 }
 
 static void
+try_history(struct span value)
+{
+	struct history_event e, again;
+	struct buf b, c;
+	buf_init(&b, 0);
+	buf_init(&c, 0);
+	if (record_get_history(value, &e) == OK) {
+		record_put_history(&b, &e);
+		CHECK(b.n <= RECORD_HISTORY_MAX);
+		CHECK(record_get_history(buf_span(&b), &again) == OK);
+		record_put_history(&c, &again);
+		CHECK(span_eq(buf_span(&b), buf_span(&c)));
+	}
+	buf_clear(&b);
+	buf_clear(&c);
+}
+
+static void
 try_rcpt(struct span value)
 {
 	struct recipient r = {0}, again = {0};
@@ -76,7 +94,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(value, data + 1, size - 1);
 	if (data[0] & 2)
 		seal(value, size - 1);
-	if (data[0] & 1)
+	if (data[0] & 4)
+		try_history((struct span){value, size - 1});
+	else if (data[0] & 1)
 		try_message((struct span){value, size - 1});
 	else
 		try_rcpt((struct span){value, size - 1});
