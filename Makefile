@@ -81,7 +81,7 @@ LIB := $(B)/librelay.a
 PROGRAMS := $(B)/relayd $(B)/relayctl $(B)/relay-sendmail
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
-.PHONY: all programs units talk tools power power-rig deps deps-test run demo test quick bench lint fuzz install deb help clean
+.PHONY: all programs units talk tools power power-rig crash look deps deps-test run demo test quick bench lint fuzz install deb help clean
 all: programs
 
 # ---- what is needed from Debian; libevent by version: older ones have known holes
@@ -128,6 +128,7 @@ help:
 	@echo "make quick    the release variant's tests only"
 	@echo "make demo     a message relayed, one deferred and explained, one bounced: under a minute"
 	@echo "make power    tens of thousands of power cuts; SHORT=1: some, SEED=N: others"
+	@echo "make crash    dies at every fault point, and a thousand kill -9 under load; SHORT=1: fifty"
 	@echo "make bench    what it does beside Postfix and Dovecot, in 12 minutes; SHORT=1: in two"
 	@echo "make lint     clang-tidy, cppcheck, manual pages"
 	@echo "make fuzz     every fuzz target for SECONDS=60 each"
@@ -201,6 +202,23 @@ $(B)/power-shim.so: $(SHIM_SRC) tests/power/stream.h Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	@$(CC) $(CSTD) $(INCLUDES) -O1 -g $(filter-out -fPIE,$(WARN) $(HARDEN)) -fPIC -shared -o $@ $< -pthread
+
+# ---- kill -9: make crash [SHORT=1] [SEED=N]; tests/TESTING.md.  Talks that die by themselves
+# are left out: those are played as ever.
+CRASH_TALKS = $(shell grep -LE '^(die|fail) at' $(if $(SHORT),$(wildcard \
+	$(patsubst %,tests/talk/%-*.talk,a003 c006 d003 f002 h010 p001 p003 p004 q018 x004 x005 x007 x009 x010)), \
+	$(wildcard tests/talk/*.talk)))
+crash: deps-test
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs look
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) VARIANT=test talk
+	@build/test/talk --crash $(CRASH_TALKS)
+	@tests/crash/crash.py --blind --kills 20 --seed $(SEED)
+	@tests/crash/crash.py --kills $(if $(SHORT),50,1000) --seed $(SEED)
+
+look: $(B)/look
+$(B)/look: $(B)/tests/crash/look.o $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # ---- load generator and sink, for benchmarks and for the tests that kill the daemon
 TOOLS := $(addprefix $(B)/,load sink pop)

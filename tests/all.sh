@@ -46,7 +46,7 @@ unit_list() {
 }
 
 mkdir -p build
-if build release programs units tools; then
+if build release programs units tools look; then
 	mapfile -t list < <(unit_list release)
 	run "unit release" "${list[@]}"
 fi
@@ -63,6 +63,7 @@ if [ $quick = 0 ]; then
 		run "power" "build/test/power --self-test --batches 4 --cuts 1000" \
 			"build/test/power --batches 4 --cuts 2000"
 	fi
+	run "kill" "tests/crash/crash.py --blind --kills 20" "tests/crash/crash.py --kills 50"
 	for variant in asan tsan; do
 		if build $variant programs units talk tools; then
 			mapfile -t list < <(unit_list $variant)
