@@ -96,6 +96,15 @@ take_bytes(struct io *io, char *p, size_t n, enum err *e)
 				   : io_wire_take(io, p, n, e);
 }
 
+/* The peer does not take his answers: he is given no more of them. */
+static bool
+is_full(struct io *io)
+{
+	if (io_queued(io) > IO_HIGH)
+		io->flags |= IO_F_HIGH;
+	return io_has(io, IO_F_HIGH);
+}
+
 /* Offer what is buffered until the owner takes nothing more. False: freed. */
 static bool
 offer(struct io *io)
@@ -105,6 +114,8 @@ offer(struct io *io)
 		if (io_buffered(io) == 0 ||
 		    io_has(io, IO_F_PAUSED | IO_F_DEAD | IO_F_FINISH))
 			break;
+		if (is_full(io))
+			return true; /* IO_DRAINED comes, and then the rest of it */
 		size_t before = io_buffered(io);
 		if (!tell(io, IO_INPUT))
 			return false;

@@ -7,8 +7,10 @@
  * Input that is already buffered is delivered after io_resume() without
  * waiting for the peer.  Output is gathered and written once at the end of the
  * loop's turn.  When more than IO_HIGH bytes wait for the peer, reading stops
- * by itself (a client that does not read its answers cannot make us buffer
- * them) and goes on below IO_LOW, with IO_DRAINED.
+ * by itself, and what is buffered is not offered any more (a client that does not
+ * read its answers cannot make us buffer them); it goes on below IO_LOW, with
+ * IO_DRAINED.  One IO_INPUT may still be answered at any length: an owner whose
+ * answers are long looks at io_queued() between them.
  *
  *	struct io *io = io_new(loop, fd, on_io, session);
  *	io_deadline(io, 300 * SECOND_MS);

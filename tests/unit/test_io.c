@@ -43,6 +43,7 @@ struct fixture {
 	struct buf seen; /* "line\n" per line, "<event>" per event */
 	size_t max;
 	bool take_lines, pause_on_line;
+	size_t answer;          /* octets for each line, which is taken alone; 0: none */
 	int free_on, finish_on; /* the event, or NONE */
 	struct io **other;      /* freed along with it */
 };
@@ -77,6 +78,11 @@ on_io(void *arg, enum io_event ev)
 			buf_addf(&f->seen, "%.*s\n", SPAN_ARG(line));
 		else
 			buf_add_str(&f->seen, got == IO_BARE ? "!bare\n" : "!long\n");
+		if (f->answer > 0) {
+			static const char much[300000];
+			io_add(f->io, much, f->answer);
+			return;
+		}
 		if (f->pause_on_line)
 			io_pause(f->io);
 	}
@@ -328,6 +334,35 @@ test_high_water(void **state)
 	assert_int_equal(all, 2 * sizeof(much));
 	settle(f);
 	expect(f, "<drained>not read while the answers are not\n");
+}
+
+/* Lines that are here already wait as well: each may have a long answer. */
+static void
+test_high_water_pipelined(void **state)
+{
+	struct fixture *f = *state;
+	f->answer = 250000;
+	for (unsigned i = 0; i < 40; i++)
+		SAY(f, "x\r\n");
+	shutdown(f->peer, SHUT_WR);
+	settle(f);
+	assert_true(io_queued(f->io) > IO_HIGH);
+	assert_true(io_queued(f->io) < IO_HIGH + 2 * f->answer);
+	while (io_queued(f->io) > 0) {
+		assert_true(io_queued(f->io) < IO_HIGH + 2 * f->answer);
+		(void)drain_peer(f);
+		settle(f);
+	}
+	(void)drain_peer(f);
+	settle(f);
+	unsigned lines = 0, ends = 0;
+	for (size_t i = 0; i < f->seen.n; i++) {
+		lines += f->seen.p[i] == 'x';
+		ends += f->seen.n - i >= 5 && memcmp(f->seen.p + i, "<eof>", 5) == 0;
+		assert_true(ends == 0 || f->seen.p[i] != 'x');
+	}
+	assert_int_equal(lines, 40); /* none is lost, and the end comes behind them */
+	assert_int_equal(ends, 1);
 }
 
 static void
@@ -815,6 +850,7 @@ main(void)
 	    T(test_free_in_callback),
 	    T(test_output_is_gathered),
 	    T(test_high_water),
+	    T(test_high_water_pipelined),
 	    T(test_deadline),
 	    T(test_content),
 	    T(test_finish),
