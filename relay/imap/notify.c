@@ -206,6 +206,10 @@ notify_tell(struct imap *s)
 	if (x == NULL || !x->pending || (s->running && !s->idling) ||
 	    s->looking != NULL || s->io == NULL)
 		return;
+	if (io_queued(s->io) > IO_HIGH) {
+		io_want_drained(s->io); /* it is not read: told when it is */
+		return;
+	}
 	x->pending = false;
 	listener_take(x->listener, &changed, &news, &n);
 	for (size_t i = 0; i < n; i++)

@@ -72,7 +72,8 @@ refuse(struct imap *s, const struct literal *l)
 		reader_reset(s);
 		return;
 	}
-	if (l->absurd || l->octets > IMAP_DRAIN_MAX) {
+	size_t most = s->state == IMAP_BEFORE ? IMAP_DRAIN_BEFORE : IMAP_DRAIN_MAX;
+	if (l->absurd || l->octets > most) {
 		imap_bye(s, "[TOOBIG] ", "this literal is too large");
 		return;
 	}

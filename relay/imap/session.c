@@ -94,9 +94,13 @@ take_input(struct imap *s)
 		}
 		if (io_input(s->io).n == 0)
 			break;
+		if (io_queued(s->io) > IO_HIGH)
+			return; /* the rest when the client has read its answers */
 		if (!reader_take(s))
 			break;
-		if (s->io != NULL && !io_paused(s->io))
+		/* who has not signed in gets no more time for each octet of a literal */
+		bool between = s->state != IMAP_BEFORE || s->reader.state == READER_LINE;
+		if (between && s->io != NULL && !io_paused(s->io))
 			set_deadline(s);
 	}
 	end_at_eof(s);
@@ -192,8 +196,8 @@ on_io(void *arg, enum io_event ev)
 	case IO_DRAINED:
 		if (s->job != NULL && s->job->drained != NULL)
 			s->job->drained(s);
-		else if (s->job == NULL && s->selected != NULL)
-			update_on_change(s);
+		else if (s->job == NULL)
+			update_on_drained(s);
 		break;
 	case IO_CONNECTED: break;
 	}

@@ -34,6 +34,7 @@
 #define IMAP_COMMAND_MAX (256u << 10)
 #define IMAP_LITERAL_BEFORE 1024u
 #define IMAP_LITERAL_MAX (64u << 10)
+#define IMAP_DRAIN_BEFORE (64u << 10)
 #define IMAP_DRAIN_MAX                                                  \
 	(64u << 20) /* of a LITERAL+ that is refused: more, and it ends \
 		     */
@@ -190,7 +191,8 @@ bool args_set_uids(struct imap *s, struct set *read, bool by_uid, struct set *ou
 void update_tell(struct imap *s, bool expunges);
 /* New keywords alone: before an answer that uses them. */
 void update_tell_keywords(struct imap *s);
-void update_on_change(void *arg); /* a view_watch's fn */
+void update_on_change(void *arg);       /* a view_watch's fn */
+void update_on_drained(struct imap *s); /* what waited because nobody read */
 /* Under the view's lock: "(\\Answered ... )"; what can be kept, if permanent. */
 void update_add_flag_list(
     const struct imap *s, const struct view *v, bool permanent, struct buf *out);

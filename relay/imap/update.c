@@ -290,3 +290,11 @@ update_on_change(void *arg)
 	else if (!s->running && notify_of_selected(s, &expunges))
 		update_tell(s, expunges);
 }
+
+void
+update_on_drained(struct imap *s)
+{
+	if (s->selected != NULL)
+		update_on_change(s);
+	notify_tell(s);
+}

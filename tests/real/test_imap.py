@@ -68,7 +68,9 @@ def trusting():
     return context
 
 
-class Imap(RealTest):
+class Reading(RealTest):
+    """Helpers; test_alike.py uses them, too."""
+
     def reading(self, more=""):
         """A relay with alice's mailboxes; its ports are in .imap and .imaps."""
         imap, imaps = free_port(), free_port()
@@ -115,6 +117,41 @@ class Imap(RealTest):
         m.logout()
         return all_
 
+    def mbsync(self, relay, name):
+        base = os.path.join(self.dir, name)
+        os.makedirs(os.path.join(base, "mail"), exist_ok=True)
+        rc = os.path.join(base, "rc")
+        with open(rc, "w", encoding="ascii") as f:
+            f.write(f"""IMAPAccount relay
+Host 127.0.0.1
+Port {relay.imap}
+User {USER}
+Pass "{PASSWORD}"
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore far
+Account relay
+
+MaildirStore near
+SubFolders Verbatim
+Path {base}/mail/
+Inbox {base}/mail/INBOX
+
+Channel all
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+""")
+        code, out = self.run_client(["mbsync", "-c", rc, "-a"], env={**os.environ, "HOME": base})
+        self.assertEqual(code, 0, out)
+        return mailbox.Maildir(os.path.join(base, "mail", "INBOX"), create=False)
+
+
+class Imap(Reading):
     # ---- imaplib
 
     def test_sizes_and_parts(self):
@@ -318,39 +355,6 @@ class Imap(RealTest):
         self.assertTrue(all(b"\\Seen" in flags for flags, _ in self.contents(relay).values()))
 
     # ---- mbsync: both ways, two copies at once
-
-    def mbsync(self, relay, name):
-        base = os.path.join(self.dir, name)
-        os.makedirs(os.path.join(base, "mail"), exist_ok=True)
-        rc = os.path.join(base, "rc")
-        with open(rc, "w", encoding="ascii") as f:
-            f.write(f"""IMAPAccount relay
-Host 127.0.0.1
-Port {relay.imap}
-User {USER}
-Pass "{PASSWORD}"
-SSLType None
-AuthMechs LOGIN
-
-IMAPStore far
-Account relay
-
-MaildirStore near
-SubFolders Verbatim
-Path {base}/mail/
-Inbox {base}/mail/INBOX
-
-Channel all
-Far :far:
-Near :near:
-Patterns *
-Create Both
-Expunge Both
-SyncState *
-""")
-        code, out = self.run_client(["mbsync", "-c", rc, "-a"], env={**os.environ, "HOME": base})
-        self.assertEqual(code, 0, out)
-        return mailbox.Maildir(os.path.join(base, "mail", "INBOX"), create=False)
 
     @staticmethod
     def ids(box):
