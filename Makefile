@@ -81,7 +81,7 @@ LIB := $(B)/librelay.a
 PROGRAMS := $(B)/relayd $(B)/relayctl $(B)/relay-sendmail
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
-.PHONY: all programs units talk tools power power-rig crash look deps deps-test run demo test quick bench lint fuzz install deb help clean
+.PHONY: all programs units talk tools power power-rig crash look deps deps-test run demo test quick alike bench lint fuzz install deb help clean
 all: programs
 
 # ---- what is needed from Debian; libevent by version: older ones have known holes
@@ -110,6 +110,10 @@ test: deps-test
 quick: deps-test
 	@tests/all.sh quick
 
+alike: deps-test
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs
+	@RELAYD_MAILS=2000 tests/real/test_alike.py
+
 demo: deps-test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
 	@/usr/bin/python3 tests/real/demo.py
@@ -126,6 +130,7 @@ help:
 	@echo "make run      build, and run a relay on loopback ports (installs what is missing)"
 	@echo "make test     all tests in all variants; ends with 'N passed, N failed'"
 	@echo "make quick    the release variant's tests only"
+	@echo "make alike    2,000 mixed mails, kept alike by the mail programs that people use"
 	@echo "make demo     a message relayed, one deferred and explained, one bounced: under a minute"
 	@echo "make power    tens of thousands of power cuts; SHORT=1: some, SEED=N: others"
 	@echo "make crash    dies at every fault point, and a thousand kill -9 under load; SHORT=1: fifty"

@@ -99,7 +99,7 @@ class Reading(RealTest):
 
     def run_client(self, args, **more):
         done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=3 * real.LIMIT, check=False, errors="replace", **more)
+                              timeout=10 * real.LIMIT, check=False, errors="replace", **more)
         return done.returncode, done.stdout
 
     def contents(self, relay, name="INBOX", user=USER):
