@@ -89,13 +89,14 @@ health_serve(struct page *p, struct http_client *c)
 	list_push(&h->waiting, &v->link);
 	if (!timer_is_set(&h->deadline))
 		timer_set(&h->deadline, HEALTH_MS);
+	bool send[PAGE_THREADS_MAX];
 	for (unsigned i = 0; i < p->o.host.threads; i++) {
-		struct ping *x = &h->ping[i];
-		if (x->out)
-			continue;
-		x->out = true;
-		p->o.host.ping(p->o.host.arg, i, on_back, x);
+		send[i] = !h->ping[i].out;
+		h->ping[i].out = true;
 	}
+	for (unsigned i = 0; i < p->o.host.threads; i++)
+		if (send[i])
+			p->o.host.ping(p->o.host.arg, i, on_back, &h->ping[i]);
 }
 
 void

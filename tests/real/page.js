@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: ISC
 // The status page in a browser: large and small, by day and by night, with nothing but a
 // keyboard.  Each step throws where something is not as it should be.
-// page.js URL ACCOUNT PASSWORD CHROMIUM PROFILE SHOTS
+// The browser's profile is a new directory below $TMPDIR.
+// page.js URL ACCOUNT PASSWORD CHROMIUM SHOTS
 'use strict';
 const assert = require('assert');
 const path = require('path');
 const { chromium } = require('playwright-core');
 
-const [url, account, password, executablePath, profile, shots] = process.argv.slice(2);
+const [url, account, password, executablePath, shots] = process.argv.slice(2);
 const LIMIT = 60000;
 const sizes = {
   desktop: { viewport: { width: 1280, height: 900 } },
@@ -16,13 +17,14 @@ const sizes = {
 const args = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--no-proxy-server'];
 
-// A browser whose page complains: an error, a refused resource, or a request to elsewhere.
-const browse = async (name, options) => {
-  const context = await chromium.launchPersistentContext(`${profile}-${name}`,
-    { executablePath, args, headless: true, ...options });
+let browser;
+
+// A window whose page complains: an error, a refused resource, or a request to elsewhere.
+const browse = async (options) => {
+  const context = await browser.newContext(options);
   context.setDefaultTimeout(LIMIT);
   const trouble = [];
-  const page = context.pages()[0] || await context.newPage();
+  const page = await context.newPage();
   page.on('pageerror', (e) => trouble.push(`error: ${e.message}`));
   page.on('console', (m) => { if (m.type() === 'error') trouble.push(`console: ${m.text()}`); });
   page.on('request', (r) => { if (!r.url().startsWith(url)) trouble.push(`elsewhere: ${r.url()}`); });
@@ -105,7 +107,7 @@ const signIn = async (page) => {
 
 const everywhere = async (size, scheme) => {
   const name = `${size}-${scheme}`;
-  const { context, page, trouble } = await browse(name, { ...sizes[size], colorScheme: scheme });
+  const { context, page, trouble } = await browse({ ...sizes[size], colorScheme: scheme });
   const visit = async (where, what) => {
     await page.goto(url + where);
     await look(page, `${name} ${what}`);
@@ -149,7 +151,7 @@ const tabTo = async (page, wanted) => {
 };
 
 const byKeyboard = async () => {
-  const { context, page, trouble } = await browse('keyboard', sizes.desktop);
+  const { context, page, trouble } = await browse(sizes.desktop);
   await page.goto(url);
   await page.keyboard.press('Tab');
   assert.strictEqual(await page.evaluate(() => document.activeElement.className), 'skip');
@@ -178,12 +180,12 @@ const byKeyboard = async () => {
 
 // Without the script everything can be done; with it the overview stays fresh.
 const alive = async () => {
-  const { context, page } = await browse('alive', sizes.desktop);
+  const { context, page } = await browse(sizes.desktop);
   await page.goto(url);
   await page.evaluate(() => { document.getElementById('live').firstElementChild.textContent = 'old'; });
   await page.waitForFunction(() => !document.getElementById('live').textContent.startsWith('old'));
   await context.close();
-  const plain = await browse('plain', { ...sizes.desktop, javaScriptEnabled: false });
+  const plain = await browse({ ...sizes.desktop, javaScriptEnabled: false });
   await signIn(plain.page);
   await plain.page.goto(`${url}/queue?state=held`);
   await plain.page.getByRole('checkbox', { name: /^Select/ }).first().check();
@@ -193,10 +195,12 @@ const alive = async () => {
 };
 
 (async () => {
+  browser = await chromium.launch({ executablePath, args, headless: true });
   for (const size of Object.keys(sizes)) {
     for (const scheme of ['light', 'dark']) await everywhere(size, scheme);
   }
   await byKeyboard();
   await alive();
+  await browser.close();
   console.log('all of it');
 })().catch((e) => { console.log(e.stack); process.exit(1); });

@@ -452,9 +452,9 @@ class Browser(PageTest):
         modules = os.path.join(real.PEERS, "node", "node_modules")
         done = subprocess.run(
             ["node", os.path.join(HERE, "page.js"), f"http://127.0.0.1:{self.port}",
-             USER, self.secret, chromium, os.path.join(self.dir, "profile"), shots],
-            env={**os.environ, "NODE_PATH": modules}, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=240, check=False)
+             USER, self.secret, chromium, shots],
+            env={**os.environ, "NODE_PATH": modules, "TMPDIR": self.dir},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900, check=False)
         self.assertEqual((done.returncode, done.stdout.decode()), (0, "all of it\n"))
         relay.log(rf" admin what=retry account={USER} ")
 
