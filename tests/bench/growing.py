@@ -19,6 +19,7 @@ import traffic
 CASE = {"name": "queue", "size": 4096, "clients": 20}
 COUNTS = {"relayd": 100000, "postfix": 20000}
 SHORT = {"relayd": 10000, "postfix": 1000}
+SMOKE = {"relayd": 500, "postfix": 50}
 LONG = {"relayd": 1000000, "postfix": 100000}
 
 
@@ -98,14 +99,15 @@ LINES = [
     ("list, first line, s", lambda r: r["list"]["first_line_s"], -1),
     ("list, all, s", lambda r: r["list"]["all_s"], 0),
     ("list, s per 100,000", lambda r: r["list"]["all_s"] / r["count"] * 100000, -1),
-    ("shape (hosts; qshape), s", lambda r: r["shape"]["all_s"], 0),
+    ("shape (shape; qshape), s", lambda r: r["shape"]["all_s"], 0),
     ("start until the banner, s", lambda r: r["banner_s"], 0),
     ("memory of its own, MiB", lambda r: r["own_mib"], 0),
 ]
 
 
 def run(options):
-    counts = LONG if options.long else SHORT if options.short else COUNTS
+    counts = (LONG if options.long else SMOKE if options.smoke else
+              SHORT if options.short else COUNTS)
     results = {name: measured(name, counts[name], options.scratch) for name in relays.names()}
     table.row("\nqueue: next hop down, then up",
               [(f"{name} ({counts[name]:,})", 22) for name in results] + [("ratio", 10)])
@@ -115,4 +117,4 @@ def run(options):
         if better and len(figures) == 2:
             times = table.ratio(*(figures if better > 0 else reversed(figures)))
         table.row(title, [(table.number(f), 22) for f in figures] + [(times, 10)])
-    table.save("queue", results)
+    table.save(options, "queue", results)

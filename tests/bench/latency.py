@@ -10,7 +10,7 @@ import table
 import traffic
 
 CASE = {"name": "latency", "size": 10240, "clients": 1}
-MESSAGES, PAUSE_MS = 300, 5
+PAUSE_MS = 5
 SPANS = ("dot to 250", "250 to next hop", "dot to next hop")
 
 
@@ -23,7 +23,7 @@ def percentile(values, percent):
     return sorted(values)[min(len(values) * percent // 100, len(values) - 1)]
 
 
-def measured(name, scratch):
+def measured(name, scratch, messages):
     """{span: (p50, p99)} in milliseconds."""
     with tempfile.TemporaryDirectory(prefix="relayd-bench.", dir=scratch) as directory:
         sent_file, came_file = (os.path.join(directory, n) for n in ("sent", "came"))
@@ -32,9 +32,9 @@ def measured(name, scratch):
         try:
             traffic.warm_up(relay, sink, dict(CASE, clients=10))
             sink.begin("single")
-            traffic.load(relay.port, CASE, "single", "--messages", MESSAGES,
+            traffic.load(relay.port, CASE, "single", "--messages", messages,
                          "--pause", PAUSE_MS, "--times", sent_file)
-            sink.expect(MESSAGES, 60)
+            sink.expect(messages, 60)
         finally:
             relay.stop()
             sink.stop()
@@ -54,11 +54,12 @@ def run(options):
     for turn in range(options.runs):
         for name in results:
             table.progress(f"latency: {name}, run {turn + 1} of {options.runs}")
-            results[name].append(measured(name, options.scratch))
+            results[name].append(measured(name, options.scratch,
+                                          20 if options.smoke else 300))
     table.row("\nlatency: single messages, ms", [("p50", 10), ("p99", 10)])
     for span in SPANS:
         for name, runs in results.items():
             cells = [(table.number(table.median([r[span] for r in runs], p)), 10)
                      for p in ("p50", "p99")]
             table.row(f"{span if name == 'relayd' else '':<18} {name}", cells)
-    table.save("latency", results)
+    table.save(options, "latency", results)

@@ -51,27 +51,9 @@ def cpu_seconds(root):
     return total / TICKS
 
 
-def written_bytes(root):
-    """Bytes that it made the page cache write to the disk (the journal of the file system
-    is nobody's)."""
-    return sum(_numbers(pid, "io", "write_bytes") for pid in tree(root))
-
-
 def own_kib(root):
     """Memory that is its own: neither programs nor files that are mapped."""
     return sum(_numbers(pid, "status", "RssAnon", "RssShmem") for pid in tree(root))
-
-
-def device_bytes(path):
-    """Bytes written to the block device below this path since it came up, by anybody;
-    None where that cannot be told."""
-    device = os.stat(path).st_dev
-    try:
-        with open(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat",
-                  encoding="ascii") as f:
-            return int(f.read().split()[6]) * 512
-    except OSError:
-        return None
 
 
 class Peak:

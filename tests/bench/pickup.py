@@ -205,4 +205,4 @@ def run(options):
             server.stop()
         for d in directories:
             shutil.rmtree(d, True)
-    table.save("pickup", results)
+    table.save(options, "pickup", results)

@@ -239,4 +239,4 @@ def run(options):
             server.stop()
         for d in directories:
             shutil.rmtree(d, True)
-    table.save("reading", results)
+    table.save(options, "reading", results)

@@ -72,7 +72,7 @@ class Relayd:
         return self.command("queue")
 
     def shape(self):
-        return self.command("hosts")
+        return self.command("shape")
 
     def retry_all(self):
         subprocess.run(self.command("retry", "--all"), stdout=subprocess.DEVNULL, check=True,

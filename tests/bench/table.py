@@ -5,11 +5,6 @@ import os
 import statistics
 import sys
 
-import real
-
-OUT = os.path.join(real.ROOT, "build", "bench")
-
-
 def median(runs, key):
     values = [r[key] for r in runs if r.get(key) is not None]
     return statistics.median(values) if values else None
@@ -46,7 +41,7 @@ def row(first, columns, width=34):
     print(f"{first:<{width}}" + "".join(f"{text:>{w}}" for text, w in columns), flush=True)
 
 
-def save(name, result):
-    os.makedirs(OUT, exist_ok=True)
-    with open(os.path.join(OUT, f"{name}.json"), "w", encoding="ascii") as f:
+def save(options, name, result):
+    os.makedirs(options.out, exist_ok=True)
+    with open(os.path.join(options.out, f"{name}.json"), "w", encoding="ascii") as f:
         json.dump(result, f, indent=1)

@@ -11,8 +11,8 @@ import os
 import re
 import subprocess
 import tempfile
-import time
 
+import disk
 import meter
 import real
 import relays
@@ -89,16 +89,15 @@ def measured(name, case, sink, scratch, seconds, certificate):
         relay = relays.start(name, directory, sink.port, certificate, case.get("auth"))
         try:
             warm_up(relay, sink, case)
-            return run(relay, case, sink, directory, seconds)
+            return run(relay, case, sink, seconds)
         finally:
             relay.stop()
 
 
-def run(relay, case, sink, directory, seconds):
+def run(relay, case, sink, seconds):
     sink.begin("run")
     commits = relay.commits()
-    cpu, written = meter.cpu_seconds(relay.pid), meter.written_bytes(relay.pid)
-    device = meter.device_bytes(directory)
+    cpu = meter.cpu_seconds(relay.pid)
     with meter.Peak(relay.pid) as peak:
         sent = load(relay.port, case, "run", "--seconds", f"{int(seconds * 1000)}ms",
                     "--messages", 2000000)
@@ -113,21 +112,18 @@ def run(relay, case, sink, directory, seconds):
         "answer_p50_ms": sent["latency_ms"]["p50"],
         "answer_p99_ms": sent["latency_ms"]["p99"],
         "cpu_s_per_1000": (meter.cpu_seconds(relay.pid) - cpu) / n * 1000,
-        "written_kib": (meter.written_bytes(relay.pid) - written) / n / 1024,
         "peak_mib": peak.kib / 1024,
         "hop_connections": came["connections"],
     }
     if commits is not None:
         result["commits"] = (relay.commits() - commits) / n
-    if device is not None:
-        result["device_kib"] = (meter.device_bytes(directory) - device) / n / 1024
     return result
 
 
 # ---- counting, apart from what is measured
 
 def _calls(file):
-    """{system call: times} of `strace -c -U calls,name`."""
+    """{system call or "total": times} of `strace -c -U calls,name`."""
     def complete():
         with open(file, encoding="ascii", errors="replace") as f:
             return re.search(r"^\s*(\d+)\s+total$", f.read(), re.M)
@@ -136,22 +132,23 @@ def _calls(file):
         return {m[1]: int(m[0]) for m in re.findall(r"^\s*(\d+)\s+(\w+)$", f.read(), re.M)}
 
 
-def counted(name, case, sink, scratch, certificate, messages, what):
-    """Flushes or all system calls per message (what: "flushes", "calls"): the counts of a
-    run with many messages less those of one with few, so that start and end drop out."""
+def counted(name, case, sink, scratch, certificate, messages, calls):
+    """{figure: per message}: flushes and bytes on the disk, or with `calls` all system
+    calls; those of a run with many messages less those of one with few, so that start and
+    end drop out."""
     few = max(case["clients"], 10)
-    low = _count(name, case, sink, scratch, certificate, few, what)
-    high = _count(name, case, sink, scratch, certificate, few + messages, what)
-    return (high - low) / messages
+    low = _count(name, case, sink, scratch, certificate, few, calls)
+    high = _count(name, case, sink, scratch, certificate, few + messages, calls)
+    return {key: (high[key] - low[key]) / messages for key in high if high[key] is not None}
 
 
-def _count(name, case, sink, scratch, certificate, messages, what):
-    with tempfile.TemporaryDirectory(prefix="relayd-bench.", dir=scratch) as directory:
-        file = os.path.join(directory, "calls")
+def _count(name, case, sink, scratch, certificate, messages, calls):
+    with disk.Disk(scratch) as own:
+        file = os.path.join(own.outside.name, "calls")
         under = ["strace", "-DD", "-f", "-qq", "-c", "-U", "calls,name", "-o", file]
-        if what == "flushes":
+        if not calls:
             under += ["--seccomp-bpf", "-e", "trace=" + ",".join(FLUSHES)]
-        relay = relays.start(name, directory, sink.port, certificate, under=under)
+        relay = relays.start(name, own.path, sink.port, certificate, under=under)
         try:
             sink.begin("count")
             load(relay.port, case, "count", "--messages", messages)
@@ -159,5 +156,9 @@ def _count(name, case, sink, scratch, certificate, messages, what):
             commits = relay.commits() or 0  # each has one synchronous write besides
         finally:
             relay.stop()
-        calls = _calls(file)
-    return calls["total"] + (commits if what == "flushes" else 0)
+        total = _calls(file)["total"]
+        if calls:
+            return {"calls": total}
+        written = own.written()
+        return {"flushes": total + commits,
+                "disk_kib": None if written is None else written / 1024}
