@@ -84,6 +84,8 @@ change_over(struct change *c, enum err e)
 		wake_moved(c);
 	if (c->entry != NULL && !stuck)
 		entry_free(c->entry);
+	if (d != NULL && e != OK && e != ERR_NOT_FOUND) /* its rows are as they were */
+		dest_look_again(d, (struct wall){0});
 	if (d != NULL && c->earliest.ms != NO_HEAD)
 		dest_expect(d, c->earliest);
 	void (*done)(void *, enum err) = c->done;

@@ -45,9 +45,20 @@ entry_ready(struct entry *e)
 	struct dest *d = e->key.dest;
 	e->state = ENTRY_READY;
 	e->turn = e->message ? dest_turn(d, e->message) : 0;
-	list_push(&d->ready[e->turn], &e->link);
-	d->turn_n[e->turn]++;
+	if (d->turns == NULL) {
+		d->turns = NEW(struct turns);
+		for (unsigned i = 0; i < TURNS; i++)
+			list_init(&d->turns->ready[i]);
+	}
+	list_push(&d->turns->ready[e->turn], &e->link);
+	d->turns->n[e->turn]++;
 	d->ready_n++;
+}
+
+size_t
+dest_in_turn(const struct dest *d, uint8_t turn)
+{
+	return d->turns ? d->turns->n[turn] : 0;
 }
 
 static void
@@ -55,16 +66,18 @@ unlist(struct entry *e)
 {
 	struct dest *d = e->key.dest;
 	list_remove(&e->link);
-	d->turn_n[e->turn]--;
-	d->ready_n--;
+	d->turns->n[e->turn]--;
+	if (--d->ready_n == 0)
+		mem_free(&d->turns);
 }
 
 struct entry *
 dest_next(struct dest *d)
 {
-	for (unsigned i = 0; i < TURNS; i++) {
-		d->turn = (uint8_t)((d->turn + 1) % TURNS);
-		struct link *k = list_first(&d->ready[d->turn]);
+	struct turns *t = d->turns;
+	for (unsigned i = 0; t != NULL && i < TURNS; i++) {
+		t->last = (uint8_t)((t->last + 1) % TURNS);
+		struct link *k = list_first(&t->ready[t->last]);
 		if (k != NULL) {
 			struct entry *e = CONTAINER_OF(k, struct entry, link);
 			unlist(e);
@@ -89,8 +102,11 @@ entry_free(struct entry *e)
 	if (e->state == ENTRY_READY && link_in_list(&e->link))
 		unlist(e);
 	struct wall now = scheduler_now(d->scheduler);
-	if (e->again && d->head.ms > now.ms)
-		d->head = now;
+	if (e->again) {
+		dest_look_again(d, (struct wall){0});
+		if (d->head.ms > now.ms)
+			d->head = now;
+	}
 	list_remove(&e->link);
 	map_remove(&d->scheduler->entries, &e->node);
 	d->entries--;
@@ -134,8 +150,6 @@ dest_get(struct scheduler *s, struct span key)
 	d->scheduler = s;
 	d->key = span_dup(key);
 	d->head.ms = NO_HEAD;
-	for (unsigned i = 0; i < TURNS; i++)
-		list_init(&d->ready[i]);
 	feedback_init(&d->feedback, s->config->client.initial, UINT_MAX);
 	map_put(&s->dests, &d->node, span_str(d->key));
 	dest_configure(d);
@@ -145,18 +159,25 @@ dest_get(struct scheduler *s, struct span key)
 static void
 drop_entries(struct dest *d)
 {
-	for (unsigned i = 0; i < TURNS; i++)
-		LIST_EACH (&d->ready[i], k)
+	for (unsigned i = 0; d->turns != NULL && i < TURNS; i++) {
+		struct link *k; /* with the last entry the queues go */
+		while (d->turns != NULL && (k = list_first(&d->turns->ready[i])) != NULL)
 			entry_free(CONTAINER_OF(k, struct entry, link));
+	}
 }
 
 void
 dest_free(struct dest *d)
 {
+	if (d->fetch != NULL)
+		d->scheduler->fetching--;
 	spool_cancel_query(&d->fetch);
 	drop_entries(d);
 	heap_remove(&d->scheduler->timers, &d->timer);
 	list_remove(&d->runnable);
+	list_remove(&d->hungry);
+	mem_free(&d->reason);
+	mem_free(&d->idle);
 	map_remove(&d->scheduler->dests, &d->node);
 	mem_free(&d->key);
 	mem_free(&d);
@@ -165,9 +186,17 @@ dest_free(struct dest *d)
 void
 dest_free_unused(struct dest *d)
 {
-	if (d->entries == 0 && d->head.ms == NO_HEAD && d->fetch == NULL &&
-	    d->running == 0 && d->state == DEST_UP)
+	if (d->entries > 0 || d->head.ms != NO_HEAD || d->fetch != NULL ||
+	    d->running > 0 || d->state != DEST_UP)
+		return;
+	if (d->seen.id == 0 || !d->scheduler->started || d->scheduler->draining) {
 		dest_free(d);
+		return;
+	}
+	/* all has been read, each row once: once more from the beginning, to be sure */
+	d->seen = (struct due_row){0};
+	d->head = scheduler_now(d->scheduler);
+	dest_step(d);
 }
 
 void
@@ -176,12 +205,23 @@ dest_drop_ready(struct dest *d)
 	struct wall now = scheduler_now(d->scheduler);
 	if (d->ready_n > 0 && d->head.ms > now.ms)
 		d->head = now; /* their rows are due and in the spool */
+	dest_look_again(d, (struct wall){0});
 	drop_entries(d);
+}
+
+void
+dest_look_again(struct dest *d, struct wall from)
+{
+	if (from.ms <= d->seen.due.ms)
+		d->seen = (struct due_row){from, 0};
+	if (d->fetch != NULL && from.ms < d->back.ms)
+		d->back = from;
 }
 
 void
 dest_expect(struct dest *d, struct wall due)
 {
+	dest_look_again(d, due);
 	if (due.ms < d->head.ms) {
 		d->head = due;
 		dest_wake(d);
@@ -190,9 +230,19 @@ dest_expect(struct dest *d, struct wall due)
 
 /* ---- reading rows */
 
+static void feed(struct scheduler *s);
+
+static void
+count_rows(struct scheduler *s, size_t n)
+{
+	atomic_fetch_add_explicit(&s->counters->fetches, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->counters->rows, n, memory_order_relaxed);
+}
+
 struct fetch {
 	struct dest *dest;
 	char *key;
+	struct due_row after;
 	size_t max, n;
 	enum err err;
 	struct due_row *row;
@@ -212,8 +262,8 @@ fetch_run(struct spool_reader *r, void *arg)
 {
 	struct fetch *f = arg;
 	struct wall far = {NO_HEAD};
-	f->err = spool_read_due(
-	    r, span_str(f->key), (struct due_row){0}, far, f->row, f->max, &f->n);
+	f->err =
+	    spool_read_due(r, span_str(f->key), f->after, far, f->row, f->max, &f->n);
 }
 
 /*
@@ -230,23 +280,31 @@ is_known(struct dest *d, const struct due_row *row, struct wall due)
 }
 
 static void
+head_by(struct dest *d, struct wall due)
+{
+	if (due.ms < d->head.ms)
+		d->head = due;
+}
+
+static void
 take_rows(struct dest *d, const struct fetch *f)
 {
 	struct scheduler *s = d->scheduler;
 	struct wall now = scheduler_now(s);
-	size_t i = 0;
-	for (; i < f->n; i++) {
+	for (size_t i = 0; i < f->n; i++) {
 		struct wall due = backoff_sane_due(&s->config->retry, f->row[i].due, now);
-		if (due.ms <= now.ms && is_known(d, &f->row[i], due))
-			continue;
-		if (due.ms > now.ms || !dest_has_room(d)) {
-			d->head = due;
+		bool known = due.ms <= now.ms && is_known(d, &f->row[i], due);
+		if (!known && (due.ms > now.ms || !dest_has_room(d))) {
+			head_by(d, due);
 			return;
 		}
-		entry_ready(entry_new(d, f->row[i].id, NULL));
+		if (!known)
+			entry_ready(entry_new(d, f->row[i].id, NULL));
+		d->seen = f->row[i];
 	}
 	if (f->n == f->max) /* there may be more behind these */
-		d->head = backoff_sane_due(&s->config->retry, f->row[f->n - 1].due, now);
+		head_by(
+		    d, backoff_sane_due(&s->config->retry, f->row[f->n - 1].due, now));
 }
 
 static void
@@ -254,9 +312,13 @@ fetch_done(void *arg)
 {
 	struct fetch *f = arg;
 	struct dest *d = f->dest;
+	struct scheduler *s = d->scheduler;
 	d->fetch = NULL;
+	s->fetching--;
+	count_rows(s, f->n);
 	if (f->err == OK) {
 		take_rows(d, f);
+		dest_look_again(d, d->back);
 	} else {
 		LOG(d->scheduler->log, EV_FAILED, F_STR("what", "reading the schedule"),
 		    F_STR("dest", d->key), F_STR("error", err_text(f->err)));
@@ -265,6 +327,17 @@ fetch_done(void *arg)
 	fetch_free(f);
 	dest_step(d);
 	dest_free_unused(d);
+	feed(s);
+}
+
+/* Many destinations share the entries that may be in memory. */
+static size_t
+slice_of(const struct scheduler *s)
+{
+	size_t share = ENTRIES_MAX / (s->dests.n + 1);
+	return share > FETCH_ROWS    ? FETCH_ROWS
+	       : share < FETCH_LEAST ? FETCH_LEAST
+				     : share;
 }
 
 static void
@@ -273,9 +346,12 @@ fetch(struct dest *d)
 	struct fetch *f = NEW(struct fetch);
 	f->dest = d;
 	f->key = mem_strdup(d->key);
-	f->max = d->entries + FETCH_ROWS;
+	f->after = d->seen;
+	f->max = slice_of(d->scheduler);
 	f->row = mem_alloc(f->max * sizeof(struct due_row));
 	d->head.ms = NO_HEAD; /* what is learnt meanwhile is kept by dest_expect() */
+	d->back.ms = NO_HEAD;
+	d->scheduler->fetching++;
 	d->fetch = spool_query_start(d->scheduler->spool, fetch_run, fetch_done,
 	    fetch_free, f, loop_inbox(d->scheduler->loop));
 }
@@ -295,6 +371,26 @@ bool
 dest_may_run(const struct dest *d)
 {
 	return d->ready_n > 0 && slots(d) > 0;
+}
+
+static bool
+wants_rows(const struct dest *d, struct wall now)
+{
+	return d->head.ms <= now.ms && d->fetch == NULL && dest_has_room(d) &&
+	       dest_in_turn(d, 0) < slots(d) + FETCH_ROWS / 4;
+}
+
+/* Those that want rows, one after the other. */
+static void
+feed(struct scheduler *s)
+{
+	struct link *k;
+	while (s->fetching < FETCHES_MAX && (k = list_pop(&s->hungry)) != NULL) {
+		struct dest *d = CONTAINER_OF(k, struct dest, hungry);
+		if (s->started && !s->draining && d->state != DEST_DOWN &&
+		    scheduler_paused(s, d) == NULL && wants_rows(d, scheduler_now(s)))
+			fetch(d);
+	}
 }
 
 static void
@@ -335,9 +431,10 @@ dest_step(struct dest *d)
 		d->state = DEST_UP; /* nobody waits for the answer any more */
 		d->failures = 0;
 	}
-	bool low = d->turn_n[0] < slots(d) + FETCH_ROWS / 4 && dest_has_room(d);
-	if (d->head.ms <= now.ms && low && d->fetch == NULL)
-		fetch(d);
+	if (wants_rows(d, now) && !link_in_list(&d->hungry)) {
+		list_push(&s->hungry, &d->hungry);
+		feed(s);
+	}
 	set_timer(d, d->head.ms > now.ms ? d->head.ms : NO_HEAD);
 	if (dest_may_run(d) && !link_in_list(&d->runnable))
 		list_push(&s->runnable, &d->runnable);
@@ -353,12 +450,21 @@ dest_wake(struct dest *d)
 
 /* ---- health */
 
+const struct verdict *
+dest_reason(const struct dest *d)
+{
+	static const struct verdict none = {.code = 0};
+	return d->reason ? d->reason : &none;
+}
+
 void
 dest_failed(struct dest *d, const struct verdict *why, bool at_once)
 {
 	struct scheduler *s = d->scheduler;
 	bool was_probe = d->state == DEST_PROBING;
-	d->reason = *why;
+	if (d->reason == NULL)
+		d->reason = NEW(struct verdict);
+	*d->reason = *why;
 	bool down = feedback_failure(&d->feedback, d->running + 1);
 	if (!down && !was_probe && !at_once)
 		return;
@@ -391,7 +497,7 @@ dest_worked(struct dest *d)
 	d->failures = 0;
 	d->state = DEST_UP;
 	d->at_once = false;
-	d->reason.code = 0;
+	mem_free(&d->reason);
 	feedback_success(&d->feedback, d->running + 1);
 }
 

@@ -74,6 +74,7 @@ enum bounce_class {
 const char *bounce_class_name(enum bounce_class c);
 
 struct egress_counters {
+	atomic_uint_fast64_t fetches, rows; /* slices of the schedule, rows in them */
 	atomic_uint_fast64_t attempts, delivered, deferred, failed, notices, duplicates;
 	atomic_uint_fast64_t bounced_by[BOUNCE_CLASSES];
 	struct histogram seconds; /* from arrival to delivery, of each recipient */

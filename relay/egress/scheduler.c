@@ -17,7 +17,7 @@ choose_courier(struct scheduler *s, struct dest *d)
 {
 	size_t best = 0;
 	for (size_t i = 0; i < s->couriers; i++) {
-		if (d->idle[i] > 0) {
+		if (d->idle != NULL && d->idle[i] > 0) {
 			d->idle[i]--;
 			return i;
 		}
@@ -141,18 +141,18 @@ accept_for_dest(struct scheduler *s, struct message *m, const struct recipient *
 {
 	struct wall now = scheduler_now(s);
 	struct dest *d = dest_get(s, r->dest);
+	if (entry_find(s, m->id, d) != NULL) /* a slice was read in between */
+		return;
 	struct wall due = r->due.ms ? r->due : m->arrival;
 	bool memory = s->budget == NULL || !content_budget_over(s->budget);
 	bool backlog = d->head.ms <= now.ms || d->fetch != NULL;
-	bool in_turn = !backlog || d->turn_n[dest_turn(d, m)] < FRESH_MAX;
+	bool in_turn = !backlog || dest_in_turn(d, dest_turn(d, m)) < FRESH_MAX;
 	if (due.ms <= now.ms && in_turn && memory && d->state == DEST_UP &&
 	    dest_has_room(d) && s->started) {
 		entry_ready(entry_new(d, m->id, m));
 		dest_step(d);
 	} else {
 		dest_expect(d, due);
-		if (d->fetch != NULL) /* the read under way may have missed it */
-			d->head = due.ms < d->head.ms ? due : d->head;
 	}
 }
 
@@ -280,6 +280,7 @@ scheduler_new(const struct scheduler_options *o)
 	map_init(&s->dests, seed);
 	map_init(&s->entries, seed);
 	list_init(&s->runnable);
+	list_init(&s->hungry);
 	list_init(&s->pauses);
 	list_init(&s->changes);
 	list_init(&s->held);

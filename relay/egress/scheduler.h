@@ -27,6 +27,11 @@
  *
  * A destination whose route has a rate (throttle.h) stands in the route's lane
  * instead while the rate lets nothing go.
+ *
+ * Bounds, whatever the spool holds.  Rows are read in slices, each once: `seen` is
+ * how far a destination's rows have been read, and goes back only when a row may have
+ * appeared before it.  Destinations that want rows stand in `hungry`, and FETCHES_MAX
+ * of them are served at a time.  A destination that nothing is ready for has no queues.
  */
 #ifndef RELAY_EGRESS_SCHEDULER_H
 #define RELAY_EGRESS_SCHEDULER_H
@@ -45,7 +50,9 @@
 
 #define ENTRIES_MAX 20000 /* in memory, all destinations */
 #define READY_MAX 5000    /* in memory and ready, of one destination */
-#define FETCH_ROWS 300    /* schedule rows read at once beyond those in memory */
+#define FETCH_ROWS 300    /* schedule rows read at once */
+#define FETCH_LEAST 10    /* the same, when many destinations share ENTRIES_MAX */
+#define FETCHES_MAX 16    /* under way at a time */
 #define TURNS 32          /* queues of one destination's ready entries */
 #define FRESH_MAX 100     /* of one of them, taken in past a backlog */
 #define COURIERS_MAX 64
@@ -53,6 +60,12 @@
 
 enum dest_state { DEST_UP, DEST_DOWN, DEST_PROBING };
 enum entry_state { ENTRY_READY, ENTRY_RUNNING, ENTRY_REPORTING, ENTRY_STUCK };
+
+struct turns {
+	struct list ready[TURNS];
+	uint16_t n[TURNS]; /* entries in each */
+	uint8_t last;      /* the queue that was served last */
+};
 
 struct dest {
 	struct map_node node;   /* scheduler.dests, by key */
@@ -62,19 +75,20 @@ struct dest {
 	char *key;
 	enum dest_state state;
 	struct feedback feedback;
-	struct list ready[TURNS];
-	uint16_t turn_n[TURNS]; /* entries in each */
-	uint8_t turn;           /* the queue that was served last */
-	struct lane *lane;      /* the rates of its route; NULL: none */
+	struct link hungry;  /* scheduler.hungry: wants rows */
+	struct turns *turns; /* owned; NULL: nothing is ready */
+	struct lane *lane;   /* the rates of its route; NULL: none */
 	unsigned ready_n, running, entries;
 	unsigned failures; /* in a row, of the whole destination */
 	bool at_once; /* DOWN because TLS or our sign-in is refused: every message would
 		       * fail alike */
-	struct wall retry_at;        /* DOWN */
-	struct verdict reason;       /* of the last failure */
-	struct wall head;            /* earliest row not in memory; ms = NO_HEAD: none */
-	struct spool_query *fetch;   /* under way */
-	uint16_t idle[COURIERS_MAX]; /* connections that couriers are believed to keep */
+	struct wall retry_at;      /* DOWN */
+	struct verdict *reason;    /* owned: of the last failure; NULL: it works */
+	struct wall head;          /* earliest row not in memory; ms = NO_HEAD: none */
+	struct due_row seen;       /* rows up to here are in memory, or were */
+	struct wall back;          /* a row of then has come while a slice was read */
+	struct spool_query *fetch; /* under way */
+	uint16_t *idle; /* owned: connections that each courier is believed to keep */
 };
 
 struct entry_key {
@@ -120,7 +134,8 @@ struct scheduler {
 
 	struct map dests, entries;
 	struct heap timers;
-	struct list runnable;
+	struct list runnable, hungry;
+	unsigned fetching;
 	unsigned running;
 	struct list pauses;
 	struct list held;    /* changes whose notice may yet tell of more failures */
@@ -154,7 +169,10 @@ bool dest_may_run(const struct dest *d); /* a slot is free and something is read
 /* A session could not be had. at_once: it is no use to try with another message. */
 void dest_failed(struct dest *d, const struct verdict *why, bool at_once);
 void dest_worked(struct dest *d);
-void dest_probe_now(struct dest *d); /* an administrator asks */
+void dest_probe_now(struct dest *d);                     /* an administrator asks */
+void dest_look_again(struct dest *d, struct wall from);  /* rows of then may be new */
+const struct verdict *dest_reason(const struct dest *d); /* code 0: none */
+size_t dest_in_turn(const struct dest *d, uint8_t turn); /* ready entries of a queue */
 void
 dest_drop_ready(struct dest *d); /* forget ready entries; their rows are in the spool */
 void dest_free_unused(struct dest *d); /* if nothing refers to it any more */

@@ -81,7 +81,7 @@ fail_at_dest(struct scheduler *s, struct fail_all *f, const struct recipient *fi
 		if (!span_eq(r->dest, first->dest) ||
 		    (f->chosen != NULL && !f->chosen(f->arg, r)))
 			continue;
-		const struct verdict *v = f->verdict.code ? &f->verdict : &d->reason;
+		const struct verdict *v = f->verdict.code ? &f->verdict : dest_reason(d);
 		struct outcome o = {.index = r->index, .kind = OUTCOME_FAILED};
 		buf_reset(&line);
 		if (v->code != 0 && (f->verdict.code != 0 || r->reply.n == 0))

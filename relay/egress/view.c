@@ -87,7 +87,7 @@ scheduler_each_destination(const struct scheduler *s,
 		    .window = d->feedback.window,
 		    .failures = d->failures,
 		    .next = next_of(d, now),
-		    .reason = span_str(d->reason.code ? d->reason.text : ""),
+		    .reason = span_str(dest_reason(d)->text),
 		};
 		told(arg, &v);
 	}
@@ -133,7 +133,7 @@ explain_down(const struct dest *d, struct wall now, struct buf *out)
 {
 	buf_addf(out, "Destination %s is down after %u failure%s in a row (", d->key,
 	    d->failures, d->failures == 1 ? "" : "s");
-	buf_add_escaped(out, span_str(d->reason.text));
+	buf_add_escaped(out, span_str(dest_reason(d)->text));
 	buf_add_str(out, "); one message probes it again at ");
 	add_when(out, d->retry_at, now);
 	buf_add_str(out, ", and all its mail goes out when that works.");
