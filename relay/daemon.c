@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "relay/daemon_private.h"
 
-#define POOL_THREADS 2
+#define POOL_THREADS 4
 #define LOCAL_LISTENER "local"    /* what counts relay-sendmail's connections */
 #define DRAIN_MS (10 * SECOND_MS) /* sessions and deliveries may take so long to end */
 

@@ -13,16 +13,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/crc32c.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "spool/private.h"
 
-#define PIECE_BYTES (128u << 10) /* written in one go */
-#define BUSY_BYTES (256u << 10)  /* waiting for the disk: stop reading */
+#define PIECE_BYTES (256u << 10) /* written in one go */
+#define BUSY_BYTES (512u << 10)  /* waiting for the disk: stop reading */
+#define SLICES_AT_ONCE 128
 
 /* What the pool works with; it may outlive the body. */
 struct file_job {
@@ -32,6 +33,7 @@ struct file_job {
 	struct file_use *use;
 	struct inbox *reply;
 	int fd;                /* -1 before the first job, and when it was given away */
+	uint64_t made;         /* which of its directory's files it is */
 	struct content *piece; /* to write now */
 	bool sync;
 	enum err err;
@@ -46,7 +48,6 @@ struct spool_body {
 	void *arg, *done_arg;
 	struct content *memory; /* what is not yet on its way to the file */
 	uint64_t size;
-	uint32_t crc;         /* of all bytes */
 	struct file_job *job; /* not NULL: it is a file */
 	bool writing, busy, finishing;
 	enum err err;
@@ -97,21 +98,71 @@ create(struct file_job *j)
 	    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (j->fd < 0)
 		return err_from_errno(errno);
-	return FAULT("spool.file.dir") ? ERR_IO : sync_directory(j->commons->big, dir);
+	struct sub_directory *d = &j->commons->sub[number >> 56];
+	(void)pthread_mutex_lock(&j->commons->mutex);
+	j->made = ++d->made;
+	(void)pthread_mutex_unlock(&j->commons->mutex);
+	return OK;
+}
+
+/* The file's name is on disk. Whoever flushes the directory does it for all that were
+ * made there before. */
+static enum err
+sync_name(struct file_job *j)
+{
+	struct commons *c = j->commons;
+	uint64_t number = file_use_number(j->use);
+	struct sub_directory *d = &c->sub[number >> 56];
+	char name[FILE_NAME];
+	file_name(number, name);
+	name[2] = '\0';
+	(void)pthread_mutex_lock(&c->mutex);
+	uint64_t upto = d->flushed < j->made ? d->made : 0;
+	(void)pthread_mutex_unlock(&c->mutex);
+	if (FAULT("spool.file.dir"))
+		return ERR_IO;
+	enum err e = upto > 0 ? sync_directory(c->big, name) : OK;
+	(void)pthread_mutex_lock(&c->mutex);
+	if (e == OK && d->flushed < upto)
+		d->flushed = upto;
+	(void)pthread_mutex_unlock(&c->mutex);
+	return e;
+}
+
+/* All of these octets; v is used up. */
+static enum err
+write_all(int fd, struct iovec *v, size_t n)
+{
+	while (n > 0) {
+		ssize_t got = writev(fd, v, (int)n);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_from_errno(errno);
+		for (; n > 0 && (size_t)got >= v->iov_len; v++, n--)
+			got -= (ssize_t)v->iov_len;
+		if (n > 0) {
+			v->iov_base = (char *)v->iov_base + got;
+			v->iov_len -= (size_t)got;
+		}
+	}
+	return OK;
 }
 
 static enum err
-write_all(int fd, struct span s)
+write_content(int fd, const struct content *c)
 {
-	while (s.n > 0) {
-		ssize_t n = write(fd, s.p, s.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_from_errno(errno);
-		s = span_cut(s, (size_t)n, s.n);
+	struct iovec v[SLICES_AT_ONCE];
+	enum err e = OK;
+	for (size_t i = 0; i < content_slices(c) && e == OK;) {
+		size_t n = 0;
+		for (; n < SLICES_AT_ONCE && i < content_slices(c); i++) {
+			struct span s = content_slice(c, i);
+			v[n++] = (struct iovec){(void *)(uintptr_t)s.p, s.n};
+		}
+		e = FAULT("spool.file.write") ? ERR_DISK_FULL : write_all(fd, v, n);
 	}
-	return OK;
+	return e;
 }
 
 static void
@@ -120,16 +171,16 @@ run(struct pool_job *p)
 	struct file_job *j = CONTAINER_OF(p, struct file_job, job);
 	if (j->fd < 0)
 		j->err = create(j);
-	for (size_t i = 0; j->err == OK && i < content_slices(j->piece); i++)
-		j->err = FAULT("spool.file.write")
-			     ? ERR_DISK_FULL
-			     : write_all(j->fd, content_slice(j->piece, i));
+	if (j->err == OK)
+		j->err = write_content(j->fd, j->piece);
 	if (j->err != OK || !j->sync)
 		return;
 	if (FAULT("spool.file.sync"))
 		j->err = ERR_IO;
 	else if (fdatasync(j->fd) != 0)
 		j->err = err_from_errno(errno);
+	if (j->err == OK)
+		j->err = sync_name(j);
 	(void)FAULT("spool.file.synced");
 }
 
@@ -188,7 +239,7 @@ write_piece(struct spool_body *b)
 		return;
 	content_seal(b->memory);
 	j->piece = b->memory;
-	b->memory = content_new(b->budget);
+	b->memory = content_new_behind(b->budget, content_crc(j->piece));
 	j->sync = b->finishing;
 	b->writing = true;
 	pool_start(b->spool->pool, &j->job, j->reply);
@@ -213,7 +264,7 @@ static void
 give(void *arg)
 {
 	struct spool_body *b = arg;
-	struct spool_body_result r = {.crc = b->crc};
+	struct spool_body_result r = {.crc = content_crc(b->memory)};
 	if (b->err == OK && b->job != NULL) {
 		r.content = content_from_file(b->job->fd, b->size);
 		r.file = file_use_number(b->job->use);
@@ -258,8 +309,6 @@ spool_body_add(struct spool_body *b, struct span bytes)
 	if (b->err != OK)
 		return; /* told at the end */
 	content_append(b->memory, bytes.p, bytes.n);
-	b->crc =
-	    b->job == NULL ? content_crc(b->memory) : crc32c(b->crc, bytes.p, bytes.n);
 	if (b->job == NULL && too_large_for_memory(b))
 		become_file(b);
 	else if (b->job != NULL && content_size(b->memory) >= PIECE_BYTES)

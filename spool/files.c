@@ -20,6 +20,8 @@
 #include "base/mem.h"
 #include "spool/private.h"
 
+#define FILES_TOGETHER 200 /* then the next sub-directory */
+
 void
 file_name(uint64_t number, char out[FILE_NAME])
 {
@@ -143,6 +145,19 @@ find(struct commons *c, uint64_t number)
 	return NULL;
 }
 
+/* Files of one time lie together: one flush of their directory is for all of them. */
+static uint64_t
+next_number(struct commons *c)
+{
+	uint64_t number = world_random_u64(c->world);
+	if (c->sub_left == 0) {
+		c->sub_left = FILES_TOGETHER;
+		c->sub_now = (uint8_t)(number >> 48);
+	}
+	c->sub_left--;
+	return number >> 8 | (uint64_t)c->sub_now << 56;
+}
+
 struct file_use *
 file_use_new(struct commons *c)
 {
@@ -151,7 +166,7 @@ file_use_new(struct commons *c)
 	u->users = 1;
 	(void)pthread_mutex_lock(&c->mutex);
 	do
-		u->number = world_random_u64(c->world);
+		u->number = next_number(c);
 	while (u->number == 0 || find(c, u->number) != NULL);
 	list_push(&c->files, &u->link);
 	(void)pthread_mutex_unlock(&c->mutex);

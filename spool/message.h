@@ -33,6 +33,8 @@ enum message_flag {
 	MESSAGE_RET_HDRS = 1 << 6,  /* DSN RET=HDRS */
 	MESSAGE_NOTICE = 1 << 7, /* written by us: a bounce, warning or success notice */
 	MESSAGE_OWN = 1 << 8,    /* from our own networks or a signed-in account */
+	MESSAGE_PLAIN = 1 << 9,  /* goes behind DATA as it is: nothing but lines that end
+				    with CRLF, none begins with a dot */
 };
 
 enum notify_flag { /* RFC 3461 4.1; 0: not given (failure and delay) */

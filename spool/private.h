@@ -73,6 +73,11 @@ enum dbi {
  * What jobs in the pool and completions share with the spool: it may outlive
  * the spool until the last of them is over.
  */
+struct sub_directory {
+	uint64_t made;    /* files, since the start */
+	uint64_t flushed; /* so many of them are on disk by name */
+};
+
 struct commons {
 	atomic_uint refs;
 	struct pool *pool; /* borrowed; used only while not closed */
@@ -86,6 +91,9 @@ struct commons {
 	unsigned keepers;  /* while there are any, no file goes */
 	uint64_t *late;    /* those that wait for that */
 	size_t late_n, late_cap;
+	struct sub_directory sub[256];
+	uint8_t sub_now;   /* where new files go, */
+	unsigned sub_left; /* so many more of them */
 	atomic_uchar
 	    synced[256]; /* sub-directories of big/ that are on disk for certain */
 };

@@ -321,39 +321,42 @@ spool_read_due(struct spool_reader *r, struct span dest, struct due_row after,
 }
 
 static enum err
-next_dest(struct spool_reader *r, uint32_t *cursor, struct dest_row *out)
+next_dest(struct spool_reader *r, MDB_cursor *c, uint32_t *cursor, struct dest_row *out)
 {
 	unsigned char from[KEY_SCHED] = {0};
 	struct sched_key k = {.lane = LANE_READY, .dest = *cursor + 1};
-	MDB_cursor *c;
 	MDB_val key, v;
+	if (*cursor == UINT32_MAX)
+		return ERR_NOT_FOUND;
 	sched_key_put(from, &k);
-	enum err e = db_err(mdb_cursor_open(r->txn, r->spool->dbi[DB_SCHED], &c));
+	enum err e = db_seek(c, from, KEY_SCHED, 1, &key, &v);
 	if (e != OK)
 		return e;
-	e = db_seek(c, from, KEY_SCHED, 1, &key, &v);
-	if (e == OK) {
-		sched_key_get(key.mv_data, &k);
-		*cursor = k.dest;
-		out->number = k.dest;
-		out->head.ms = k.due;
-		span_copy(dest_key(r, k.dest), out->key, sizeof(out->key));
-	}
-	mdb_cursor_close(c);
-	return e;
+	sched_key_get(key.mv_data, &k);
+	*cursor = k.dest;
+	out->number = k.dest;
+	out->head.ms = k.due;
+	span_copy(dest_key(r, k.dest), out->key, sizeof(out->key));
+	return OK;
 }
 
 enum err
-spool_read_dest(struct spool_reader *r, uint32_t *cursor, struct dest_row *out)
+spool_read_dests(
+    struct spool_reader *r, uint32_t *cursor, struct dest_row *out, size_t max, size_t *n)
 {
-	if (*cursor == UINT32_MAX)
-		return ERR_NOT_FOUND;
+	MDB_cursor *c;
+	*n = 0;
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
-	e = next_dest(r, cursor, out);
+	e = db_err(mdb_cursor_open(r->txn, r->spool->dbi[DB_SCHED], &c));
+	if (e == OK) {
+		while (*n < max && (e = next_dest(r, c, cursor, &out[*n])) == OK)
+			++*n;
+		mdb_cursor_close(c);
+	}
 	reader_end(r);
-	return e;
+	return e == ERR_NOT_FOUND ? OK : e;
 }
 
 uint64_t

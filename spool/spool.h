@@ -223,14 +223,15 @@ struct due_row {
 enum err spool_read_due(struct spool_reader *r, struct span dest, struct due_row after,
     struct wall until, struct due_row *out, size_t max, size_t *n);
 
-/* All destinations with waiting mail, by internal order: start with *cursor = 0; false at
- * the end. */
+/* All destinations with waiting mail, by internal order, up to max of them: start with
+ * *cursor = 0; fewer than max only at the end. */
 struct dest_row {
 	uint32_t number;
 	char key[300];
 	struct wall head; /* earliest due */
 };
-enum err spool_read_dest(struct spool_reader *r, uint32_t *cursor, struct dest_row *out);
+enum err spool_read_dests(struct spool_reader *r, uint32_t *cursor, struct dest_row *out,
+    size_t max, size_t *n);
 
 uint64_t spool_read_mark(struct spool_reader *r, const char *name); /* 0 if never set */
 

@@ -32,6 +32,14 @@ content_new(struct content_budget *budget)
 }
 
 struct content *
+content_new_behind(struct content_budget *budget, uint32_t crc)
+{
+	struct content *c = content_new(budget);
+	c->crc = crc;
+	return c;
+}
+
+struct content *
 content_from_file(int fd, uint64_t size)
 {
 	struct content *c = content_new(NULL);

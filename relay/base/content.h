@@ -38,6 +38,9 @@ struct content;
 /* Empty, in memory, one reference. budget may be NULL; it must outlive the content. */
 struct content *content_new(struct content_budget *budget);
 
+/* The same, but its checksum goes on from that of the octets in front of it. */
+struct content *content_new_behind(struct content_budget *budget, uint32_t crc);
+
 /* A sealed content backed by an open file of known size; takes the descriptor. */
 struct content *content_from_file(int fd, uint64_t size);
 

@@ -175,7 +175,10 @@ undot_take(
 	while (t.p < t.end && !u->end) {
 		switch (u->state) {
 		case LINE: take_or_text(&t, '.', DOT); break;
-		case DOT: take_or_text(&t, '\r', DOT_CR); break;
+		case DOT:
+			u->dots = u->dots || *t.p != '\r';
+			take_or_text(&t, '\r', DOT_CR);
+			break;
 		case CR:
 		case DOT_CR: take_after_cr(&t); break;
 		default: take_text(&t); break;

@@ -25,6 +25,7 @@ struct undot {
 	uint8_t state; /* private */
 	bool end;      /* the final dot has been seen */
 	bool bare_cr, bare_lf, nul, eight_bit;
+	bool dots;     /* a line began with a dot */
 	uint64_t line; /* octets in the current line so far, CRLF not counted (private) */
 	uint64_t longest; /* of the lines so far */
 	uint64_t wire;    /* octets taken, stuffing and final dot included */

@@ -171,6 +171,10 @@ read_some(struct io *io, size_t budget)
 		if ((size_t)got < room && io_tls_pending(io) == 0)
 			break;
 	}
+	if (io_buffered(io) >= READ_CHUNK)
+		io->flags |= IO_F_BULK;
+	else
+		io->flags &= ~(unsigned)IO_F_BULK;
 	if (!offer(io))
 		return;
 	if (io_tls_pending(io) > 0)

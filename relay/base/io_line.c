@@ -14,8 +14,6 @@
 #include "base/io_private.h"
 #include "base/mem.h"
 
-#define READ_CHUNK (16u << 10)
-
 /* ---- the buffer */
 
 bool
@@ -30,7 +28,8 @@ io_make_room(struct io *io)
 		io->start = 0;
 	}
 	if (io->cap - io->end < READ_CHUNK / 4 && io->cap < IO_INPUT_MAX) {
-		io->cap = io->cap ? io->cap * 2 : READ_CHUNK;
+		size_t first = io_has(io, IO_F_BULK) ? IO_INPUT_MAX : READ_CHUNK;
+		io->cap = io->cap ? io->cap * 2 : first;
 		io->in = mem_resize(io->in, io->cap, 1);
 	}
 	return true;

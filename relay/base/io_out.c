@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * io_out - the output of a connection: a queue of pieces, each bytes of our
- * own or a part of a content, written with as few calls as possible.
+ * own or a part of a content, written with as few calls as possible.  A part of
+ * a file goes from the page cache to the socket (sendfile) where no layer stands
+ * between.
  *
  * All writing goes through give_bytes(): that is where compression stands
  * (io_deflate.c), and TLS below it (io_tls.c).
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -17,6 +20,7 @@
 
 #define IOV_MAX_HERE 64
 #define FILE_CHUNK (64u << 10)
+#define FILE_AT_ONCE (1u << 20) /* by sendfile() */
 #define DEFLATE_BUDGET \
 	(256u << 10) /* compressed per turn and connection: it takes milliseconds */
 #define PIECE_SMALL 200
@@ -120,11 +124,12 @@ ssize_t
 io_wire_give(struct io *io, struct iovec *v, size_t n, enum err *e)
 {
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = n};
+	int more = io_has(io, IO_F_MORE) ? MSG_MORE : 0;
 	ssize_t sent;
 	if (io_tls_inside(io))
 		return io_tls_give(io, v, n, e);
 	do
-		sent = sendmsg(io->watch.fd, &m, MSG_NOSIGNAL);
+		sent = sendmsg(io->watch.fd, &m, MSG_NOSIGNAL | more);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		*e = err_from_errno(errno);
@@ -237,22 +242,70 @@ drop_sent(struct io *io, size_t sent)
 	}
 }
 
+/* Nothing stands between the queue and the socket. */
+static bool
+is_bare(const struct io *io)
+{
+	return io->tls == NULL && io->deflate == NULL && !io_has(io, IO_F_NO_SENDFILE);
+}
+
+/* One call's worth from a file to the socket; 0: the kernel does not do it with this one.
+ */
+static ssize_t
+give_file(const struct io *io, const struct piece *p, size_t want, enum err *e)
+{
+	off_t at = (off_t)p->from;
+	ssize_t sent;
+	do
+		sent = sendfile(io->watch.fd, content_fd(p->content), &at, want);
+	while (sent < 0 && errno == EINTR);
+	if (sent > 0)
+		return sent;
+	if (sent < 0 && (errno == EINVAL || errno == ENOSYS))
+		return 0;
+	/* nothing: the file is shorter than it was, somebody has cut it */
+	*e = sent == 0 ? ERR_IO : err_from_errno(errno);
+	return -1;
+}
+
+static ssize_t
+give_copies(struct io *io, char **file, size_t *want, enum err *e)
+{
+	struct iovec v[IOV_MAX_HERE];
+	bool bare = is_bare(io);
+	if (*file == NULL && !bare && is_file(first_piece(io)))
+		*file = mem_alloc_raw(FILE_CHUNK);
+	size_t n = gather(io, v, *file, e), most = most_at_once(io);
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].iov_len > most - *want) /* the rest goes out inside a layer */
+			v[i].iov_len = most - *want;
+		*want += v[i].iov_len;
+	}
+	if (bare && *want < io->queued && n < IOV_MAX_HERE)
+		io->flags |= IO_F_MORE; /* a file is next: fill its first segment */
+	ssize_t sent = *e == OK ? give_bytes(io, v, n, e) : -1;
+	io->flags &= ~(unsigned)IO_F_MORE;
+	return sent;
+}
+
 /* One call's worth; false when the kernel took less than that, or nothing. */
 static bool
 write_once(struct io *io, char **file)
 {
-	struct iovec v[IOV_MAX_HERE];
 	enum err e = OK;
 	size_t want = 0;
-	if (*file == NULL && is_file(first_piece(io)))
-		*file = mem_alloc_raw(FILE_CHUNK);
-	size_t n = gather(io, v, *file, &e), most = most_at_once(io);
-	for (size_t i = 0; i < n; i++) {
-		if (v[i].iov_len > most - want) /* the rest goes out inside a layer */
-			v[i].iov_len = most - want;
-		want += v[i].iov_len;
+	ssize_t sent;
+	const struct piece *first = first_piece(io);
+	if (is_bare(io) && is_file(first)) {
+		want = first->left < FILE_AT_ONCE ? (size_t)first->left : FILE_AT_ONCE;
+		sent = give_file(io, first, want, &e);
+		if (sent == 0) {
+			io->flags |= IO_F_NO_SENDFILE;
+			return true;
+		}
+	} else {
+		sent = give_copies(io, file, &want, &e);
 	}
-	ssize_t sent = e == OK ? give_bytes(io, v, n, &e) : -1;
 	if (sent >= 0) {
 		drop_sent(io, (size_t)sent);
 		io_tls_sent_clear(io, (size_t)sent);

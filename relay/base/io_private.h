@@ -10,6 +10,8 @@
 #include "base/io.h"
 #include "base/list.h"
 
+#define READ_CHUNK (16u << 10) /* a first buffer for input */
+
 enum io_flags {
 	IO_F_CONNECTING = 1,
 	IO_F_PAUSED = 2,
@@ -25,6 +27,9 @@ enum io_flags {
 	IO_F_SHUT = 2048,    /* our side is closed; the peer's end is awaited */
 	IO_F_BLOCKED = 4096, /* not all was written: wait until the kernel takes more */
 	IO_F_SHAKING = 8192, /* TLS was asked for and does not stand yet */
+	IO_F_MORE = 16384,   /* what is written now has something right behind it */
+	IO_F_NO_SENDFILE = 32768, /* the kernel does not want to */
+	IO_F_BULK = 65536, /* the last input filled its buffer: take a larger one */
 };
 
 struct io {

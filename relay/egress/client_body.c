@@ -4,8 +4,9 @@
  * final dot (RFC 5321 4.5.2; RFC 3030 for BDAT).
  *
  * It is queued piece by piece, never more than IO_HIGH ahead of the peer, so
- * that its size costs no memory and io goes on reading.  A piece in memory that
- * needs no stuffing goes out by reference.
+ * that its size costs no memory and io goes on reading.  What needs no stuffing
+ * goes out by reference: content that was seen to be plain lines when it came
+ * (MESSAGE_PLAIN), or a piece in memory that is now.
  *
  * What goes out behind DATA is lines (THREATS 2): a bare CR, a bare LF or a NUL
  * is not sent and not repaired.  Content of that kind should have come here as
@@ -69,6 +70,13 @@ look(struct body *b, struct span s)
 	return dots ? PIECE_DOTS : PIECE_PLAIN;
 }
 
+/* At the beginning of a line (behind a header that is ours), and plain to its end. */
+static bool
+is_plain(const struct client *c)
+{
+	return (c->mail->message->flags & MESSAGE_PLAIN) != 0 && c->body.line_start;
+}
+
 /* Let dot_stuff know what went past it. */
 static void
 stuff_past(struct client *c, struct span s)
@@ -124,20 +132,32 @@ piece_of_header(struct client *c)
 	return &CLIENT_BODY;
 }
 
+/* Needs no look: BDAT, or lines that were looked at when they came. */
+static const struct client_state *
+piece_by_reference(struct client *c, struct content *content)
+{
+	struct body *b = &c->body;
+	uint64_t left = content_size(content) - b->at;
+	uint64_t n = IO_HIGH - io_queued(c->io);
+	n = left < n ? left : n;
+	io_add_content(c->io, content, b->at, n);
+	b->at += n;
+	return &CLIENT_BODY;
+}
+
 static const struct client_state *
 piece_from_memory(struct client *c, struct content *content)
 {
 	struct body *b = &c->body;
 	struct span s = content_slice(content, b->at / CONTENT_SLICE);
 	s = span_cut(s, b->at % CONTENT_SLICE, s.n);
-	enum piece kind = b->raw ? PIECE_PLAIN : look(b, s);
+	enum piece kind = look(b, s);
 	if (kind == PIECE_BARE)
 		return bare(c);
 	if (kind == PIECE_DOTS) {
 		add_stuffed(c, s);
 	} else {
-		if (!b->raw)
-			stuff_past(c, s);
+		stuff_past(c, s);
 		io_add_content(c->io, content, b->at, s.n);
 	}
 	b->at += s.n;
@@ -189,6 +209,8 @@ body_fill(struct client *c)
 			break;
 		else if (header)
 			next = piece_of_header(c);
+		else if (c->body.raw || is_plain(c))
+			next = piece_by_reference(c, content);
 		else if (content_in_memory(content))
 			next = piece_from_memory(c, content);
 		else

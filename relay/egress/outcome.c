@@ -29,6 +29,7 @@ struct reporter {
 	struct change *change;
 	struct wall now;
 	uint64_t dice; /* one for all: recipients deferred together come back together */
+	bool thrown;
 	const char *host; /* who said what is being reported */
 	struct buf line;
 	char id[SPOOL_ID_LEN + 1];
@@ -88,6 +89,9 @@ wait_or_expire(struct reporter *p, const struct recipient *r, struct outcome *o,
 		return;
 	}
 	o->kind = OUTCOME_WAIT;
+	if (!p->thrown)
+		p->dice = world_random_u64(p->s->world);
+	p->thrown = true;
 	o->due =
 	    p->dest->state == DEST_DOWN
 		? p->dest->retry_at
@@ -249,8 +253,7 @@ report_job(struct scheduler *s, struct entry *e, struct job *j)
 	    .entry = e,
 	    .dest = e->key.dest,
 	    .m = j->message,
-	    .now = scheduler_now(s),
-	    .dice = world_random_u64(s->world)};
+	    .now = scheduler_now(s)};
 	buf_init(&p.line, 1024);
 	spool_id_format(j->id, p.id);
 	if (j->maybe_delivered) {
@@ -302,6 +305,8 @@ on_job_ended(struct job *j)
 	d->running--;
 	s->running--;
 	s->load[e->courier]--;
+	if (j->kept && d->idle == NULL)
+		d->idle = mem_alloc(s->couriers * sizeof(*d->idle));
 	if (j->kept && d->idle[e->courier] < UINT16_MAX)
 		d->idle[e->courier]++;
 	learn(d, j);
@@ -310,8 +315,10 @@ on_job_ended(struct job *j)
 		report_job(s, e, j);
 	} else {
 		struct wall again = scheduler_now(s);
-		if (j->end == JOB_UNREADABLE)
+		if (j->end == JOB_UNREADABLE) {
+			dest_look_again(d, (struct wall){0});
 			dest_expect(d, wall_after(again, 30 * SECOND_MS));
+		}
 		entry_free(e);
 		job_free(&j);
 	}

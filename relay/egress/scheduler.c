@@ -195,13 +195,8 @@ static void
 scan_run(struct spool_reader *r, void *arg)
 {
 	struct scan *scan = arg;
-	scan->n = 0;
-	while (scan->n < SCAN_ROWS && !scan->end) {
-		if (spool_read_dest(r, &scan->cursor, &scan->row[scan->n]) == OK)
-			scan->n++;
-		else
-			scan->end = true;
-	}
+	enum err e = spool_read_dests(r, &scan->cursor, scan->row, SCAN_ROWS, &scan->n);
+	scan->end = e != OK || scan->n < SCAN_ROWS;
 	scan->warn = spool_read_mark(r, "sweep.warn");
 	scan->expire = spool_read_mark(r, "sweep.expire");
 	scan->bounce = spool_read_mark(r, "sweep.bounce");

@@ -231,6 +231,16 @@ receive_header(const struct receive *r)
 	return &r->header;
 }
 
+/* By DATA, and its form there is the content: nothing was repaired, no dot taken away.
+ * (BDAT does not look for dots.) */
+static bool
+is_plain(const struct receive *r)
+{
+	const struct undot *u = &r->undot;
+	return u->end && !u->bare_cr && !u->bare_lf && !u->dots && !u->nul &&
+	       r->size > 0 && memcmp(r->tail, "\r\n", 2) == 0;
+}
+
 uint32_t
 receive_flags(const struct receive *r)
 {
@@ -241,6 +251,8 @@ receive_flags(const struct receive *r)
 		flags |= MESSAGE_LONG_LINE;
 	if (r->size > 0 && memcmp(r->tail, "\r\n", 2) != 0)
 		flags |= MESSAGE_NO_CRLF;
+	if (is_plain(r))
+		flags |= MESSAGE_PLAIN;
 	return flags;
 }
 

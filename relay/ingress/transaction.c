@@ -15,7 +15,7 @@ transaction_new(struct world *w)
 {
 	struct transaction *t = NEW(struct transaction);
 	t->message = message_new();
-	world_random(w, t->set.seed, sizeof(t->set.seed));
+	t->world = w;
 	return t;
 }
 
@@ -97,8 +97,10 @@ set_put(struct rcpt_set *set, uint64_t hash, uint32_t at)
 }
 
 static void
-set_grow(struct rcpt_set *set, const struct message *m)
+set_grow(struct rcpt_set *set, const struct message *m, struct world *w)
 {
+	if (set->cap == 0) /* most messages never come so far */
+		world_random(w, set->seed, sizeof(set->seed));
 	struct rcpt_set old = *set;
 	set->cap = old.cap ? 2 * old.cap : (size_t)(4 * FEW);
 	set->slot = mem_alloc(set->cap * sizeof(*set->slot));
@@ -120,7 +122,7 @@ transaction_add(struct transaction *t, const struct recipient *r, const struct a
 	struct rcpt_set *set = &t->set;
 	struct message *m = t->message;
 	if (m->rcpts >= (set->cap ? set->cap / 2 : FEW))
-		set_grow(set, m);
+		set_grow(set, m, t->world);
 	message_add_rcpt(m, r);
 	if (set->cap != 0)
 		set_put(set, hash_address(set, a), (uint32_t)m->rcpts);

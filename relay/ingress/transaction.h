@@ -30,6 +30,7 @@ struct copies {
 
 struct transaction {
 	struct message *message;
+	struct world *world; /* borrowed */
 	struct rcpt_set set;
 	struct copies copies;
 	struct receive *receive; /* from DATA or the first BDAT on */

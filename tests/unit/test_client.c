@@ -1208,6 +1208,33 @@ test_big_file(void **state)
 	big(*state, true, true);
 }
 
+/* Seen to be plain when it came: it goes out as it is, of a file or of memory. */
+static void
+test_big_plain(void **state)
+{
+	(void)state;
+	char *text = big_text(BIG, false), *wire;
+	size_t n;
+	for (unsigned file = 0; file < 2; file++) {
+		void *p;
+		setup(&p);
+		struct stage *s = p;
+		message(s, 1);
+		s->message.flags |= MESSAGE_PLAIN;
+		/* in steps of what sendfile() puts into a Unix socket at once */
+		wire = wire_of(s,
+		    file ? content_in_file(text, BIG) : content_of(text, BIG), 65536, &n);
+		assert_int_equal(n, BIG + 3);
+		assert_memory_equal(wire, text, BIG);
+		assert_memory_equal(wire + BIG, ".\r\n", 3);
+		says(s, "250 taken\r\n");
+		assert_rcpt(s, 0, "250 2.0.0 taken");
+		mem_free(&wire);
+		teardown(&p);
+	}
+	mem_free(&text);
+}
+
 static void
 test_stuffing(void **state)
 {
@@ -1399,6 +1426,7 @@ main(void)
 	    TEST(test_big_memory),
 	    TEST(test_big_memory_clean),
 	    TEST(test_big_file),
+	    cmocka_unit_test(test_big_plain),
 	    cmocka_unit_test(test_stuffing),
 	    cmocka_unit_test(test_slice_edges),
 	    cmocka_unit_test(test_bare),

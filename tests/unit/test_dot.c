@@ -68,9 +68,21 @@ assert_same(const struct result *a, const struct result *b)
 	assert_int_equal(a->u.bare_lf, b->u.bare_lf);
 	assert_int_equal(a->u.nul, b->u.nul);
 	assert_int_equal(a->u.eight_bit, b->u.eight_bit);
+	assert_int_equal(a->u.dots, b->u.dots);
 	assert_int_equal(a->u.line, b->u.line);
 	assert_int_equal(a->u.longest, b->u.longest);
 	assert_int_equal(a->u.wire, b->u.wire);
+}
+
+/* What is sent behind DATA as it is must not hold a line that begins with a dot. */
+static void
+assert_dots_are_told(const struct result *r)
+{
+	const struct undot *u = &r->u;
+	if (u->dots || u->bare_cr || u->bare_lf || r->content.n == 0)
+		return;
+	assert_true(r->content.p[0] != '.');
+	assert_null(memmem(r->content.p, r->content.n, "\r\n.", 3));
 }
 
 /* As a whole, byte by byte, in threes, at each split in two: one result, which is
@@ -80,6 +92,7 @@ undot_all_ways(struct span in, bool repair)
 {
 	struct result whole = undot_pieces(in, repair, in.n, 1);
 	assert_int_equal(whole.u.wire, whole.taken);
+	assert_dots_are_told(&whole);
 	for (size_t first = 0; first <= in.n; first++) {
 		struct result r = undot_pieces(in, repair, first, in.n);
 		assert_same(&whole, &r);

@@ -298,7 +298,8 @@ test_destinations(void **state)
 	struct dest_row row;
 	uint32_t cursor = 0;
 	unsigned n = 0;
-	while (spool_read_dest(reader, &cursor, &row) == OK) {
+	size_t got;
+	while (spool_read_dests(reader, &cursor, &row, 1, &got) == OK && got == 1) {
 		char dest[40];
 		(void)snprintf(dest, sizeof(dest), "smtp d%u.example", n);
 		assert_string_equal(row.key, dest);

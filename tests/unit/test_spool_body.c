@@ -347,7 +347,7 @@ test_faults(void **state)
 		enum err err;
 	} cases[] = {{"spool.file.create", 1, ERR_DISK_FULL},
 	    {"spool.file.dir", 1, ERR_IO}, {"spool.file.write", 1, ERR_DISK_FULL},
-	    {"spool.file.write", 50, ERR_DISK_FULL}, {"spool.file.sync", 1, ERR_IO}};
+	    {"spool.file.write", 2, ERR_DISK_FULL}, {"spool.file.sync", 1, ERR_IO}};
 	(void)state;
 	for (unsigned threads = 0; threads < 3; threads += 2) {
 		struct spool_rig *r = open_rig(threads);
