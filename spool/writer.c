@@ -81,6 +81,7 @@ put_account(struct batch *b)
 	return e;
 }
 
+/* For figures, and for how long to wait: what is done is not decided by it. */
 static uint64_t
 microseconds(void)
 {
@@ -100,8 +101,7 @@ commit(struct batch *b)
 		mdb_txn_abort(b->txn);
 		return e;
 	}
-	uint64_t began =
-	    microseconds(); /* a figure for people, nothing is decided by it */
+	uint64_t began = microseconds();
 	atomic_store_explicit(
 	    &s->meters.committing_since, world_now(s->world).ms, memory_order_relaxed);
 	e = db_err(mdb_txn_commit(b->txn));
@@ -299,39 +299,73 @@ block_signals(void)
 }
 
 /*
- * While requests come fast, a moment's patience lets more of them share the
- * flush: fewer flushes, and more mail in all.  A lone client never waits,
- * because his batches are small (FEW), nor does a batch that is large already.
+ * Fewer flushes, and more mail in all, when more requests share one:
+ *
+ * While requests come fast, those that somebody waits for linger a moment.  A lone
+ * client never waits, because his batches are small (FEW), nor does a batch that
+ * is large already (ENOUGH).
+ *
+ * Nobody waits for the report that a message has been delivered.  It goes along with
+ * the next request that somebody waits for, or when there are enough of them, or
+ * after PATIENCE_MS: by so much the time grows in which a crash would have the
+ * message sent a second time (RFC 1047).  A report with a notice is not held back.
  */
 #define LINGER_NS 1000000
+#define PATIENCE_MS 5
 #define FEW 6
 #define ENOUGH 64
+#define ENOUGH_REPORTS 256
 
-static size_t
-chain_length(const struct parcel *p)
+struct gathering {
+	struct parcel_chain chain;
+	size_t urgent, patient;
+	size_t last;    /* urgent ones of the last batch */
+	uint64_t since; /* microseconds: of the first patient one */
+};
+
+static bool
+is_patient(const struct spool_request *q)
 {
-	size_t n = 0;
-	for (; p != NULL; p = p->next)
-		n++;
-	return n;
+	const struct report *r = q->report;
+	return q->kind == REQUEST_REPORT && r->notice[0] == NULL && r->notice[1] == NULL;
 }
 
-static struct parcel *
-linger(struct spool *s, struct parcel *chain, size_t *last)
+static void
+gather(struct spool *s, struct gathering *g)
 {
-	size_t n = chain_length(chain);
-	if (n > 0 && n < ENOUGH && *last >= FEW) {
-		const struct timespec wait = {.tv_nsec = LINGER_NS};
-		(void)nanosleep(&wait, NULL);
-		struct parcel *more = inbox_take(s->in), *tail = chain;
-		n += chain_length(more);
-		while (tail->next != NULL)
-			tail = tail->next;
-		tail->next = more;
+	struct parcel *next;
+	for (struct parcel *p = inbox_take(s->in); p != NULL; p = next) {
+		next = p->next;
+		bool patient = is_patient(CONTAINER_OF(p, struct spool_request, parcel));
+		if (patient && g->patient++ == 0)
+			g->since = microseconds();
+		g->urgent += !patient;
+		parcel_chain_add(&g->chain, p);
 	}
-	if (n > 0)
-		*last = n;
-	return chain;
+}
+
+static void
+linger(struct spool *s, struct gathering *g)
+{
+	const struct timespec wait = {.tv_nsec = LINGER_NS};
+	if (g->urgent > 0 && g->urgent < ENOUGH && g->last >= FEW) {
+		(void)nanosleep(&wait, NULL);
+		gather(s, g);
+	}
+	if (g->urgent > 0)
+		g->last = g->urgent;
+}
+
+/* How long what is there may wait for more; 0: not at all. */
+static int
+patience(const struct gathering *g)
+{
+	if (g->urgent > 0 || g->patient >= ENOUGH_REPORTS)
+		return 0;
+	if (g->patient == 0)
+		return IDLE_MS;
+	uint64_t waited = (microseconds() - g->since) / 1000;
+	return waited < PATIENCE_MS ? (int)(PATIENCE_MS - waited) : 0;
 }
 
 static void *
@@ -341,14 +375,22 @@ writer_main(void *arg)
 	struct pollfd p = {.fd = inbox_fd(s->in), .events = POLLIN};
 	(void)prctl(PR_SET_NAME, "relayd-spool", 0, 0, 0);
 	block_signals();
-	size_t last = 0;
+	struct gathering g = {.urgent = 0};
 	bool more = false;
 	for (;;) {
-		(void)poll(&p, 1, atomic_load(&s->stop) || more ? 0 : IDLE_MS);
+		(void)poll(&p, 1, atomic_load(&s->stop) || more ? 0 : patience(&g));
 		bool stop = atomic_load(&s->stop);
 		atomic_fetch_add_explicit(&s->turns, 1, memory_order_relaxed);
-		struct parcel *chain = inbox_take(s->in);
-		run_chain(s, stop ? chain : linger(s, chain, &last));
+		gather(s, &g);
+		if (!stop && g.patient > 0 && patience(&g) > 0) {
+			more = run_freed(s);
+			continue;
+		}
+		if (!stop)
+			linger(s, &g);
+		struct parcel *chain = parcel_chain_take(&g.chain);
+		g.urgent = g.patient = 0;
+		run_chain(s, chain);
 		look_now_and_then(s);
 		more = run_freed(s);
 		if (stop && chain == NULL)
