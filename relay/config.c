@@ -140,15 +140,20 @@ config_diff(const struct config *from, const struct config *to, struct buf *note
 /* ---- telling */
 
 void
-config_keys(void (*told)(void *arg, const char *section, const char *key,
-		const char *type, const char *fallback, const char *about),
+config_keys(
+    void (*told)(void *arg, const char *section, const char *key, const char *type,
+	const char *range, const char *fallback, const char *about),
     void *arg)
 {
 	for (const struct config_key *k = config_schema; k->name != NULL; k++) {
-		struct buf room;
+		struct buf room, range;
 		buf_init(&room, 200);
-		told(arg, k->section, k->name, value_type_name(k, &room),
+		buf_init(&range, 200);
+		value_add_range(k, &range);
+		buf_add_char(&range, '\0');
+		told(arg, k->section, k->name, value_type_name(k, &room), range.p,
 		    k->fallback != NULL ? k->fallback : "", k->about);
 		buf_clear(&room);
+		buf_clear(&range);
 	}
 }

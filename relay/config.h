@@ -281,11 +281,12 @@ void config_diff(const struct config *from, const struct config *to, struct buf 
 
 /*
  * The documented keys, for the manual page and completion: calls told(section, key, type,
- * default, about).  section "": outside of all.  A default in parentheses is words, no
- * value.
+ * range, default, about).  section "": outside of all.  range "": any; else "1 to 100",
+ * as one would write it.  A default in parentheses is words, no value.
  */
-void config_keys(void (*told)(void *arg, const char *section, const char *key,
-		     const char *type, const char *fallback, const char *about),
+void config_keys(
+    void (*told)(void *arg, const char *section, const char *key, const char *type,
+	const char *range, const char *fallback, const char *about),
     void *arg);
 
 #endif

@@ -180,6 +180,8 @@ void reading_parse(struct reading *r, unsigned file, char *text);
 bool value_set(struct reading *r, const struct block *b, const struct config_key *k,
     struct span text, struct place at, void *base);
 const char *value_type_name(const struct config_key *k, struct buf *room);
+/* "1 to 100"; nothing where any value will do. */
+void value_add_range(const struct config_key *k, struct buf *out);
 bool value_is_list(enum config_type t);
 bool value_same(const struct config_key *k, const void *a, const void *b);
 

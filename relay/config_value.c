@@ -2,6 +2,7 @@
 /* config_value - one value: from text into the field of its key, by its type. */
 #include "relay/config_value.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -385,16 +386,57 @@ value_type_name(const struct config_key *k, struct buf *room)
 	return room->p;
 }
 
+static void
+add_bound(const struct config_key *k, uint64_t v, struct buf *out)
+{
+	if (k->type == TYPE_DURATION && v > 0 && v < (uint64_t)SECOND_MS)
+		buf_addf(out, "%" PRIu64 "ms", v);
+	else if (k->type == TYPE_DURATION)
+		duration_add(out, (int64_t)v);
+	else if (k->type == TYPE_SIZE)
+		units_add_size(out, v);
+	else
+		buf_addf(out, "%" PRIu64 "%s", v, k->type == TYPE_PERCENT ? "%" : "");
+}
+
+void
+value_add_range(const struct config_key *k, struct buf *out)
+{
+	bool number = k->type == TYPE_COUNT || k->type == TYPE_SIZE ||
+		      k->type == TYPE_PORT || k->type == TYPE_DURATION ||
+		      k->type == TYPE_PERCENT;
+	if (!number || k->max == 0)
+		return;
+	add_bound(k, k->min, out);
+	buf_add_str(out, " to ");
+	add_bound(k, k->max, out);
+}
+
 static bool
 same_string(const char *a, const char *b)
 {
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+static bool
+same_binds(const struct config_key *k, const void *a, const void *b)
+{
+	size_t n = *(const size_t *)(const void *)((const char *)a + k->count);
+	size_t other = *(const size_t *)(const void *)((const char *)b + k->count);
+	const struct net_addr *x = (const void *)((const char *)a + k->field),
+			      *y = (const void *)((const char *)b + k->field);
+	bool same = n == other;
+	for (size_t i = 0; same && i < n; i++)
+		same = net_same_ip(&x[i], &y[i]) && x[i].port == y[i].port;
+	return same;
+}
+
 bool
 value_same(const struct config_key *k, const void *a, const void *b)
 {
 	const struct type_info *t = &types[k->type];
+	if (k->type == TYPE_BIND)
+		return same_binds(k, a, b);
 	const char *fa = (const char *)a + k->field, *fb = (const char *)b + k->field;
 	if (t->size > 0)
 		return memcmp(fa, fb, t->size) == 0;

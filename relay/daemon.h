@@ -31,8 +31,8 @@ struct daemon_options {
 	struct world *world;
 	struct log *log;
 	bool single;
-	bool sockets; /* open the listeners and the control socket */
-	bool signals; /* SIGTERM, SIGINT: stop; SIGHUP: reload */
+	bool sockets;            /* open the listeners and the control socket */
+	bool signals;            /* SIGTERM, SIGINT: stop; SIGHUP: reload */
 	struct service *service; /* the service manager's; borrowed; NULL: none */
 	/* Makes the DNS transport of a loop; NULL: c-ares with the configuration's
 	 * servers. */

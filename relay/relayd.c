@@ -16,6 +16,8 @@
 
 #include "base/mem.h"
 #include "relay/daemon.h"
+#include "relay/environment.h"
+#include "relay/init.h"
 #include "relay/signin/helper.h"
 #include "relay/version.h"
 
@@ -43,7 +45,7 @@ static const char try_config[] =
 struct arguments {
 	const char *file;
 	const char *try_dir;
-	bool check;
+	bool check, environment;
 };
 
 static void
@@ -52,6 +54,8 @@ usage(FILE *to)
 	fputs(
 	    "usage: relayd [-c FILE]       run in the foreground, log to standard error\n"
 	    "       relayd -t [-c FILE]    check the configuration and exit\n"
+	    "       relayd --env           run with a configuration from RELAYD_... "
+	    "variables\n"
 	    "       relayd --try DIR       run on loopback ports with a built-in "
 	    "configuration\n"
 	    "       relayd -V              print the version\n"
@@ -67,6 +71,7 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 	    {"config", required_argument, NULL, 'c'},
 	    {"check", no_argument, NULL, 't'},
 	    {"try", required_argument, NULL, 'T'},
+	    {"env", no_argument, NULL, 'E'},
 	    {"version", no_argument, NULL, 'V'},
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
@@ -79,6 +84,7 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 		case 'c': a->file = optarg; break;
 		case 't': a->check = true; break;
 		case 'T': a->try_dir = optarg; break;
+		case 'E': a->environment = true; break;
 		case 'V': printf("relayd %s\n", RELAYD_VERSION); exit(EXIT_SUCCESS);
 		case 'h': usage(stdout); exit(EXIT_SUCCESS);
 		default: usage(stderr); return EXIT_USAGE;
@@ -93,8 +99,25 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 }
 
 static struct config *
+from_environment(struct buf *errors)
+{
+	struct buf text;
+	struct config *c = NULL;
+	buf_init(&text, 1u << 20);
+	if (environment_config(environ, &text, errors)) {
+		char *string = buf_take(&text);
+		c = config_parse("environment", string, errors);
+		mem_free(&string);
+	}
+	buf_clear(&text);
+	return c;
+}
+
+static struct config *
 configuration(const struct arguments *a, struct buf *errors)
 {
+	if (a->environment)
+		return from_environment(errors);
 	if (a->try_dir == NULL)
 		return config_read(a->file, errors);
 	char *dir = realpath(a->try_dir, NULL);
@@ -139,19 +162,18 @@ say_what_to_try(const struct config *c)
 {
 	char at[NET_TEXT];
 	net_format(&c->listener[0].bind[0], at);
-	printf("\n"
-	       "relayd %s takes mail on %s from this machine only.\n"
-	       "  send:   swaks --server %s --from me@relay.example --to you@inbox.test\n"
-	       "  or:     printf 'Subject: hi\\n\\nhello\\n' | "
-	       "curl -s smtp://%s --mail-from me@relay.example --mail-rcpt "
-	       "you@inbox.test -T -\n"
-	       "  watch:  http://127.0.0.1:9525/      (figures at /metrics)\n"
-	       "  see:    RELAYD_SOCKET=%s build/relayctl queue     (status, why ID, "
-	       "show ID, ...)\n"
-	       "  target: *.test goes to 127.0.0.1:2526, everything else where the DNS "
-	       "says\n"
-	       "  end:    Ctrl-C; what waits stays in %s and goes on next time\n\n",
-	    RELAYD_VERSION, at, at, at, c->control_path, c->spool.path);
+	printf(
+	    "\n"
+	    "relayd %s takes mail on %s from this machine only; it refuses everyone "
+	    "else,\n"
+	    "because nobody else is in `networks`.  *.test goes to 127.0.0.1:2526, all "
+	    "else where the DNS says.\n"
+	    "  send: printf 'Subject: hi\\n\\nhello\\n' | RELAYD_SUBMIT=%s "
+	    "build/relay-sendmail you@inbox.test\n"
+	    "  see:  RELAYD_SOCKET=%s build/relayctl queue     (why ID, shape, status, "
+	    "--help)\n"
+	    "  end:  Ctrl-C; what waits stays in %s and goes on next time\n\n",
+	    RELAYD_VERSION, at, at, c->control_path, c->spool.path);
 	fflush(stdout);
 }
 
@@ -164,7 +186,7 @@ run(const struct arguments *a, const struct config *c)
 		log_journal(log);
 	struct daemon_options o = {
 	    .config = c,
-	    .config_file = a->try_dir ? NULL : a->file,
+	    .config_file = a->try_dir || a->environment ? NULL : a->file,
 	    .world = world_real(),
 	    .log = log,
 	    .sockets = true,
@@ -203,6 +225,7 @@ main(int argc, char **argv)
 	if (status != 0)
 		return status;
 	umask(077);
+	init_if_first();
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	struct buf errors;
@@ -216,7 +239,9 @@ main(int argc, char **argv)
 	if (c == NULL)
 		return EXIT_CONFIG_ERROR;
 	if (a.check) {
-		printf("%s: fine\n", a.try_dir ? "built-in" : a.file);
+		printf("%s: fine\n", a.try_dir       ? "built-in"
+				     : a.environment ? "environment"
+						     : a.file);
 		status = EXIT_SUCCESS;
 	} else {
 		raise_file_limit();

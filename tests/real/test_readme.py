@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The four configurations of the README, run as they stand there but for ports and
+"""The five configurations of the README, run as they stand there but for ports and
 paths, each with a message that goes where the README says."""
 import os
 import poplib
@@ -90,6 +90,37 @@ class Readme(SmartHost):
         self.assertEqual((sender, recipients), ("ann@office.example", ["you@far.example"]))
         self.assertIn(b"From: Ann <ann@office.example>", content)
         self.assertEqual(relay.ctl("probe", "provider").returncode, 0)
+
+    @unittest.skipUnless(upstream.is_root(), "Postfix's master wants to be root")
+    def test_intermittent(self):
+        ca = self.authority()
+        handler, hop = self.keeper()
+        provider = upstream.Provider(self.dir, ca.issue("smtp.shore.example"), hop.port,
+                                     {"ship": "secret word"})
+        self.addCleanup(provider.stop)
+        secret = os.path.join(self.dir, "shore.pw")
+        with open(secret, "w", encoding="ascii") as f:
+            f.write("secret word\n")
+        os.chmod(secret, 0o600)
+        relay = self.run_example("intermittent", {
+            "smtp.shore.example:587": f"smtp.shore.example:{provider.port}",
+            "192.168.0.10:25": f"127.0.0.1:{free_port()}",
+            "/etc/relayd/shore.pw": secret,
+        }, f'tls {{ ca = "{ca.cert}" }}\n' + self.own_dns("smtp.shore.example A 127.0.0.1\n"))
+        # nobody is there yet: it waits; while the link is down nothing is even tried
+        with smtplib.SMTP("127.0.0.1", relay.port) as c:
+            c.sendmail("cook@ship.example", ["you@far.example"], "Subject: x\r\n\r\nx\r\n")
+        relay.log(r" deferred .*you@far\.example")
+        self.assertEqual(relay.ctl("pause", "out", "--reason", "the link is down").returncode, 0)
+        with smtplib.SMTP("127.0.0.1", relay.port) as c:
+            c.sendmail("cook@ship.example", ["two@far.example"], "Subject: y\r\n\r\ny\r\n")
+        queued = relay.queue("--to", "two@far.example")[0]["queue_id"]
+        self.assertIn("the link is down", relay.ctl("why", queued).stdout)
+        provider.start()
+        self.assertEqual(relay.ctl("resume", "out").returncode, 0)
+        self.assertEqual(relay.ctl("retry", "--all").returncode, 0)
+        wait_for("both\n" + "\n".join(relay.process.lines[-5:]), lambda: len(handler.mail) == 2)
+        relay.wait_empty()
 
     def test_applications(self):
         ca = self.authority()

@@ -1171,12 +1171,42 @@ struct page {
 	unsigned keys;
 };
 
+/* "From 1 to 100.", as the table has it, or no such words. */
+static void
+check_range(const char *entry, const char *next, const char *section, const char *key,
+    const char *range)
+{
+	char want[200] = "\nFrom\n.Cm ";
+	const char *found = strstr(entry, want), *middle = strstr(range, " to ");
+	bool there = found != NULL && (next == NULL || found < next);
+	if (middle != NULL)
+		snprintf(want, sizeof(want), "\nFrom\n.Cm %.*s\nto\n.Cm %s .\n",
+		    (int)(middle - range), range, middle + 4);
+	if (there != (middle != NULL) ||
+	    (there && strncmp(found, want, strlen(want)) != 0))
+		fail_msg("tools/relayd.conf.5, %s %s: the range is %s", section, key,
+		    middle != NULL ? range : "any");
+}
+
+/* Nothing is described that is not there. */
+static unsigned
+entries(const char *text)
+{
+	unsigned n = 0;
+	for (const char *p = text; (p = strstr(p, "\n.It Cm ")) != NULL; p++) {
+		const char *end = strchr(p + 1, '\n');
+		const char *sign = strstr(p, " No = Ar ");
+		n += sign != NULL && (end == NULL || sign < end);
+	}
+	return n;
+}
+
 static void
 on_key(void *arg, const char *section, const char *key, const char *type,
-    const char *fallback, const char *about)
+    const char *range, const char *fallback, const char *about)
 {
 	struct page *p = arg;
-	char want[100];
+	char want[200];
 	if (strcmp(p->section, section) != 0) {
 		snprintf(p->section, sizeof(p->section), "%s", section);
 		snprintf(want, sizeof(want), "\n.Ss %s%s", section,
@@ -1188,7 +1218,7 @@ on_key(void *arg, const char *section, const char *key, const char *type,
 	const char *end = strstr(p->at + 1, "\n.Ss"), *last = strstr(p->at + 1, "\n.Sh");
 	if (end == NULL || (last != NULL && last < end))
 		end = last;
-	snprintf(want, sizeof(want), "\n.It Cm %s No = Ar ", key);
+	snprintf(want, sizeof(want), "\n.It Cm %s No = Ar %s\n", key, type);
 	const char *found = strstr(p->at, want);
 	if (found == NULL || (end != NULL && found > end))
 		fail_msg("tools/relayd.conf.5, %s: no line %s", section, want);
@@ -1202,6 +1232,7 @@ on_key(void *arg, const char *section, const char *key, const char *type,
 	if (value == NULL || (next != NULL && value > next))
 		fail_msg("tools/relayd.conf.5, %s %s: the default is %s", section, key,
 		    fallback);
+	check_range(found, next, section, key, range);
 	p->keys++;
 }
 
@@ -1218,6 +1249,7 @@ test_manual(void **state)
 	p.at = p.text;
 	config_keys(on_key, &p);
 	assert_true(p.keys > 50);
+	assert_int_equal(entries(p.text), p.keys);
 
 	/* The example in it works. */
 	char *begin = strstr(p.text, "\n.Sh EXAMPLES");
