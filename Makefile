@@ -96,7 +96,7 @@ deps-test:
 	@tools/need.sh $(DEPS_TEST)
 	@tests/peers.sh build/peers
 	@tests/chroot.sh build/peers/bookworm.tar
-	@tests/npm.sh build/peers/node imapflow@1.0.200 playwright-core@1.48.2
+	@tests/npm.sh build/peers/node imapflow@1.0.200 nodemailer@7.0.9 playwright-core@1.48.2
 
 # ---- the two commands of the README
 run: deps

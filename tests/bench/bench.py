@@ -31,11 +31,12 @@ import real  # noqa: E402
 import table  # noqa: E402
 import traffic  # noqa: E402
 import upstream  # noqa: E402
+import waiting  # noqa: E402
 
 
 # the cases that are not messages from clients to a sink: run(options) prints and saves
 OTHERS = {"latency": latency.run, "queue": growing.run, "idle": idle.run,
-          "pickup": pickup.run, "reading": reading.run}
+          "pickup": pickup.run, "reading": reading.run, "waiting": waiting.run}
 
 
 def one_traffic_case(case, options):

@@ -1,9 +1,8 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""make bench, fourth part: a thousand sessions that wait in IDLE on one mailbox, in the
+"""The case "waiting": a thousand sessions that wait in IDLE on one mailbox, in the
 clear, with TLS, compressed, and both: what each costs, and how long it takes until
 all of them hear of new mail and of a flag.  From relayd and, in the same run, from
-Dovecot where reading.py can start it.  Writes build/bench-waiting.json.
+Dovecot where reading.py can start it.
 
 Dovecot's processes ask every half minute where the kernel has no inotify instance left for
 them (fs.inotify.max_user_instances, 128 as a rule).
@@ -11,8 +10,6 @@ them (fs.inotify.max_user_instances, 128 as a rule).
 Memory is what the server has for itself (anonymous pages), after a few sessions are
 open and have warmed it up.  A compressed session is looked at twice: as soon as all are
 there, and when they have been silent for as long as it takes them to fall asleep."""
-import argparse
-import json
 import os
 import re
 import selectors
@@ -22,16 +19,15 @@ import socket
 import ssl
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import zlib
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import pickup  # noqa: E402
-import reading  # noqa: E402
-import real  # noqa: E402
-from pickup import PASSWORD, USER  # noqa: E402
+import pickup
+import reading
+import real
+import table
+from pickup import PASSWORD, SESSIONS, USER
 
 WARM, QUIET_S, ROUNDS, PATIENCE_S = 50, 7, 10, 10
 KINDS = [("plain", False, False), ("TLS", True, False), ("COMPRESS", False, True),
@@ -60,6 +56,8 @@ def anonymous_kib(pid):
 
 
 class Relayd(reading.Relayd):
+    tells_all = True  # with TLS as well, in a time that anybody would wait
+
     def __init__(self, directory):
         self.tls = real.free_port()
         self.port = real.free_port()
@@ -86,6 +84,8 @@ class Relayd(reading.Relayd):
 
 
 class Dovecot(reading.Dovecot):
+    tells_all = False
+
     def __init__(self, directory):
         self.tls = real.free_port()
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj",
@@ -206,49 +206,39 @@ def measure(server, n, tls, compress):
         time.sleep(QUIET_S)
     found["kib"] = (server.memory_kib() - before) / n
     found["one_ms"] = alone
-    found["all_ms"] = heard_of(server, sessions)
+    found["all_ms"] = heard_of(server, sessions) if server.tells_all or not tls else None
     for c in warm + sessions:
         c.s.close()
     return found
 
 
-def report(name, kind, n, found):
+def report(name, kind, found):
     print(f"{name:<10}{kind:<18}{found['kib_awake']:>10.1f}{found['kib']:>8.1f}   " +
           "".join(f"{what[2]:>10.2f}" for what in found["one_ms"]) +
-          "".join(f"{what[0]:>10.2f}{what[1]:>8.2f}{what[2]:>8.2f}" for what in found["all_ms"]),
+          "".join(f"{what[0]:>10.2f}{what[1]:>8.2f}{what[2]:>9.2f}" for what in
+                  found["all_ms"] or []),
           flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--sessions", type=int, default=1000)
-    parser.add_argument("--kinds", default="")
-    args = parser.parse_args()
-    scratch = os.path.join(real.ROOT, "build")
-    kinds = [k for k in KINDS if not args.kinds or k[0] in args.kinds.split(",")]
-    results = {}
+def run(options):
+    results, n = {}, 100 if options.smoke else SESSIONS
     servers = [("relayd", Relayd)]
     if reading.dovecot_possible():
         servers.append(("dovecot", Dovecot))
-    print(f"\nIDLE: {args.sessions} sessions on one mailbox; KiB of one (as soon as all are "
-          "there, and later);\nms until a session alone hears of a flag, of a mail; until the first, "
-          f"middle, last of {args.sessions} has heard of a flag, of a mail")
+    print(f"\nIDLE: {n} sessions on one mailbox; KiB of one (as soon as all are "
+          "there, and later);\nms until a session alone hears of a flag, of a mail; until the "
+          f"first, middle, last of {n} has heard of a flag, of a mail")
     for name, kind_of in servers:
-        for kind, tls, compress in kinds:
-            directory = tempfile.mkdtemp(prefix="bench-waiting.", dir=scratch)
+        for kind, tls, compress in KINDS if name == "relayd" else KINDS[:2]:
+            directory = tempfile.mkdtemp(prefix="bench-waiting.", dir=options.scratch)
             server = None
             try:
                 server = kind_of(directory)
                 server.deliver()
-                results[f"{name} {kind}"] = measure(server, args.sessions, tls, compress)
-                report(name, kind, args.sessions, results[f"{name} {kind}"])
+                results[f"{name} {kind}"] = measure(server, n, tls, compress)
+                report(name, kind, results[f"{name} {kind}"])
             finally:
                 if server:
                     server.stop()
                 shutil.rmtree(directory, True)
-    with open(os.path.join(scratch, "bench-waiting.json"), "w", encoding="ascii") as f:
-        json.dump(results, f, indent=1)
-
-
-if __name__ == "__main__":
-    main()
+    table.save("waiting", results)

@@ -241,6 +241,81 @@ class Imap(Reading):
         last.logout()
         bodies.logout()
 
+    def test_administrator_with_mail_programs(self):
+        """mutt releases by saving to a folder: COPY, \\Deleted, EXPUNGE. mbsync copies a tray,
+        and what is deleted in the copy stays in the queue."""
+        relay = self.reading('route "stop" { to = {"held.test"} deliver = "hold" }\n')
+        done = relay.ctl("user", "secret", "add", USER, "phone", "--service", "queue")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        secret = done.stdout.split()[-1]
+        with smtplib.SMTP("127.0.0.1", relay.port) as c:
+            for i in range(12):
+                c.sendmail("a@b.test", ["u@held.test"], message(i).as_bytes())
+        rc = os.path.join(self.dir, "muttrc")
+        with open(rc, "w", encoding="ascii") as f:
+            f.write(f"""set imap_user = {USER}
+set imap_pass = "{secret}"
+set ssl_starttls = no
+set ssl_force_tls = no
+set folder = imap://127.0.0.1:{relay.imap}/
+set spoolfile = +Quarantine
+set imap_authenticators = "plain:login"
+set confirmappend = no
+set confirmcreate = no
+set delete = yes
+set quit = yes
+set sleep_time = 0
+push "<save-message><kill-line>=!Discard<enter><sync-mailbox><quit>"
+""")
+        code, out = self.run_client(["script", "-qec", f"mutt -F {rc}", "/dev/null"],
+                                    env={**os.environ, "HOME": self.dir, "TERM": "xterm"})
+        self.assertEqual(code, 0, out)
+        wait_for("one less", lambda: len(relay.queue()) == 11)
+        acted = [line for line in relay.process.lines if " what=delete account=alice" in line]
+        self.assertEqual(len(acted), 1, acted)
+        self.assertIn("applied=1", acted[0])
+
+        def sync(user_secret):
+            base = os.path.join(self.dir, "tray")
+            os.makedirs(os.path.join(base, "mail"), exist_ok=True)
+            with open(os.path.join(base, "rc"), "w", encoding="ascii") as f:
+                f.write(f"""IMAPAccount relay
+Host 127.0.0.1
+Port {relay.imap}
+User {USER}
+Pass "{user_secret}"
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore far
+Account relay
+
+MaildirStore near
+SubFolders Verbatim
+Path {base}/mail/
+
+Channel tray
+Far :far:Quarantine
+Near :near:Quarantine
+Create Near
+Expunge Both
+SyncState *
+""")
+            return self.run_client(["mbsync", "-c", os.path.join(base, "rc"), "-a"],
+                                   env={**os.environ, "HOME": base})
+        self.assertNotEqual(sync(PASSWORD)[0], 0)  # it is not there for who may not see it
+        code, out = sync(secret)
+        self.assertEqual(code, 0, out)
+        copy = mailbox.Maildir(os.path.join(self.dir, "tray", "mail", "Quarantine"), create=False)
+        self.assertEqual(len(copy), 11)
+        self.assertTrue(all(m["X-Relay-Id"] for m in copy))
+        for key in sorted(copy.keys())[:5]:
+            copy.discard(key)
+        code, out = sync(secret)
+        self.assertEqual(len(relay.queue()), 11, out)
+        self.assertEqual([line for line in relay.process.lines
+                          if " what=delete account=alice" in line], acted)
+
     def test_idle_is_told_at_once(self):
         relay = self.reading()
         self.send(relay, 1)
