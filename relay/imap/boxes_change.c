@@ -324,8 +324,9 @@ run_delete(struct imap *s, struct lex *l)
 		ordering_free(x);
 }
 
-/* ---- RENAME: of INBOX the mails move, it stays (RFC 9051 6.3.6).  The new mailbox is one
- * change, all mails are the next: a death between them leaves it empty, INBOX as it was.
+/* ---- RENAME: of INBOX the mails move, it stays (RFC 9051 6.3.6).  The new mailbox is
+ * one change, all mails are the next: a death between them leaves it empty, INBOX as it
+ * was.
  */
 
 struct emptying {
