@@ -96,14 +96,13 @@ listener_find(const struct config *c, const char *name)
 }
 
 static bool
-same_binds(const struct listener_config *a, const struct listener_config *b)
+same_binds(const struct net_addr *a, size_t a_n, const struct net_addr *b, size_t b_n)
 {
-	if (a->binds != b->binds)
+	if (a_n != b_n)
 		return false;
-	for (size_t i = 0; i < a->binds; i++)
-		if (!net_same_ip(&a->bind[i], &b->bind[i]) ||
-		    a->bind[i].port != b->bind[i].port ||
-		    a->bind[i].scope != b->bind[i].scope)
+	for (size_t i = 0; i < a_n; i++)
+		if (!net_same_ip(&a[i], &b[i]) || a[i].port != b[i].port ||
+		    a[i].scope != b[i].scope)
 			return false;
 	return true;
 }
@@ -116,7 +115,7 @@ diff_listeners(const struct config *from, const struct config *to, struct buf *n
 		const struct listener_config *now = listener_find(to, l->name);
 		if (now == NULL)
 			buf_addf(notes, "listener \"%s\": closed\n", l->name);
-		else if (!same_binds(l, now))
+		else if (!same_binds(l->bind, l->binds, now->bind, now->binds))
 			buf_addf(notes,
 			    "listener \"%s\" bind: restart relayd to change it\n",
 			    l->name);
@@ -135,6 +134,9 @@ config_diff(const struct config *from, const struct config *to, struct buf *note
 			buf_addf(notes, "%s%s%s: restart relayd to change it\n",
 			    k->section, *k->section ? " " : "", k->name);
 	diff_listeners(from, to, notes);
+	if (!same_binds(from->metrics.bind, from->metrics.binds, to->metrics.bind,
+		to->metrics.binds))
+		buf_add_str(notes, "metrics bind: restart relayd to change it\n");
 }
 
 /* ---- telling */

@@ -458,12 +458,12 @@ const struct config_key config_schema[] = {
 	"its permissions"),
 
     /* ---- metrics */
-    LIST("metrics", "bind", TYPE_BIND, KEY_RESTART,
+    LIST("metrics", "bind", TYPE_BIND, 0,
 	"(127.0.0.1:9525 where this section stands)", struct config, metrics.bind,
 	metrics.binds, "addresses and ports of the status page and the figures"),
     IN("metrics", "tls", TYPE_BOOL, KEY_RESTART, 0, 0, "false", metrics.tls,
 	"by https, with the certificates of tls"),
-    IN("metrics", "in-clear", TYPE_BOOL, KEY_RESTART, 0, 0, "false", metrics.in_clear,
+    IN("metrics", "in-clear", TYPE_BOOL, 0, 0, 0, "false", metrics.in_clear,
 	"other machines may look without TLS; nobody signs in that way"),
     LIST("metrics", "hosts", TYPE_DOMAINS, 0, "(the hostname, localhost, the addresses)",
 	struct config, metrics.hosts.name, metrics.hosts.n,

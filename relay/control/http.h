@@ -81,7 +81,8 @@ struct http_client;
 struct http_server_options {
 	struct loop *loop;
 	struct log *log;
-	struct tls_server *(*tls)(void *arg); /* of the moment; NULL: in the clear */
+	/* False: nobody can be served just now. *tls: NULL where it is in the clear. */
+	bool (*tls)(void *arg, struct tls_server **tls);
 	void (*serve)(
 	    void *arg, struct http_client *c, const struct http_request *request);
 	void *arg;

@@ -263,12 +263,13 @@ on_io(void *arg, enum io_event ev)
 void
 http_serve(struct http_server *s, int fd, const struct net_addr *peer)
 {
-	if (s->count >= HTTP_CLIENTS_MAX) {
+	struct tls_server *ts = NULL;
+	bool open = s->o.tls == NULL || s->o.tls(s->o.arg, &ts);
+	if (!open || s->count >= HTTP_CLIENTS_MAX) {
 		(void)close(fd);
 		return;
 	}
 	struct http_client *c = NEW(struct http_client);
-	struct tls_server *ts = s->o.tls != NULL ? s->o.tls(s->o.arg) : NULL;
 	c->server = s;
 	c->peer = *peer;
 	c->io = io_new(s->o.loop, fd, on_io, c);

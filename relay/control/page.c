@@ -175,11 +175,14 @@ serve(void *arg, struct http_client *c, const struct http_request *r)
 	serve_path(p, c, r);
 }
 
-static struct tls_server *
-tls_of_the_moment(void *arg)
+/* As it was when the sockets were bound, whatever a reload says: never in the clear by
+ * mistake. The certificates are those of the moment. */
+static bool
+tls_of_the_moment(void *arg, struct tls_server **tls)
 {
-	const struct config *c = page_config(arg);
-	return c->metrics.tls ? c->tls_modern : NULL;
+	const struct page *p = arg;
+	*tls = p->tls ? page_config(p)->tls_modern : NULL;
+	return !p->tls || *tls != NULL;
 }
 
 /* ---- life */
@@ -189,6 +192,7 @@ page_new(const struct page_options *o)
 {
 	struct page *p = NEW(struct page);
 	p->o = *o;
+	p->tls = page_config(p)->metrics.tls;
 	p->started = world_wall(loop_world(o->loop));
 	struct http_server_options so = {.loop = o->loop,
 	    .log = o->log,

@@ -263,6 +263,7 @@ struct page {
 	struct survey survey;
 	struct health_check health;
 	struct wall started;
+	bool tls;
 	struct page_session session[SESSIONS_MAX];
 	struct list signing_in, visits;
 	unsigned signing_in_n;
