@@ -19,8 +19,7 @@ SENDMAIL_SRC := $(wildcard tools/sendmail_*.c)
 TESTLIB_SRC := $(wildcard tests/lib/*.c)
 TALK_SRC := $(wildcard tests/talk/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
-SHIM_SRC := tests/power/shim.c
-POWER_SRC := $(filter-out $(SHIM_SRC),$(wildcard tests/power/*.c))
+POWER_SRC := $(filter-out %/shim.c,$(wildcard tests/power/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
 # ---- compilers and flags
@@ -81,7 +80,7 @@ LIB := $(B)/librelay.a
 PROGRAMS := $(B)/relayd $(B)/relayctl $(B)/relay-sendmail
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
-.PHONY: all programs units talk tools power power-rig crash look deps deps-test run demo test quick alike bench lint fuzz install deb help clean
+.PHONY: all programs units talk tools power power-rig crash faults look deps deps-test run demo test quick alike bench lint fuzz install deb help clean
 all: programs
 
 # ---- what is needed from Debian; libevent by version: older ones have known holes
@@ -135,6 +134,7 @@ help:
 	@echo "make power    tens of thousands of power cuts; SHORT=1: some, SEED=N: others"
 	@echo "make crash    dies at every fault point, and a thousand kill -9 under load; SHORT=1: fifty"
 	@echo "make bench    what it does beside Postfix and Dovecot, in 12 minutes; SHORT=1: in two"
+	@echo "make faults   calls fail one by one: a full disk, no memory, no files; SHORT=1: some"
 	@echo "make lint     clang-tidy, cppcheck, manual pages"
 	@echo "make fuzz     every fuzz target for SECONDS=60 each"
 	@echo "make install  DESTDIR= PREFIX=/usr/local UNITDIR=PREFIX/lib/systemd/system"
@@ -203,7 +203,9 @@ power-rig: $(B)/power
 $(B)/power: $(call obj,$(POWER_SRC)) $(call obj,$(TESTLIB_SRC)) $(LIB) | $(B)/power-shim.so
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
-$(B)/power-shim.so: $(SHIM_SRC) tests/power/stream.h Makefile
+
+# What is preloaded
+$(B)/%-shim.so: tests/%/shim.c tests/power/stream.h Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	@$(CC) $(CSTD) $(INCLUDES) -O1 -g $(filter-out -fPIE,$(WARN) $(HARDEN)) -fPIC -shared -o $@ $< -pthread
@@ -220,7 +222,13 @@ crash: deps-test
 	@tests/crash/crash.py --blind --kills 20 --seed $(SEED)
 	@tests/crash/crash.py --kills $(if $(SHORT),50,1000) --seed $(SEED)
 
-look: $(B)/look
+# ---- calls that fail: make faults [SHORT=1] [SEED=N]
+faults: deps-test
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs look
+	@tests/crash/faults.py --blind --runs 20 --seed $(SEED)
+	@tests/crash/faults.py --runs $(if $(SHORT),40,600) --seed $(SEED)
+
+look: $(B)/look $(B)/faults-shim.so
 $(B)/look: $(B)/tests/crash/look.o $(LIB)
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -63,7 +63,8 @@ if [ $quick = 0 ]; then
 		run "power" "build/test/power --self-test --batches 4 --cuts 1000" \
 			"build/test/power --batches 4 --cuts 2000"
 	fi
-	run "kill" "tests/crash/crash.py --blind --kills 20" "tests/crash/crash.py --kills 50"
+	run "kill" "tests/crash/crash.py --blind --kills 20" "tests/crash/crash.py --kills 50" \
+		"tests/crash/faults.py --blind --runs 20" "tests/crash/faults.py --runs 40"
 	for variant in asan tsan; do
 		if build $variant programs units talk tools; then
 			mapfile -t list < <(unit_list $variant)

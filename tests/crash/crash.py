@@ -500,6 +500,15 @@ class Campaign:
         return kills
 
 
+def say_blind(title, campaign, n):
+    """The end of a test of the test; the status."""
+    found = any(f.startswith("lost") for f in campaign.faults)
+    print(f"{title}: what was overlooked was {'missed' if found else 'NOT MISSED'} after {n}")
+    print("1 passed, 0 failed" if found else "0 passed, 1 failed")
+    shutil.rmtree(campaign.dir)
+    return 0 if found else 1
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=1000)
@@ -510,12 +519,7 @@ def main():
     c = Campaign(directory, args.seed, args.blind)
     kills = c.run(args.kills)
     if args.blind:
-        found = any(f.startswith("lost") for f in c.faults)
-        print(f"crash: what was overlooked was {'missed' if found else 'NOT MISSED'} "
-              f"after {kills} kills")
-        print("1 passed, 0 failed" if found else "0 passed, 1 failed")
-        shutil.rmtree(directory)
-        return 0 if found else 1
+        return say_blind("crash", c, kills)
     states = collections.Counter(c.ledger.state.values())
     for fault in c.faults:
         print(f"crash: round {c.ledger.round}: {fault}")

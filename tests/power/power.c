@@ -411,13 +411,13 @@ struct trial {
 };
 
 static const struct trial trials[] = {
-    {{"early"}, true},
-    {{"no-meta-sync"}, true},
-    {{"no-sync"}, true},
-    {{"file-sync"}, true},
-    {{"dir-sync"}, true},
+    {{"early"}, true, 0},
+    {{"no-meta-sync"}, true, 0},
+    {{"no-sync"}, true, 0},
+    {{"file-sync"}, true, 0},
+    {{"dir-sync"}, true, 0},
     {{"no-meta-sync", "late-marks"}, true, 12}, /* files go before the word does */
-    {{"no-meta-sync", "late-marks", "late-removals"}, false},
+    {{"no-meta-sync", "late-marks", "late-removals"}, false, 0},
 };
 
 static int
