@@ -234,7 +234,7 @@ $(B)/look: $(B)/tests/crash/look.o $(LIB)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # ---- load generator and sink, for benchmarks and for the tests that kill the daemon
-TOOLS := $(addprefix $(B)/,load sink pop)
+TOOLS := $(addprefix $(B)/,load sink pop fill)
 tools: $(TOOLS)
 $(TOOLS): $(B)/%: $(B)/tests/bench/%.o $(LIB)
 	@echo "  LD    $@"

@@ -37,6 +37,7 @@ import waiting  # noqa: E402
 # the cases that are not messages from clients to a sink: run(options) prints and saves
 OTHERS = {"latency": latency.run, "queue": growing.run, "idle": idle.run,
           "pickup": pickup.run, "reading": reading.run, "waiting": waiting.run}
+SLOW = ("waiting",)  # not in the standard suite
 
 
 def one_traffic_case(case, options):
@@ -138,6 +139,8 @@ def main():
         run_traffic([c for c in cases.TRAFFIC
                      if wanted(c["name"], options, c["name"] in fast)], options)
         for name, run in OTHERS.items():
+            if name in SLOW and not options.long and not options.case:
+                continue
             if wanted(name, options, name in fast):
                 run(options)
     print(f"{time.monotonic() - began:.0f} seconds; {options.out}")

@@ -2,7 +2,7 @@
 """Messages from load through a relay to the sink: one measured run, and one in which
 flushes or system calls are counted.
 
-A run: a fresh relay; each connection sends one message to warm it up; then load
+A run: a fresh relay; each connection sends some messages to warm it up; then load
 sends for so many seconds, and the run ends when the sink has the last of them.  Every
 message must have come exactly once for each recipient, or the run fails.
 """
@@ -77,7 +77,7 @@ def load(port, case, tag, *more, limit=600):
 
 
 def warm_up(relay, sink, case):
-    messages = case["clients"]
+    messages = case["clients"] * (3 if case["size"] < 1 << 20 else 1)
     sink.begin("warm")
     load(relay.port, case, "warm", "--messages", messages)
     if not case.get("no_mail"):
