@@ -97,13 +97,20 @@ note_empty_lists(struct reading *r, cfg_t *cfg)
 	}
 }
 
+/* A section without settings calls nobody either.  libconfuse makes those that are not
+ * there, too, but then they begin in no line. */
 static void
-note_all_empty_lists(struct reading *r, cfg_t *root)
+note_all_empty(struct reading *r, cfg_t *root)
 {
 	note_empty_lists(r, root);
-	for (const struct config_section *s = config_sections + 1; s->name != NULL; s++)
-		for (unsigned i = 0; i < cfg_size(root, s->name); i++)
-			note_empty_lists(r, cfg_getnsec(root, s->name, i));
+	for (const struct config_section *s = config_sections + 1; s->name != NULL; s++) {
+		for (unsigned i = 0; i < cfg_size(root, s->name); i++) {
+			cfg_t *section = cfg_getnsec(root, s->name, i);
+			note_empty_lists(r, section);
+			if (section->line > 0)
+				(void)block_of(r, section);
+		}
+	}
 }
 
 /* ---- what libconfuse finds wrong */
@@ -487,7 +494,7 @@ parse_once(struct reading *r, unsigned file, char *text)
 	reading_now = r;
 	r->broken = parse_text(root, text) != 0;
 	if (!r->broken)
-		note_all_empty_lists(r, root);
+		note_all_empty(r, root);
 	if (r->broken && !r->again && r->errors == 0)
 		reading_problem(r, here(r, root), "this cannot be understood");
 	reading_now = NULL;

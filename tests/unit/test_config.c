@@ -395,7 +395,7 @@ test_bad(void **state)
 	    {BASE "metrics { hosts = {\"a b\"} }\n", "metrics: hosts = \"a b\""},
 	    {BASE "metrics { bind = {\"127.0.0.1:25\"} }\n",
 		"t.conf:4: metrics: bind = \"127.0.0.1:25\" is also that of listener "
-		"\"a\""},
+		"\"smtp\""},
 	    /* routes */
 	    {BASE "route a { via = {\":25\"} }\n",
 		"t.conf:4: route \"a\": via = \":25\" is not a server"},
@@ -959,6 +959,26 @@ test_twice_the_same(void **state)
 }
 
 static void
+test_metrics(void **state)
+{
+	(void)state;
+	struct config *c = good(BASE);
+	assert_int_equal(c->metrics.binds, 0);
+	drop(c);
+	c = good(BASE "metrics { }\n");
+	assert_int_equal(c->metrics.binds, 1);
+	assert_int_equal(c->metrics.bind[0].port, 9525);
+	assert_true(net_is_loopback(&c->metrics.bind[0]));
+	drop(c);
+	c = good(BASE "metrics { bind = {\"[::1]:80\", \"192.0.2.1:80\"} in-clear = true "
+		      "hosts = {\"Mail.Example.org\"} }\n");
+	assert_int_equal(c->metrics.binds, 2);
+	assert_true(c->metrics.in_clear && !c->metrics.tls);
+	assert_string_equal(c->metrics.hosts.name[0], "mail.example.org");
+	drop(c);
+}
+
+static void
 test_diff(void **state)
 {
 	(void)state;
@@ -971,6 +991,7 @@ test_diff(void **state)
 				"threads = 2 user = mail\n"
 				"control { path = \"/run/x\" }\n"
 				"dns { servers = {\"192.0.2.1\"} }\n"
+				"metrics { tls = true }\n"
 				"retry { interval = \"1h\" }\n"
 				"log { level = debug }\n");
 	config_diff(a, b, &notes);
@@ -982,9 +1003,11 @@ test_diff(void **state)
 	    "spool node: restart relayd to change it\n"
 	    "dns servers: restart relayd to change it\n"
 	    "control path: restart relayd to change it\n"
+	    "metrics tls: restart relayd to change it\n"
 	    "listener \"smtp\" bind: restart relayd to change it\n"
 	    "listener \"x\": closed\n"
-	    "listener \"y\": restart relayd to open it\n");
+	    "listener \"y\": restart relayd to open it\n"
+	    "metrics bind: restart relayd to change it\n");
 	buf_clear(&notes);
 	drop(a);
 	drop(b);
@@ -1284,6 +1307,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_unreadable, make_dir, remove_dir),
 	    cmocka_unit_test(test_twice_the_same),
 	    cmocka_unit_test(test_diff),
+	    cmocka_unit_test(test_metrics),
 	    cmocka_unit_test(test_mailboxes),
 	    cmocka_unit_test(test_mailbox_defaults),
 	    cmocka_unit_test(test_bad_mailboxes),
