@@ -324,6 +324,26 @@ print_violation(struct ctl *c, const json_t *line)
 	}
 }
 
+/* "11:39:00.123 #7 192.0.2.10 < EHLO me.test": "<" came, ">" was sent. */
+static void
+print_trace(struct ctl *c, const json_t *line)
+{
+	char time[16];
+	(void)c;
+	if (json_is_true(json_object_get(line, "quiet")))
+		return;
+	if (ctl_number(line, "lost") > 0)
+		printf("... %lld lines were too fast to be shown\n",
+		    ctl_number(line, "lost"));
+	span_copy(span_cut(span_str(ctl_text(line, "time")), 11, 12), time, sizeof(time));
+	printf("%s #%lld ", time, ctl_number(line, "connection"));
+	ctl_put(
+	    *ctl_text(line, "host") ? ctl_text(line, "host") : ctl_text(line, "peer"));
+	fputs(strcmp(ctl_text(line, "from"), "us") == 0 ? " > " : " < ", stdout);
+	ctl_put(ctl_text(line, "text"));
+	putchar('\n');
+}
+
 static const struct printer {
 	const char *command;
 	void (*print)(struct ctl *c, const json_t *line);
@@ -331,6 +351,7 @@ static const struct printer {
     {"queue", print_queue},
     {"why", print_why},
     {"history", ctl_print_history},
+    {"trace", print_trace},
     {"cat", print_data},
     {"hosts", print_host},
     {"shape", ctl_print_shape},
@@ -379,6 +400,6 @@ ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n)
 	} else {
 		c->print(c, line);
 	}
-	if (strcmp(c->command, "probe") == 0)
+	if (strcmp(c->command, "probe") == 0 || strcmp(c->command, "trace") == 0)
 		(void)fflush(stdout); /* each host as it comes */
 }

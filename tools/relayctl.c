@@ -18,6 +18,7 @@ enum words {
 	WORDS_NONE,
 	WORDS_IDS,
 	WORDS_HISTORY,
+	WORDS_TRACE,
 	WORDS_WHAT,
 	WORDS_DOMAIN,
 	WORDS_FROM_TO,
@@ -62,6 +63,8 @@ static const struct command {
     {"resume", WORDS_WHAT, "in|out|route:NAME|DOMAIN [--dry-run]", "go on"},
     {"drain", WORDS_DRAIN, "[--for 10m] [--dry-run]",
 	"take no more mail, and wait until all that is ready is delivered"},
+    {"trace", WORDS_TRACE, "in|out [--ip NET] [--domain NAME] [--for 5m] [--limit N]",
+	"what is said on SMTP connections, as they are opened"},
     {"reload", WORDS_RELOAD, "[--dry-run]", "read the configuration again"},
     {"route-test", WORDS_FROM_TO, "FROM TO [--account A] [--listener L] [--ip ADDR]",
 	"which route a recipient takes, and why no earlier one"},
@@ -308,6 +311,19 @@ run_policy_test(struct ctl *c, const struct command *k, json_t *request)
 	return ctl_run(c, request);
 }
 
+/* --domain is the name of the listener, host or destination. */
+static int
+run_trace(struct ctl *c, json_t *request, const char *what)
+{
+	json_t *selector = json_object_get(request, "selector");
+	json_t *name = json_object_get(selector, "domain");
+	if (name != NULL)
+		json_object_set(request, "name", name);
+	json_object_del(request, "selector");
+	set_text(request, "what", what);
+	return ctl_run(c, request);
+}
+
 static int
 run_check(struct ctl *c)
 {
@@ -328,6 +344,7 @@ members_of(enum words words)
 	case WORDS_SHAPE: return " by buckets bucket linear limit ";
 	case WORDS_DRAIN: return " for dry_run ";
 	case WORDS_RELOAD: return " dry_run ";
+	case WORDS_TRACE: return " ip for limit ";
 	case WORDS_HISTORY: return " limit msgid event since until ";
 	case WORDS_FROM_TO: return " account listener ip ";
 	case WORDS_POLICY: return " ip helo account listener ";
@@ -356,7 +373,8 @@ options_fit(const struct ctl *c, const struct command *k, const json_t *request)
 		bool who = strcmp(member, "from") == 0 || strcmp(member, "to") == 0;
 		bool selects = k->words == WORDS_IDS || k->words == WORDS_HISTORY ||
 			       k->words == WORDS_SHAPE;
-		if (!selects && !(k->words == WORDS_POLICY && who))
+		bool name = strcmp(member, "domain") == 0 && k->words == WORDS_TRACE;
+		if (!selects && !name && !(k->words == WORDS_POLICY && who))
 			bad = member;
 	}
 	if (bad != NULL)
@@ -375,6 +393,7 @@ run_command(
 	switch (k->words) {
 	case WORDS_IDS:
 	case WORDS_HISTORY: return run_ids(c, request, argc, argv);
+	case WORDS_TRACE: return argc == 1 ? run_trace(c, request, argv[0]) : wrong(k);
 	case WORDS_CHECK: return argc == 0 ? run_check(c) : wrong(k);
 	case WORDS_SPOOL: return ctl_spool(c, request, argc, argv);
 	case WORDS_IMPORT:

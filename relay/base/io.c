@@ -58,6 +58,7 @@ destroy(struct io *io)
 	io_tls_free(io);
 	(void)close(io->watch.fd);
 	io_drop_queued(io);
+	tap_free(&io->tap);
 	mem_free(&io->in);
 	mem_free(&io);
 }
@@ -423,6 +424,20 @@ io_new_dialled(struct loop *l, int fd, io_fn *fn, void *arg)
 	io->flags |= IO_F_CONNECTING;
 	update_watch(io);
 	return io;
+}
+
+void
+io_tap(struct io *io, struct tap_board *b, const struct tap_facts *f)
+{
+	if (io->tap == NULL)
+		io->tap = tap_new(b, f);
+}
+
+void
+io_tap_hide(struct io *io, bool came, bool sent)
+{
+	if (io->tap != NULL)
+		tap_hide(io->tap, came, sent);
 }
 
 void

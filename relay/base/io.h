@@ -41,6 +41,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/span.h"
+#include "base/tap.h"
 #include "base/tls.h"
 
 #define IO_HIGH (64u << 10)
@@ -116,6 +117,13 @@ void io_add_content(struct io *io, struct content *c, uint64_t from, uint64_t n)
 
 size_t io_queued(const struct io *io); /* bytes not yet given to the kernel or TLS */
 void io_want_drained(struct io *io);   /* ask for one IO_DRAINED when below IO_LOW */
+
+/* ---- whoever watches (tap.h) */
+
+/* From here on, if anybody wants it. Once for a connection. */
+void io_tap(struct io *io, struct tap_board *b, const struct tap_facts *f);
+/* Lines that come, what is sent: secrets and content are not shown. */
+void io_tap_hide(struct io *io, bool came, bool sent);
 
 /* ---- TLS */
 

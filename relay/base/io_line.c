@@ -110,6 +110,8 @@ io_line(struct io *io, size_t max, struct span *line)
 		return refuse_line(io, nl + 1, true, IO_BARE);
 	io->start += nl + 1;
 	io->scanned = 0;
+	if (io->tap != NULL)
+		tap_came(io->tap, *line);
 	return IO_LINE;
 }
 

@@ -53,6 +53,8 @@ io_add(struct io *io, const void *bytes, size_t n)
 	if (n == 0 || io_has(io, IO_F_DEAD))
 		return;
 	io->queued += n;
+	if (io->tap != NULL)
+		tap_sent(io->tap, (struct span){bytes, n});
 	later_set(&io->later);
 	struct piece *p = list_empty(&io->out)
 			      ? NULL
@@ -102,6 +104,8 @@ io_add_content(struct io *io, struct content *c, uint64_t from, uint64_t n)
 	p->from = from;
 	p->left = n;
 	io->queued += (size_t)n;
+	if (io->tap != NULL)
+		tap_passed(io->tap, n);
 	later_set(&io->later);
 }
 

@@ -52,6 +52,7 @@ struct io {
 	uint64_t bytes_in, bytes_out;
 	struct io_tls *tls;         /* NULL: in the clear */
 	struct io_deflate *deflate; /* NULL: not compressed */
+	struct tap *tap;            /* NULL: nobody watches */
 	bool *gone;                 /* set when io_free() runs inside a callback */
 };
 

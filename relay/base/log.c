@@ -25,6 +25,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/tap.h"
 
 #define LINE_MAX_BYTES 8192
 #define CUT_ROOM 16    /* for the mark, bracket and newline of a line that was cut */
@@ -44,6 +45,8 @@ struct log {
 	char room[VALUE_MAX]; /* for a value that is cut */
 	void (*hook)(void *arg, enum log_level level, struct span line);
 	void *hook_arg;
+
+	struct tap_board *taps;
 
 	pthread_mutex_t writing; /* taken before lock */
 	struct buf batch;
@@ -83,6 +86,7 @@ log_new(struct world *world, int fd)
 	struct log *l = NEW(struct log);
 	l->world = world;
 	l->fd = fd;
+	l->taps = tap_board_new();
 	atomic_init(&l->level, LOG_INFO);
 	CHECK(pthread_mutex_init(&l->lock, NULL) == 0);
 	CHECK(pthread_mutex_init(&l->writing, NULL) == 0);
@@ -96,11 +100,18 @@ log_free(struct log **lp)
 	if (l == NULL)
 		return;
 	log_flush(l);
+	tap_board_free(&l->taps);
 	pthread_mutex_destroy(&l->lock);
 	pthread_mutex_destroy(&l->writing);
 	buf_clear(&l->pending);
 	buf_clear(&l->batch);
 	mem_free(lp);
+}
+
+struct tap_board *
+log_taps(struct log *l)
+{
+	return l->taps;
 }
 
 void

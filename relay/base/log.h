@@ -50,6 +50,7 @@ struct log_field {
 #define F_INT(name, v) ((struct log_field){(name), FIELD_INT, {0}, (int64_t)(v)})
 
 struct log;
+struct tap_board;
 
 /* fd: where lines go (STDERR_FILENO). hook, if not NULL, gets each finished line instead
  * (tests): without its newline, under the log's lock, so it must not log. */
@@ -65,6 +66,9 @@ void log_write(struct log *l, enum log_event ev, const struct log_field *field, 
 #define LOG(l, ev, ...)                                               \
 	log_write((l), (ev), (const struct log_field[]){__VA_ARGS__}, \
 	    sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+
+/* Where whoever watches connections is told of them (tap.h). */
+struct tap_board *log_taps(struct log *l);
 
 bool log_wants(const struct log *l, enum log_event ev); /* would a line be written? */
 void log_flush(struct log *l);

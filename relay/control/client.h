@@ -134,6 +134,7 @@ void command_mailbox_show(struct control_client *cc, const json_t *request);
 void command_mailbox_export(struct control_client *cc, const json_t *request);
 void command_mailbox_delete(struct control_client *cc, const json_t *request);
 
+void command_trace(struct control_client *cc, const json_t *request); /* trace.c */
 /* history.c */
 void command_history(struct control_client *cc, const json_t *request);
 /* What became of a message that is not in the queue any more: ends the command. */

@@ -418,6 +418,7 @@ static const struct command {
     {"show", command_show},
     {"why", command_why},
     {"history", command_history},
+    {"trace", command_trace},
     {"cat", command_cat},
     {"hosts", command_hosts},
     {"shape", command_shape},

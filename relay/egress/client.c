@@ -41,6 +41,8 @@ client_arm(struct client *c)
 void
 client_enter(struct client *c, const struct client_state *next)
 {
+	if (c->io != NULL)
+		io_tap_hide(c->io, false, next == &CLIENT_BODY);
 	if (next == &CLIENT_GONE)
 		return; /* the state that it was lost in stays to be asked for */
 	c->state = next;
@@ -252,11 +254,24 @@ cannot_dial(const struct client *c, enum err e, const struct net_addr *from)
 }
 
 static void
-dial(struct client *c, const struct net_addr *to, const struct net_addr *from)
+tap(struct client *c, const struct client_options *o)
 {
+	struct tap_facts f = {.side = TAP_OUTBOUND,
+	    .who = o->to,
+	    .name = o->host != NULL ? o->host : "",
+	    .about = o->destination};
+	if (c->log != NULL)
+		io_tap(c->io, log_taps(c->log), &f);
+}
+
+static void
+dial(struct client *c, const struct client_options *o)
+{
+	const struct net_addr *to = o->socks != NULL ? o->socks : &o->to, *from = o->from;
 	int fd = world_dial(loop_world(c->loop), to, from);
 	if (fd >= 0) {
 		c->io = io_new_dialled(c->loop, fd, on_io, c);
+		tap(c, o);
 		client_enter(c, &CONNECT);
 		return;
 	}
@@ -305,7 +320,7 @@ client_new(struct loop *l, const struct client_options *o, client_fn *fn, void *
 	later_init(&c->tell, l, on_tell, c);
 	format_peer(c, o->host, &o->to);
 	take_wishes(&c->wish, o);
-	dial(c, o->socks != NULL ? o->socks : &o->to, o->from);
+	dial(c, o);
 	return c;
 }
 

@@ -66,9 +66,10 @@ enum client_ext {
 };
 
 struct client_options {
-	struct net_addr to; /* with port */
-	const char *host;   /* its name, for texts */
-	const char *helo;   /* our name; a literal if we have none */
+	struct net_addr to;      /* with port */
+	const char *host;        /* its name, for texts */
+	const char *destination; /* what it is for, for whoever watches; NULL: nothing */
+	const char *helo;        /* our name; a literal if we have none */
 	bool lmtp; /* RFC 2033: LHLO, and after the dot one answer per recipient */
 	const struct net_addr *from;  /* our own address; NULL: the system's choice */
 	const struct net_addr *socks; /* a SOCKS5 proxy that is dialled instead (RFC 1928,

@@ -126,7 +126,9 @@ static void
 send_line(struct client *c)
 {
 	buf_add_str(&c->out, "\r\n");
+	io_tap_hide(c->io, false, true);
 	io_add_span(c->io, buf_span(&c->out));
+	io_tap_hide(c->io, false, false);
 	wipe_buf(&c->out);
 }
 

@@ -233,6 +233,7 @@ body_start(struct client *c)
 		io_addf(c->io, "BDAT %" PRIu64 " LAST\r\n",
 		    transaction_prefix(c).n + c->body.header.n +
 			content_size(m->content) - c->body.at);
+	io_tap_hide(c->io, false, true);
 	if (!add_copied(c, transaction_prefix(c)))
 		return bare(c);
 	return body_fill(c);

@@ -143,6 +143,7 @@ dial_now(struct delivery *d)
 	    route_names_hops(d->route) ? &d->route->hop[d->now.rank] : NULL;
 	client_options_for(&target, d->config, d->route, d->now.host, &d->now.addr, via,
 	    d->tls, d->courier->log);
+	target.options.destination = d->job->dest;
 	struct span name = address_name(&d->now.addr, &n);
 	if (may_go_clear(d, via) &&
 	    (d->clear || health_knows(health(d), HEALTH_CLEAR, name, now(d)))) {

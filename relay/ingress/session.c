@@ -255,21 +255,23 @@ refuse_bare(struct session *s, bool delimited)
 		session_end(s, "bare LF");
 }
 
-enum io_line
-session_take_line(struct session *s, size_t max, struct span *line)
-{
-	bool delimited = ends_in_crlf(io_input(s->io));
-	enum io_line got = io_line(s->io, max, line);
-	if (got == IO_BARE)
-		refuse_bare(s, delimited);
-	return got;
-}
-
 /* AUTH may bring an initial response (RFC 4954 4). */
 static bool
 is_auth(struct span in)
 {
 	return span_istarts(in, SPAN("AUTH "));
+}
+
+enum io_line
+session_take_line(struct session *s, size_t max, struct span *line)
+{
+	struct span in = io_input(s->io);
+	bool delimited = ends_in_crlf(in);
+	io_tap_hide(s->io, s->state == &session_auth || is_auth(in), false);
+	enum io_line got = io_line(s->io, max, line);
+	if (got == IO_BARE)
+		refuse_bare(s, delimited);
+	return got;
 }
 
 static bool
@@ -394,6 +396,14 @@ begin(struct ingress *in, const struct net_addr *hop, const struct net_addr *pee
 	return s;
 }
 
+static void
+tap(struct session *s)
+{
+	struct tap_facts f = {
+	    .side = TAP_INBOUND, .who = s->peer, .name = s->listener_name};
+	io_tap(s->io, log_taps(s->in->o.log), &f);
+}
+
 void
 session_start(struct ingress *in, int fd, const struct net_addr *hop,
     const struct net_addr *peer, const char *listener)
@@ -405,6 +415,7 @@ session_start(struct ingress *in, int fd, const struct net_addr *hop,
 	s->may_xclient =
 	    s->listener != NULL && network_list_has(&s->listener->xclient_from, peer);
 	s->io = io_new(in->o.loop, fd, on_io, s);
+	tap(s);
 	opening_start(s);
 	if (s->io != NULL)
 		set_deadline(s);
@@ -420,6 +431,7 @@ session_start_local(struct ingress *in, int fd, unsigned uid)
 	s->uid = uid;
 	s->card = local_card(uid);
 	s->io = io_new(in->o.loop, fd, on_io, s);
+	tap(s);
 	opening_start(s);
 	if (s->io != NULL)
 		set_deadline(s);
