@@ -451,15 +451,6 @@ static const struct command {
     {"user-secret-delete", command_user},
 };
 
-bool
-control_knows(const char *command)
-{
-	for (size_t i = 0; i < COUNT_OF(commands); i++)
-		if (strcmp(commands[i].name, command) == 0)
-			return true;
-	return false;
-}
-
 void
 control_run(struct control_client *cc, const json_t *request)
 {

@@ -109,9 +109,6 @@ struct control_client *control_ask(struct control *c, const char *account,
     const json_t *request, const struct control_inquiry *inquiry);
 void control_ask_cancel(struct control_client **cc); /* *cc may be NULL */
 
-/* Whether this relayd knows the command. */
-bool control_knows(const char *command);
-
 /*
  * A listening Unix socket at path with this mode (the directory is made, 0750,
  * if it is missing; a dead socket is replaced).  Negative enum err otherwise;

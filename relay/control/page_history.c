@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * page_history - what became of mail that has left, where control keeps a history: its
- * command "history" takes a selector, and answers with one event a line.
+ * page_history - what became of mail, by control's command "history": the newest first.
+ * Without a search it shows the last hour.
  */
 #include <string.h>
 
@@ -13,15 +13,15 @@
 /* A column, and the members that may hold it, the best first. */
 static const struct column {
 	const char *title;
-	const char *member[4];
+	const char *member[3];
 } columns[] = {
-    {"When", {"time", "when", "at"}},
-    {"What", {"event", "kind", "state"}},
-    {"Id", {"queue_id", "id"}},
-    {"From", {"sender", "from"}},
-    {"To", {"recipient", "address", "to", "owner"}},
+    {"When", {"time"}},
+    {"What", {"event"}},
+    {"Id", {"queue_id"}},
+    {"From", {"sender"}},
+    {"To", {"address", "mailbox"}},
     {"Where", {"host", "destination", "client"}},
-    {"Reply", {"reply", "delay_reason"}},
+    {"Reply", {"reply"}},
 };
 
 static struct text
@@ -66,7 +66,7 @@ history_list(struct visit *v, const json_t *events)
 		HTML(b, "<th role=\"columnheader\" scope=\"col\">{}</th>",
 		    columns[k].title);
 	buf_add_str(b, "</tr></thead><tbody role=\"rowgroup\">\n");
-	for (size_t i = 0; i < json_array_size(events) && i < SHOWN; i++) {
+	for (size_t i = json_array_size(events); i-- > 0;) {
 		buf_add_str(b, "<tr role=\"row\">");
 		for (size_t k = 0; k < COUNT_OF(columns); k++)
 			put_cell(b, &columns[k], json_array_get(events, i));
@@ -75,18 +75,27 @@ history_list(struct visit *v, const json_t *events)
 	buf_add_str(b, "</tbody></table></div>\n");
 }
 
+/* ---- the search */
+
+static const struct field {
+	const char *name, *title, *hint;
+	bool selects; /* a member of the selector, or of the request */
+} fields[] = {
+    {"id", "Id", "0ABC...", true},
+    {"from", "From", "*@example.org", true},
+    {"to", "To", "ann@*", true},
+    {"msgid", "Message-ID", "<...>", false},
+    {"since", "Since", "2d, or a date", false},
+};
+
 static void
 put_search(struct visit *v)
 {
-	static const struct {
-		const char *name, *title, *hint;
-	} fields[] = {{"id", "Id", "0ABC..."}, {"from", "From", "*@example.org"},
-	    {"to", "To", "ann@*"}, {"younger", "In the last", "2d"}};
 	struct buf *b = &v->out;
 	struct buf value;
 	buf_init(&value, 1024);
 	buf_add_str(b, "<form class=\"card search\" method=\"get\" action=\"/history\" "
-		       "role=\"search\" aria-label=\"Mail that has left\">\n");
+		       "role=\"search\" aria-label=\"What became of mail\">\n");
 	for (size_t i = 0; i < COUNT_OF(fields); i++) {
 		if (!form_get(v->query, fields[i].name, 0, &value))
 			buf_reset(&value);
@@ -99,8 +108,8 @@ put_search(struct visit *v)
 		    value.p, fields[i].hint);
 		buf_reset(&value);
 	}
-	buf_add_str(
-	    b, "<p class=\"go\"><button class=\"main\">Search</button></p></form>\n");
+	buf_add_str(b, "<p class=\"go\"><button class=\"main\">Search</button> "
+		       "<a href=\"/history\">The last hour</a></p></form>\n");
 	buf_clear(&value);
 }
 
@@ -117,28 +126,57 @@ render(struct visit *v)
 	buf_add_str(b, "<h1>History</h1>\n");
 	put_search(v);
 	const struct visit_ask *a = &v->ask[0];
+	size_t n = json_array_size(a->lines);
 	if (a->status == 2)
 		HTML(b, "<p class=\"trouble\" role=\"alert\">{}</p>\n",
 		    a->error != NULL ? a->error : "That cannot be searched for.");
-	else if (json_array_size(a->lines) == 0)
+	else if (n == 0)
 		buf_add_str(
 		    b, "<p class=\"card empty\">Nothing like this in the history.</p>\n");
 	else
 		history_list(v, a->lines);
+	if (n == SHOWN)
+		HTML(b,
+		    "<p class=\"hint\">The newest {}; search, or use relayctl "
+		    "history.</p>\n",
+		    text_number(SHOWN).s);
 	html_end(v);
 	visit_answer(v, 200);
+}
+
+/* True: something was searched for. */
+static bool
+take_fields(json_t *ask, struct span query)
+{
+	json_t *selector = json_object();
+	struct buf b;
+	buf_init(&b, 1024);
+	bool any = false;
+	for (size_t i = 0; i < COUNT_OF(fields); i++) {
+		if (!form_get(query, fields[i].name, 0, &b))
+			continue;
+		struct span s = span_trim(buf_span(&b));
+		json_t *value = s.n > 0 ? json_stringn(s.p, s.n) : NULL;
+		if (value == NULL)
+			continue;
+		any = true;
+		(void)json_object_set_new(
+		    fields[i].selects ? selector : ask, fields[i].name, value);
+	}
+	(void)json_object_set_new(ask, "selector", selector);
+	buf_clear(&b);
+	return any;
 }
 
 void
 history_serve(struct page *p, struct http_client *c, const struct http_request *r)
 {
 	struct visit *v = visit_new(p, c, r, render);
+	v->last = SHOWN;
 	if (v->signed_in) {
-		json_t *ask =
-		    json_pack("{s:i,s:s,s:i}", "v", 1, "cmd", "history", "limit", SHOWN);
-		json_t *selector = query_selector(v->query);
-		if (selector != NULL)
-			(void)json_object_set_new(ask, "selector", selector);
+		json_t *ask = json_pack("{s:i,s:s}", "v", 1, "cmd", "history");
+		if (!take_fields(ask, v->query))
+			(void)json_object_set_new(ask, "since", json_string("1h"));
 		visit_ask(v, ask);
 	}
 	visit_go(v);

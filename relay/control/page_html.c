@@ -157,9 +157,7 @@ static void
 put_nav(struct buf *b, bool signed_in, const char *here)
 {
 	for (size_t i = 0; i < COUNT_OF(pages); i++) {
-		bool there =
-		    strcmp(pages[i].path, "/history") != 0 || control_knows("history");
-		if (!there || (pages[i].signed_in && !signed_in))
+		if (pages[i].signed_in && !signed_in)
 			continue;
 		bool now = strcmp(pages[i].path, here) == 0;
 		HTML(b,

@@ -149,7 +149,7 @@ render(struct visit *v)
 		return;
 	}
 	const json_t *m = json_array_get(v->ask[0].lines, 0);
-	if (m == NULL && v->asks > 2 && json_array_size(v->ask[2].lines) > 0) {
+	if (m == NULL && json_array_size(v->ask[2].lines) > 0) {
 		html_begin(v, "Message", "");
 		buf_add_str(b, "<h1>A message that has left</h1>\n");
 		history_list(v, v->ask[2].lines);
@@ -159,8 +159,8 @@ render(struct visit *v)
 	}
 	if (m == NULL) {
 		html_sorry(v, 404, "No such message (any more)",
-		    "It is not in the queue: delivered, returned or deleted. The log "
-		    "knows, and the history where it is kept.");
+		    "It is not in the queue, and the history does not know it (any "
+		    "more).");
 		return;
 	}
 	const json_t *recipients = json_object_get(m, "recipients");
@@ -170,7 +170,7 @@ render(struct visit *v)
 	for (size_t i = 0; i < json_array_size(recipients); i++)
 		put_recipient(b, m, json_array_get(recipients, i), v->ask[1].lines);
 	put_envelope(b, m);
-	if (v->asks > 2 && json_array_size(v->ask[2].lines) > 0) {
+	if (json_array_size(v->ask[2].lines) > 0) {
 		buf_add_str(b, "<h2>All that happened</h2>\n");
 		history_list(v, v->ask[2].lines);
 	}
@@ -204,8 +204,7 @@ message_serve(struct page *p, struct http_client *c, const struct http_request *
 	if (v->signed_in) {
 		visit_ask(v, about("show", id));
 		visit_ask(v, about("why", id));
-		if (control_knows("history"))
-			visit_ask(v, about("history", id));
+		visit_ask(v, about("history", id));
 	}
 	visit_go(v);
 }

@@ -190,6 +190,7 @@ struct visit {
 	struct control_client *inquiry;
 	void (*render)(struct visit *v);
 	struct buf out;
+	size_t last; /* keep only so many lines, the last ones; 0: the first */
 	/* of an action (page_acts.c) */
 	bool acts;
 	char *back, *verb;

@@ -52,7 +52,6 @@ query_selector(struct span query)
 	for (size_t i = 0; i < COUNT_OF(fields); i++)
 		take(s, query, fields[i].name);
 	take(s, query, "state");
-	take(s, query, "younger");
 	if (json_object_size(s) > 0)
 		return s;
 	json_decref(s);

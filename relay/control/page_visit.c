@@ -78,6 +78,8 @@ on_line(void *arg, const json_t *object)
 {
 	struct visit *v = arg;
 	json_t *lines = v->ask[v->at].lines;
+	if (v->last > 0 && json_array_size(lines) == v->last)
+		(void)json_array_remove(lines, 0);
 	if (json_array_size(lines) < VISIT_LINES_MAX)
 		(void)json_array_append_new(lines, json_deep_copy(object));
 }

@@ -334,7 +334,7 @@ class Acting(PageTest):
         self.assertIn("x@down.test", text)
         self.assertIn("It was tried 1 time", text)
         self.assertIn("Next attempt", text)
-        self.assertEqual(page.get("/message/0000000000000").status, 404)
+        self.assertEqual(page.get("/message/0AAAAAAAAAAAA").status, 404)
         self.assertEqual(page.get("/message/%3Cscript%3E").status, 404)
         self.assertIn("via:", page.get("/").text)
 
@@ -360,6 +360,17 @@ class Acting(PageTest):
         relay.log(rf" admin what=delete account={USER} .*applied=1")
         relay.wait_empty()
         self.assertIn("Nothing waits", page.get("/queue").text)
+        # what has left is in the history
+        real.wait_for("its end in the history",
+                      lambda: "deleted" in page.get(f"/message/{a}").text)
+        self.assertIn("A message that has left", page.get(f"/message/{a}").text)
+        text = page.get("/history").text
+        self.assertIn(a, text)
+        self.assertIn(b, text)
+        text = page.get("/history?to=x@held.test").text
+        self.assertIn(a, text)
+        self.assertNotIn(b, text)
+        self.assertIn('role="alert"', page.get("/history?since=long").text)
         page.act("retry", {})
         self.assertIn("tick a message first", page.get("/queue").text)
         page.act("pause", {"what": "in"})
