@@ -195,7 +195,10 @@ SEED ?= 1
 POWER := $(if $(SHORT),--batches 4 --cuts 2000,--cuts 40000)
 POWER_TEST := $(if $(SHORT),--batches 4 --cuts 1000,--cuts 12000)
 power: deps-test
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) VARIANT=test power-rig
+	@tests/power/daemon.py --early --messages 12
+	@tests/power/daemon.py --messages $(if $(SHORT),24,400)
 	@build/test/power --self-test --seed $(SEED) $(POWER_TEST)
 	@build/test/power --seed $(SEED) $(POWER)
 

@@ -61,7 +61,8 @@ fi
 if [ $quick = 0 ]; then
 	if build test power-rig; then
 		run "power" "build/test/power --self-test --batches 4 --cuts 1000" \
-			"build/test/power --batches 4 --cuts 2000"
+			"build/test/power --batches 4 --cuts 2000" \
+			"tests/power/daemon.py --early --messages 12" "tests/power/daemon.py --messages 24"
 	fi
 	run "kill" "tests/crash/crash.py --blind --kills 20" "tests/crash/crash.py --kills 50" \
 		"tests/crash/faults.py --blind --runs 20" "tests/crash/faults.py --runs 40"

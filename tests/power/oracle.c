@@ -134,6 +134,16 @@ oracle_committed(struct oracle *o, const char *spool)
 	o->commit[o->commits++] = fingerprint;
 }
 
+void
+oracle_held(struct oracle *o, uint64_t id)
+{
+	if (o->helds == o->held_cap) {
+		o->held_cap = o->held_cap ? o->held_cap * 2 : 64;
+		o->held = mem_resize(o->held, o->held_cap, sizeof(*o->held));
+	}
+	o->held[o->helds++] = id;
+}
+
 /* ---- accounts */
 
 static bool
@@ -193,6 +203,25 @@ goes_on(struct spool_rig *r)
 	return spool_rig_accept(r, m) == OK && spool_rig_check(r, NULL) == 0;
 }
 
+/* With their content, octet for octet. */
+static enum oracle_finding
+judge_held(const struct oracle *o, struct spool_rig *r, struct buf *why)
+{
+	struct spool_reader *reader = spool_reader_new(r->spool);
+	enum oracle_finding f = ORACLE_GOOD;
+	for (size_t i = 0; i < o->helds && f == ORACLE_GOOD; i++) {
+		struct message *m = NULL;
+		if (spool_read_message(reader, o->held[i], true, &m) != OK) {
+			f = ORACLE_LOST;
+			buf_addf(why, "a message was answered with 250 and is lost: %llu",
+			    (unsigned long long)o->held[i]);
+		}
+		message_unref(&m);
+	}
+	spool_reader_free(&reader);
+	return f;
+}
+
 static enum oracle_finding
 judge_open(const struct oracle *o, struct spool_rig *r, bool more, struct buf *why)
 {
@@ -203,6 +232,9 @@ judge_open(const struct oracle *o, struct spool_rig *r, bool more, struct buf *w
 		buf_add_str(why, "a file that nothing names was not swept");
 		return ORACLE_DAMAGED;
 	}
+	enum oracle_finding f = judge_held(o, r, why);
+	if (f != ORACLE_GOOD)
+		return f;
 	if (more && !goes_on(r)) {
 		buf_add_str(why, "it does not take mail");
 		return ORACLE_DAMAGED;

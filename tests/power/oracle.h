@@ -20,6 +20,8 @@ struct oracle {
 	uint64_t done, begun; /* batches acknowledged and handed in */
 	bool opened;          /* the spool was there for certain */
 	uint64_t account, account_begun;
+	uint64_t *held; /* ids of messages that relayd has acknowledged, and holds */
+	size_t helds, held_cap;
 	uint64_t *commit; /* fingerprints of what was committed, whatever the disk has */
 	size_t commits, cap;
 };
@@ -33,6 +35,7 @@ enum oracle_finding {
 /* The fingerprint of all rows, and the batch that they are of. False: there is no
  * database, or it does not open. */
 bool oracle_look(const char *spool, uint64_t *fingerprint, uint64_t *number);
+void oracle_held(struct oracle *o, uint64_t id);
 void oracle_committed(struct oracle *o, const char *spool);
 /* *number: the batch that the state is of. more: it takes a message, too, and goes on. */
 enum oracle_finding oracle_judge(const struct oracle *o, const char *spool, bool more,

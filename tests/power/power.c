@@ -5,6 +5,7 @@
  *	power [--seed N] [--cuts N] [--random N] [--batches N] [--jobs N] [--plant
  *NAME]... power --self-test      each planted bug must be found, and nothing without one
  *	power --only POSITION:STATE --seed N    one state again, which stays for a look
+ *	power --recorded STREAM    that of a relayd (daemon.py), not of lives of its own
  *
  * A life (story.c) is played by other processes under the shim, which records what they
  * write (stream.h); then the disk (disk.c) is asked, behind each record, for what it may
@@ -79,8 +80,9 @@ struct power {
 	unsigned random, jobs, batches;
 	bool stop_at_first, quiet;
 	uint64_t only_position;
-	int only_which; /* -1: all */
-	char self[1024], work[64], root[96], stream[96];
+	int only_which;       /* -1: all */
+	const char *recorded; /* a stream that is there already; NULL: lives are played */
+	char self[1024], work[64], root[96], stream[1024];
 	struct progress *progress; /* of each job */
 };
 
@@ -206,6 +208,10 @@ take_mark(struct judge *j, const struct stream_head *h)
 	case STORY_BEGUN: o->begun = h->at; break;
 	case STORY_ACCOUNT: o->account = h->at; break;
 	case STORY_ACCOUNT_BEGUN: o->account_begun = h->at; break;
+	case STORY_HELD:
+		oracle_held(o, h->at);
+		o->opened = true;
+		break;
 	}
 }
 
@@ -269,7 +275,8 @@ is_mine(const struct judge *j, unsigned which)
 static void
 judge_cut(struct judge *j)
 {
-	unsigned random = j->oracle.opened ? j->power->random : BIRTH_RANDOM;
+	unsigned born = j->power->recorded != NULL ? BIRTH_RANDOM / 4 : BIRTH_RANDOM;
+	unsigned random = j->oracle.opened ? j->power->random : born;
 	unsigned n = disk_pending(j->disk) ? 2 + random : 1;
 	for (unsigned which = 0; which < n; which++) {
 		j->state++;
@@ -308,6 +315,7 @@ become_judge(struct power *p, uint64_t seed, unsigned job, uint64_t after)
 	const struct plant sum = all_plants(p);
 	const struct disk_order order = {sum.late_marks, sum.late_removals};
 	struct judge j = {.power = p,
+	    .oracle = {.begun = p->recorded != NULL ? UINT64_MAX : 0},
 	    .out = &p->progress[job],
 	    .seed = seed,
 	    .after = after,
@@ -379,6 +387,10 @@ static bool
 run(struct power *p, struct tally *sum)
 {
 	*sum = (struct tally){0};
+	if (p->recorded != NULL) {
+		judge_life(p, p->seed, sum);
+		return true;
+	}
 	for (uint64_t seed = p->seed; sum->cuts < p->cuts; seed++) {
 		if (!record(p, seed))
 			return false;
@@ -489,8 +501,9 @@ parse(struct power *p, int argc, char **argv, bool *test)
 	    {"batches", required_argument, NULL, 'b'},
 	    {"jobs", required_argument, NULL, 'j'},
 	    {"plant", required_argument, NULL, 'p'},
-	    {"only", required_argument, NULL, 'o'}, {"self-test", no_argument, NULL, 't'},
-	    {NULL, 0, NULL, 0}};
+	    {"only", required_argument, NULL, 'o'},
+	    {"recorded", required_argument, NULL, 'R'},
+	    {"self-test", no_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
 	int c;
 	char *end;
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -509,6 +522,7 @@ parse(struct power *p, int argc, char **argv, bool *test)
 			if (!plant(p, optarg))
 				return false;
 			break;
+		case 'R': p->recorded = optarg; break;
 		case 't': *test = true; break;
 		default: return false;
 		}
@@ -548,6 +562,8 @@ main(int argc, char **argv)
 	if (!parse(&p, argc, argv, &test))
 		return usage();
 	place(&p);
+	if (p.recorded != NULL)
+		(void)snprintf(p.stream, sizeof(p.stream), "%s", p.recorded);
 	if (test)
 		status = self_test(&p);
 	else

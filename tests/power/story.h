@@ -24,6 +24,8 @@ enum story_mark {
 	STORY_DELIVERS, /* the same, and it finishes mail that a next hop has taken */
 	STORY_ACCOUNT,  /* acknowledged: account number at */
 	STORY_ACCOUNT_BEGUN,
+	STORY_HELD, /* acknowledged by relayd itself: the message with id at, which stays
+		     */
 };
 
 struct story_options {
