@@ -117,7 +117,7 @@ demo: deps-test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
 	@/usr/bin/python3 tests/real/demo.py
 
-# make bench [SHORT=1 | LONG=1] [RUNS=3] [SECONDS=1.5] [CASE=10k-100,idle | CASE=list]
+# make bench [SHORT=1 | LONG=1] [RUNS=3] [CASE=10k-100,idle | CASE=list]
 bench: deps-test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
 	@tests/peers.sh build/peers dovecot-core dovecot-pop3d dovecot-imapd

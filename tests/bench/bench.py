@@ -5,7 +5,7 @@
     make bench                       the standard suite, twelve minutes
     make bench SHORT=1               two minutes
     make bench CASE=10k-100,idle     these cases (patterns: CASE='10k-*'); CASE=list
-    make bench RUNS=5 SECONDS=4 LONG=1
+    make bench RUNS=5 LONG=1         more runs; with a queue of 1,000,000
 
 tests/bench/README.md says what each case measures and how to read it.  Every case is
 run RUNS times for each server in turn; medians are shown, with the spread behind

@@ -408,5 +408,5 @@ main(int argc, char **argv)
 	loop_signals(k.loop, signals, COUNT_OF(signals), on_signal, &k);
 	say_where(&k);
 	loop_run(k.loop);
-	return 0;
+	exit(0); /* with sessions open, as they are */
 }
