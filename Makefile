@@ -118,10 +118,10 @@ demo: deps-test
 	@/usr/bin/python3 tests/real/demo.py
 
 # make bench [SHORT=1 | LONG=1] [RUNS=3] [CASE=10k-100,idle | CASE=list]
-bench: deps-test
+bench: deps
+	@tools/need.sh python3 openssl strace e2fsprogs
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
 	@tests/peers.sh build/peers dovecot-core dovecot-pop3d dovecot-imapd
-	@tools/need.sh strace
 	@/usr/bin/python3 tests/bench/bench.py $(if $(SHORT),--short) $(if $(LONG),--long) \
 		$(if $(RUNS),--runs $(RUNS)) $(if $(CASE),--case '$(CASE)')
 
