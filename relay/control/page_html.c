@@ -255,8 +255,7 @@ static const char *const troubles[] = {
     [SIGNIN_FIRST] = "",
     [SIGNIN_WRONG] = "That account and password do not fit.",
     [SIGNIN_NO_RIGHT] = "That password is right, but it does not show the queue.",
-    [SIGNIN_LATER] = "Not now: too many attempts, or the accounts cannot be read. "
-		     "Try again later.",
+    [SIGNIN_LATER] = "Not now: too many attempts, or no accounts. Try again later.",
 };
 
 void

@@ -14,7 +14,7 @@
 #define HEIGHT 200
 #define LEFT 54 /* room for the scale */
 #define BOTTOM 26
-#define TOP 10
+#define TOP 18
 #define RIGHT 8
 
 struct line {
@@ -45,14 +45,15 @@ y_of(const struct plot *p, double value)
 	return HEIGHT - BOTTOM - value / p->top * (HEIGHT - BOTTOM - TOP);
 }
 
-/* 1, 2 or 5 times a power of ten, at or above. */
+/* At or above, and its quarters are round, too. */
 static double
 nice(double value)
 {
-	static const double steps[] = {1, 2, 5, 10};
-	double power = 1;
-	if (value <= 4)
-		return 4;
+	static const double small[] = {4, 8, 12, 20}, steps[] = {2, 4, 6, 8, 10};
+	double power = 10;
+	for (size_t i = 0; i < COUNT_OF(small); i++)
+		if (value <= small[i])
+			return small[i];
 	while (power * 10 < value)
 		power *= 10;
 	for (size_t i = 0; i < COUNT_OF(steps); i++)
