@@ -325,12 +325,12 @@ open_spool(struct daemon *d, struct spool **out, struct buf *why)
 
 /* What a spool is made of, as it was left: after a restore some of it is missing. */
 static bool
-spool_is_made(const char *path)
+spool_is_made(const char *path, bool history)
 {
 	static const char *const files[] = {
-	    "data.mdb", "data.mdb-lock", "owner.lock", "reserve", "big"};
+	    "data.mdb", "data.mdb-lock", "owner.lock", "reserve", "big", "history"};
 	bool there = true;
-	for (size_t i = 0; i < COUNT_OF(files); i++) {
+	for (size_t i = 0; i < COUNT_OF(files) - (history ? 0u : 1u); i++) {
 		struct buf file;
 		buf_init(&file, 0);
 		buf_addf(&file, "%s/%s", path, files[i]);
@@ -346,7 +346,7 @@ static enum err
 make_spool(struct daemon *d, struct buf *why)
 {
 	struct spool *made = NULL;
-	bool there = spool_is_made(d->config->spool.path);
+	bool there = spool_is_made(d->config->spool.path, d->config->history.days > 0);
 	if (there || d->single)
 		return OK;
 	open_pool(d);
