@@ -23,6 +23,7 @@
 
 #define PIECE_BYTES (256u << 10) /* written in one go */
 #define BUSY_BYTES (512u << 10)  /* waiting for the disk: stop reading */
+#define TIGHT_BYTES (64u << 10)  /* a piece while the budget is spent; busy with two */
 #define SLICES_AT_ONCE 128
 
 /* What the pool works with; it may outlive the body. */
@@ -205,6 +206,19 @@ empty_memory(struct spool_body *b)
 	b->memory = content_new(b->budget);
 }
 
+/* All contents together hold more than they may. */
+static bool
+is_tight(const struct spool_body *b)
+{
+	return b->budget != NULL && content_budget_over(b->budget);
+}
+
+static bool
+has_piece(const struct spool_body *b)
+{
+	return content_size(b->memory) >= (is_tight(b) ? TIGHT_BYTES : PIECE_BYTES);
+}
+
 static void write_piece(struct spool_body *b);
 
 static void
@@ -223,7 +237,7 @@ on_written(struct pool_job *p)
 		empty_memory(b); /* nothing more is kept for a file that failed */
 	if (b->finishing && (j->sync || b->err != OK))
 		later_set(&b->later);
-	else if (b->finishing || content_size(b->memory) >= PIECE_BYTES)
+	else if (b->finishing || has_piece(b))
 		write_piece(b);
 	if (b->busy && content_size(b->memory) < BUSY_BYTES) {
 		b->busy = false;
@@ -296,9 +310,8 @@ spool_body_new(struct spool *s, struct loop *l, struct content_budget *budget,
 static bool
 too_large_for_memory(const struct spool_body *b)
 {
-	bool over_budget = b->budget != NULL && content_budget_over(b->budget);
 	return b->size > b->spool->inline_max ||
-	       (over_budget && b->size > 4 * CONTENT_SLICE);
+	       (is_tight(b) && b->size > 4 * CONTENT_SLICE);
 }
 
 void
@@ -311,10 +324,11 @@ spool_body_add(struct spool_body *b, struct span bytes)
 	content_append(b->memory, bytes.p, bytes.n);
 	if (b->job == NULL && too_large_for_memory(b))
 		become_file(b);
-	else if (b->job != NULL && content_size(b->memory) >= PIECE_BYTES)
+	else if (b->job != NULL && has_piece(b))
 		write_piece(b);
-	if (b->job != NULL && content_size(b->memory) >= BUSY_BYTES)
-		b->busy = true;
+	size_t most = is_tight(b) ? 2 * TIGHT_BYTES : BUSY_BYTES;
+	if (b->job != NULL && content_size(b->memory) >= most)
+		b->busy = true; /* a piece is being written: on_written() ends it */
 }
 
 bool

@@ -39,6 +39,14 @@
 #define FORMAT_VERSION 3
 #define FORMAT_WITHOUT_FOLDERS 2
 #define FORMAT_WITHOUT_MAILBOXES 1
+/*
+ * Measured (10 clients, one 2-core machine, relayd's CPU seconds for 1,000 messages and
+ * commits for each, inside the database : as a file): 64 KiB 1.4 and 0.20 : 1.9 and 0.46;
+ * 128 KiB 1.6 and 0.26 : 1.9 and 0.44; 200 kB 2.0 and 0.44 : 2.4 and 0.62; 400 kB 3.6 and
+ * 0.36 : 3.5 and 0.63; 1 MB 6.8 and 0.7 : 5.8 and 1.0.  They meet at 400 kB; below that,
+ * a message whose deletion frees few pages and that costs little memory is the better
+ * neighbour.
+ */
 #define INLINE_MAX_DEFAULT (256u << 10)
 #define INLINE_LIMIT (100u << 20) /* chunk numbers have 16 bits */
 #define RESERVE_BYTES (32u << 20)

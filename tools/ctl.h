@@ -100,7 +100,9 @@ void ctl_print_mail_deleted(struct ctl *c, const json_t *line);
 void ctl_print_export(struct ctl *c, const json_t *line);
 
 /* ---- ctl_print.c */
-/* One answer line (not the last). */
+/* It is wanted as it comes from relayd: nobody looks into it. */
+bool ctl_as_it_comes(const struct ctl *c);
+/* One answer line (not the last); line may be NULL if ctl_as_it_comes(). */
 void ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n);
 void ctl_choose_printer(struct ctl *c);
 /* Text from outside, safe for a terminal. */

@@ -385,6 +385,13 @@ ctl_choose_printer(struct ctl *c)
 		c->print = ctl_print_mailq;
 }
 
+bool
+ctl_as_it_comes(const struct ctl *c)
+{
+	return c->capture != NULL || (c->json && strcmp(c->command, "cat") != 0 &&
+					 strcmp(c->command, "mailbox-export") != 0);
+}
+
 void
 ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n)
 {
@@ -393,8 +400,7 @@ ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n)
 		buf_add_char(c->capture, '\n');
 		return;
 	}
-	if (c->json && strcmp(c->command, "cat") != 0 &&
-	    strcmp(c->command, "mailbox-export") != 0) {
+	if (ctl_as_it_comes(c)) {
 		(void)fwrite(text, 1, n, stdout);
 		putchar('\n');
 	} else {

@@ -1174,6 +1174,101 @@ test_slow_disk(void **state)
 	rig_free(&r);
 }
 
+/* A disk that stands still: memory stays within bounds, nobody is told off, only reading
+ * stops; when it moves again everything is taken. */
+
+struct standstill {
+	struct pool_job job;
+	int wait;
+	bool over;
+};
+
+static void
+stand_still(struct pool_job *p)
+{
+	struct standstill *s = CONTAINER_OF(p, struct standstill, job);
+	char octet;
+	assert_int_equal(read(s->wait, &octet, 1), 1);
+}
+
+static void
+moves_again(struct pool_job *p)
+{
+	CONTAINER_OF(p, struct standstill, job)->over = true;
+}
+
+#define PUSHERS 4
+#define BUDGET (200u << 10)
+#define EACH_MOST (5 * (64u << 10)) /* a piece, two behind it, what one turn reads */
+
+/* Send as much as is taken; false if that was nothing. */
+static bool
+push(struct client *c, struct span *left)
+{
+	ssize_t n = send(c->fd, left->p, left->n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0)
+		*left = span_cut(*left, (size_t)n, left->n);
+	hear(c);
+	return n > 0;
+}
+
+static void
+test_standstill(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new_with(NULL, 0, 1);
+	struct buf content = {0}, wire = {0};
+	struct standstill s = {.job = {.run = stand_still, .done = moves_again}};
+	struct client c[PUSHERS];
+	struct span left[PUSHERS];
+	int fd[2];
+	assert_int_equal(pipe(fd), 0);
+	s.wait = fd[0];
+	r->budget.limit = BUDGET;
+	pool_start(r->pool, &s.job, loop_inbox(r->loop)); /* the only thread there is */
+	add_large(&content);
+	buf_add_str(&wire, HI MAIL RCPT DATA);
+	dot_stuff_add(&(struct dot_stuff){0}, &wire, buf_span(&content));
+	buf_add_str(&wire, DOT QUIT);
+	for (unsigned i = 0; i < PUSHERS; i++) {
+		c[i] = call(r, STRANGER);
+		left[i] = buf_span(&wire);
+	}
+	for (bool taken = true; taken;) {
+		taken = false;
+		for (unsigned i = 0; i < PUSHERS; i++)
+			taken = push(&c[i], &left[i]) || taken;
+		assert_true(atomic_load(&r->budget.used) < BUDGET + PUSHERS * EACH_MOST);
+	}
+	for (unsigned i = 0; i < PUSHERS; i++) {
+		assert_true(left[i].n > wire.n / 2); /* it is not read any more */
+		assert_false(c[i].closed);
+	}
+	assert_int_equal(write(fd[1], "x", 1), 1);
+	for (unsigned ended = 0; ended < PUSHERS;) {
+		(void)loop_turn(r->loop, false);
+		ended = 0;
+		for (unsigned i = 0; i < PUSHERS; i++) {
+			if (left[i].n > 0)
+				(void)push(&c[i], &left[i]);
+			else
+				hear(&c[i]);
+			ended += c[i].closed;
+		}
+	}
+	assert_true(s.over);
+	for (unsigned i = 0; i < PUSHERS; i++) {
+		expect(&c[i], OK_DATA "250/2.0.0 221/2.0.0 .", "a disk that moves again");
+		hang_up(&c[i]);
+	}
+	assert_int_equal(r->got_n, PUSHERS);
+	close(fd[0]);
+	close(fd[1]);
+	buf_clear(&content);
+	buf_clear(&wire);
+	rig_free(&r);
+}
+
 /* The end of everything between the final dot and the spool's answer. */
 static void
 test_free_while_storing(void **state)
@@ -1352,6 +1447,7 @@ main(void)
 	    cmocka_unit_test(test_log),
 	    cmocka_unit_test(test_large),
 	    cmocka_unit_test(test_slow_disk),
+	    cmocka_unit_test(test_standstill),
 	    cmocka_unit_test(test_free_while_storing),
 	    cmocka_unit_test(test_spool_full),
 	    cmocka_unit_test(test_fairness),
