@@ -32,7 +32,8 @@ sync_parent(const char *path)
 	char *parent = parent_of(path);
 	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int error = fd >= 0 && fsync(fd) == 0 ? 0 : errno;
-	if (fd < 0 && error == EACCES)
+	if ((fd < 0 && error == EACCES) ||
+	    (fd >= 0 && (error == EINVAL || error == EROFS)))
 		error = 0;
 	if (fd >= 0)
 		(void)close(fd);

@@ -42,6 +42,14 @@ test_relative(void **state)
 	assert_int_equal(rmdir("two"), 0);
 }
 
+/* Nobody can make anything in /proc, nor flush it. */
+static void
+test_below_what_cannot_be_flushed(void **state)
+{
+	(void)state;
+	assert_int_equal(dir_make("/proc/self", 0700), OK);
+}
+
 static void
 test_refused(void **state)
 {
@@ -59,6 +67,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_made_once_and_again),
 	    cmocka_unit_test(test_relative),
+	    cmocka_unit_test(test_below_what_cannot_be_flushed),
 	    cmocka_unit_test(test_refused),
 	};
 	if (mkdtemp(base) == NULL)
