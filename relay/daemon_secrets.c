@@ -40,12 +40,20 @@ static int
 accounts_fd(const char *dir, struct buf *why)
 {
 	if (dir_make(dir, 0700) != OK) {
-		buf_addf(why, "accounts: cannot make %s: %s", dir, strerror(errno));
+		buf_addf(why,
+		    "accounts: cannot make %s: %s; make it, owned by the user that "
+		    "relayd "
+		    "runs as",
+		    dir, strerror(errno));
 		return -1;
 	}
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		buf_addf(why, "accounts: cannot open %s: %s", dir, strerror(errno));
+		buf_addf(why,
+		    "accounts: cannot open %s: %s; it must be a directory that belongs "
+		    "to "
+		    "the user that relayd runs as",
+		    dir, strerror(errno));
 	return fd;
 }
 

@@ -88,6 +88,19 @@ bind_page(struct daemon *d, struct buf *why)
 	return OK;
 }
 
+static void
+say_socket(struct buf *why, const char *which, const char *path, enum err e)
+{
+	const char *hint = "; make the directory above it, writable for relayd";
+	if (e == ERR_BUSY)
+		hint = "; another relayd answers there, or the path is something else";
+	else if (e == ERR_DENIED)
+		hint = "; its directory must belong to the user that relayd runs as";
+	else if (e == ERR_RANGE)
+		hint = "; the path is too long for a socket: choose a shorter one";
+	buf_addf(why, "%s socket %s: %s%s", which, path, err_text(e), hint);
+}
+
 enum err
 bind_sockets(struct daemon *d, struct buf *why)
 {
@@ -105,8 +118,7 @@ bind_sockets(struct daemon *d, struct buf *why)
 		d->submit_fd = control_socket(c->submit.path, c->submit.mode);
 		if (d->submit_fd < 0) {
 			e = (enum err)d->submit_fd;
-			buf_addf(
-			    why, "submit socket %s: %s", c->submit.path, err_text(e));
+			say_socket(why, "submit", c->submit.path, e);
 		}
 	}
 	if (e != OK || c->control_path == NULL)
@@ -115,10 +127,7 @@ bind_sockets(struct daemon *d, struct buf *why)
 	if (d->control_fd >= 0)
 		return OK;
 	e = (enum err)d->control_fd;
-	buf_addf(why, "control socket %s: %s%s", c->control_path, err_text(e),
-	    e == ERR_BUSY
-		? "; another relayd answers there, or the path is something else"
-		: "");
+	say_socket(why, "control", c->control_path, e);
 	return e;
 }
 
@@ -188,13 +197,17 @@ hand_over(struct daemon *d, const struct passwd *pw, struct buf *why)
 	give_own_certificate(path, pw);
 	if (stat(path, &st) == 0 && st.st_uid == 0 &&
 	    chown(path, pw->pw_uid, pw->pw_gid) != 0) {
-		buf_addf(why, "spool %s: cannot give it to user \"%s\": %s", path,
+		buf_addf(why,
+		    "spool %s: cannot give it to user \"%s\": %s; chown it by hand", path,
 		    pw->pw_name, strerror(errno));
 		return err_from_errno(errno);
 	}
 	if (d->control_fd >= 0 &&
 	    chown(d->config->control_path, pw->pw_uid, pw->pw_gid) != 0) {
-		buf_addf(why, "control socket: cannot give it to user \"%s\": %s",
+		buf_addf(why,
+		    "control socket: cannot give it to user \"%s\": %s; put it into a "
+		    "directory "
+		    "of this machine's own, such as /run/relayd",
 		    pw->pw_name, strerror(errno));
 		return err_from_errno(errno);
 	}
@@ -237,7 +250,11 @@ drop_privileges(struct daemon *d, struct buf *why)
 		return e;
 	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
 	    setuid(pw->pw_uid) != 0 || (pw->pw_uid != 0 && setuid(0) == 0)) {
-		buf_addf(why, "could not become user \"%s\"", pw->pw_name);
+		buf_addf(why,
+		    "could not become user \"%s\": start relayd with the right to (as "
+		    "root), "
+		    "or as that user, without user = in its configuration",
+		    pw->pw_name);
 		return ERR_DENIED;
 	}
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

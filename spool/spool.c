@@ -29,10 +29,29 @@
 
 /* ---- the directory */
 
+static const char *
+what_to_do(int errnum)
+{
+	switch (errnum) {
+	case ENOENT: return "; make the directory above it first: mkdir -p";
+	case EACCES:
+	case EPERM:
+		return "; it must belong to the user that relayd runs as (chown -R), or "
+		       "be "
+		       "looked at as root";
+	case ENOSPC:
+	case EDQUOT: return "; make room there, or choose another disk";
+	case EROFS: return "; it must be on a disk that can be written";
+	case ENOTDIR: return "; a part of its path is a file: choose another path";
+	default: return "; look at the disk, and at the kernel's log";
+	}
+}
+
 static enum err
 cannot(struct buf *why, const char *path, const char *what, int errnum)
 {
-	buf_addf(why, "spool %s: %s: %s", path, what, strerror(errnum));
+	buf_addf(
+	    why, "spool %s: %s: %s%s", path, what, strerror(errnum), what_to_do(errnum));
 	return err_from_errno(errnum);
 }
 

@@ -135,7 +135,9 @@ list(struct offline *o)
 	while (n == SLICE && (o->limit == 0 || o->messages < o->limit)) {
 		enum err e = spool_read_messages(o->reader, after, m, SLICE, &n);
 		if (e != OK) {
-			fprintf(stderr, "relayctl: reading the spool: %s\n", err_text(e));
+			fprintf(stderr,
+			    "relayctl: reading the spool: %s; see relayctl spool check\n",
+			    err_text(e));
 			return CTL_NOTHING;
 		}
 		for (size_t i = 0; i < n; i++) {
@@ -193,7 +195,9 @@ stat_of(struct offline *o)
 	struct buf text;
 	enum err e = spool_read_stat(o->reader, &st);
 	if (e != OK) {
-		fprintf(stderr, "relayctl: reading the spool: %s\n", err_text(e));
+		fprintf(stderr,
+		    "relayctl: reading the spool: %s; see relayctl spool check\n",
+		    err_text(e));
 		return CTL_NOTHING;
 	}
 	buf_init(&text, 4096);
@@ -241,7 +245,9 @@ check(struct offline *o)
 	uint64_t found = 0;
 	enum err e = spool_check(o->reader, told, NULL, &found);
 	if (e != OK) {
-		fprintf(stderr, "relayctl: checking the spool: %s\n", err_text(e));
+		fprintf(stderr,
+		    "relayctl: checking the spool: %s; is relayd starting just now?\n",
+		    err_text(e));
 		return CTL_NOTHING;
 	}
 	printf("%llu violation%s\n", (unsigned long long)found, found == 1 ? "" : "s");

@@ -126,7 +126,8 @@ read_answer(struct ctl *c, int fd)
 			continue;
 		if (n <= 0) {
 			fputs("relayctl: relayd closed the connection before it had "
-			      "answered\n",
+			      "answered: it ends just now, or its log says why; ask "
+			      "again\n",
 			    stderr);
 			break;
 		}

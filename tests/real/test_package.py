@@ -132,7 +132,8 @@ class Package(unittest.TestCase):
         return process
 
     def provider(self):
-        text = open(self.path("/etc/relayd/relayd.conf"), encoding="utf-8").read()
+        with open(self.path("/etc/relayd/relayd.conf"), encoding="utf-8") as f:
+            text = f.read()
         with open(self.path("/etc/relayd/relayd.conf"), "w", encoding="utf-8") as f:
             f.write(text.replace('route "world"', PROVIDER + 'route "world"'))
         self.assertIn(": fine", self.inside("relayd", "-t"))
@@ -164,6 +165,7 @@ class Package(unittest.TestCase):
 
         self.provider()
         manager = Manager(self.root)
+        self.addCleanup(manager.socket.close)
         relayd = self.start(manager)
         manager.hear("WATCHDOG=1")
         manager.hear("WATCHDOG=1")
@@ -178,7 +180,7 @@ class Package(unittest.TestCase):
         self.assertIn("example.org", self.inside("qshape"))
         queued = re.search(r"^(\w{13})", self.inside("relayctl", "queue").splitlines()[1]).group(1)
         why = self.inside("relayctl", "why", queued)
-        self.assertIn("127.0.0.1:2626", why)
+        self.assertIn("]:2626", why)
         self.assertRegex(why.lower(), "connection refused")
         self.assertIn("nothing", self.inside("newaliases"))
 
@@ -191,6 +193,8 @@ class Package(unittest.TestCase):
         wait_for("an empty queue", lambda: "Mail queue is empty" in self.inside("mailq"))
         relayd.wait_line(" delivered .*you@example.org")
 
+        reload = self.unit("ExecReload").split()
+        self.assertIn("in force", self.inside(*reload, user="relayd"))
         os.kill(relayd.child.pid, signal.SIGHUP)
         manager.hear("READY=1")
         self.assertTrue(any("RELOADING=1" in h for h in manager.heard), manager.heard)
