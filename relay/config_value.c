@@ -418,25 +418,10 @@ same_string(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-static bool
-same_binds(const struct config_key *k, const void *a, const void *b)
-{
-	size_t n = *(const size_t *)(const void *)((const char *)a + k->count);
-	size_t other = *(const size_t *)(const void *)((const char *)b + k->count);
-	const struct net_addr *x = (const void *)((const char *)a + k->field),
-			      *y = (const void *)((const char *)b + k->field);
-	bool same = n == other;
-	for (size_t i = 0; same && i < n; i++)
-		same = net_same_ip(&x[i], &y[i]) && x[i].port == y[i].port;
-	return same;
-}
-
 bool
 value_same(const struct config_key *k, const void *a, const void *b)
 {
 	const struct type_info *t = &types[k->type];
-	if (k->type == TYPE_BIND)
-		return same_binds(k, a, b);
 	const char *fa = (const char *)a + k->field, *fb = (const char *)b + k->field;
 	if (t->size > 0)
 		return memcmp(fa, fb, t->size) == 0;
