@@ -160,7 +160,8 @@ command_drain(struct control_client *cc, const json_t *request)
 		c->host.pause_in(c->host.arg, true);
 		LOG(c->log, EV_ADMIN, F_STR("what", "drain"), F_INT("uid", cc->uid));
 	}
-	timer_set(&d->look, dry ? 0 : DRAIN_LOOK_MS);
+	timer_set(
+	    &d->look, 0); /* what was acknowledged before has been heard of by then */
 }
 
 /* ---- spool-hold: while the connection lasts, no file goes */
