@@ -83,6 +83,10 @@ void ctl_print_history(struct ctl *c, const json_t *line);
 /* history, and why about a message that is gone, from the stopped spool. */
 int ctl_history_offline(struct ctl *c, struct spool_reader *r, const json_t *request);
 
+/* ---- ctl_top.c */
+/* Pictures of what happens, until it is ended or request's limit is reached. */
+int ctl_top(struct ctl *c, const json_t *request);
+
 /* ---- ctl_user_offline.c */
 /* The same in the accounts' directory. */
 bool ctl_user_can_offline(const char *command);

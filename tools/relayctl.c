@@ -19,6 +19,7 @@ enum words {
 	WORDS_IDS,
 	WORDS_HISTORY,
 	WORDS_TRACE,
+	WORDS_TOP,
 	WORDS_WHAT,
 	WORDS_DOMAIN,
 	WORDS_FROM_TO,
@@ -63,6 +64,8 @@ static const struct command {
     {"resume", WORDS_WHAT, "in|out|route:NAME|DOMAIN [--dry-run]", "go on"},
     {"drain", WORDS_DRAIN, "[--for 10m] [--dry-run]",
 	"take no more mail, and wait until all that is ready is delivered"},
+    {"top", WORDS_TOP, "[--every 2s] [--limit N]",
+	"what comes and goes, and the busiest destinations, drawn anew and anew"},
     {"trace", WORDS_TRACE, "in|out [--ip NET] [--domain NAME] [--for 5m] [--limit N]",
 	"what is said on SMTP connections, as they are opened"},
     {"reload", WORDS_RELOAD, "[--dry-run]", "read the configuration again"},
@@ -150,6 +153,7 @@ static const struct option longs[] = {
     {"msgid", required_argument, NULL, OPT_TEXT},
     {"event", required_argument, NULL, OPT_TEXT},
     {"since", required_argument, NULL, OPT_TEXT},
+    {"every", required_argument, NULL, OPT_TEXT},
     {"until", required_argument, NULL, OPT_TEXT},
     {"ip", required_argument, NULL, OPT_TEXT},
     {"helo", required_argument, NULL, OPT_TEXT},
@@ -344,6 +348,7 @@ members_of(enum words words)
 	case WORDS_SHAPE: return " by buckets bucket linear limit ";
 	case WORDS_DRAIN: return " for dry_run ";
 	case WORDS_RELOAD: return " dry_run ";
+	case WORDS_TOP: return " every limit ";
 	case WORDS_TRACE: return " ip for limit ";
 	case WORDS_HISTORY: return " limit msgid event since until ";
 	case WORDS_FROM_TO: return " account listener ip ";
@@ -393,6 +398,7 @@ run_command(
 	switch (k->words) {
 	case WORDS_IDS:
 	case WORDS_HISTORY: return run_ids(c, request, argc, argv);
+	case WORDS_TOP: return argc == 0 ? ctl_top(c, request) : wrong(k);
 	case WORDS_TRACE: return argc == 1 ? run_trace(c, request, argv[0]) : wrong(k);
 	case WORDS_CHECK: return argc == 0 ? run_check(c) : wrong(k);
 	case WORDS_SPOOL: return ctl_spool(c, request, argc, argv);
