@@ -261,17 +261,6 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-	http_server_free(&f->server);
-	loop_free(&f->loop);
-	log_free(&f->log);
-	mem_free(state);
-	return 0;
-}
-
 static void
 settle(struct fixture *f)
 {
@@ -284,6 +273,18 @@ pass(struct fixture *f, int64_t ms)
 {
 	fake_world_pass(&f->w, ms);
 	settle(f);
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+	http_server_free(&f->server);
+	pass(f, MINUTE_MS); /* what was finished lingers no longer */
+	loop_free(&f->loop);
+	log_free(&f->log);
+	mem_free(state);
+	return 0;
 }
 
 static int
