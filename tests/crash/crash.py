@@ -49,6 +49,7 @@ PASSWORD = "correct horse"
 SENDER = "alice@held.test"
 LARGE = 300_000  # over inline-max: a file under big/
 FLAGGED = 1 << 2  # spool/mailbox.h
+PATIENCE = 5.0
 GONE = (OSError, EOFError, ValueError, poplib.error_proto, imaplib.IMAP4.error)
 LEDGER = re.compile(rb"^X-Ledger: (\S+) ([0-9a-f]{40})\r?$", re.M)
 
@@ -71,6 +72,9 @@ class Ledger:
         self.appended = set()  # uids of bob's "Saved"
         self.damaged = []
         self.last = 0
+
+    def pickups(self):
+        return len(self.fetched) + len(self.flagged) + len(self.appended)
 
     def begin(self, recipients):
         with self.lock:
@@ -375,13 +379,19 @@ class Campaign:
 
     # -- one round
 
-    def live(self, seconds):
-        """Everybody at work, and then the end of relayd."""
+    def live(self, seconds, pickups):
+        """Everybody at work, and then, perhaps behind so many pickups, the end of relayd."""
         self.relay.start()
         self.dead.clear()
         threads = [threading.Thread(target=c.run) for c in self.clients]
         for t in threads:
             t.start()
+        if pickups:  # however slow the machine is: in the middle of these, too
+            goal = self.ledger.pickups() + pickups
+            end = time.monotonic() + PATIENCE
+            while self.ledger.pickups() < goal and time.monotonic() < end:
+                time.sleep(0.002)
+            seconds /= 20
         time.sleep(seconds)  # the moment of death is what the seed chooses
         self.relay.process.stop(signal.SIGKILL)
         self.dead.set()
@@ -492,7 +502,8 @@ class Campaign:
     def run(self, kills):
         for n in range(1, kills + 1):
             self.ledger.round = n
-            self.live(self.dice.uniform(0.02, 0.5))
+            seconds, pickups = self.dice.uniform(0.02, 0.5), self.dice.randint(1, 20)
+            self.live(seconds, self.dice.choice((0, 0, pickups)))
             if not self.judge():
                 return n
         self.ledger.round = kills + 1
@@ -526,6 +537,7 @@ def main():
     count = collections.Counter(f.split(":")[0] for f in c.faults)
     print(f"crash: {kills} kills, {states['accepted']} acknowledged, {states['dot']} unknown, "
           f"{len(c.ledger.arrived)} arrived, {len(c.ledger.fetched)} fetched, "
+          f"{len(c.ledger.picked)} picked up, {len(c.ledger.appended)} appended, "
           f"losses {count['lost']}, duplicates {c.repeated()[0]}, damaged {count['damaged']}, "
           f"phantom {count['phantom']} (seed {args.seed})")
     print(f"{kills - bool(c.faults)} passed, {int(bool(c.faults))} failed")
