@@ -14,6 +14,7 @@ them.  All of it goes into build/bench/CASE.json as well.
 import argparse
 import fnmatch
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -130,6 +131,7 @@ def main():
     if options.case == "list":
         print("\n".join([c["name"] for c in cases.TRAFFIC] + list(OTHERS)))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and all is stopped on the way
     began = time.monotonic()
     fast = cases.SMOKE if options.smoke else cases.SHORT
     with tempfile.TemporaryDirectory(prefix="relayd-bench.") as directory:
