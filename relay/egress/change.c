@@ -109,9 +109,7 @@ on_again(void *arg)
 	c->job = NULL;
 	c->entry = NULL;
 	e->state = ENTRY_RUNNING;
-	e->key.dest->running++;
-	c->scheduler->running++;
-	c->scheduler->load[e->courier]++;
+	scheduler_count(e, 1);
 	j->kept = false;
 	j->local = true; /* the destination has learnt from it already */
 	j->maybe_delivered = false;

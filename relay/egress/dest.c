@@ -437,9 +437,10 @@ dest_step(struct dest *d)
 	}
 	set_timer(d, d->head.ms > now.ms ? d->head.ms : NO_HEAD);
 	if (dest_may_run(d) && !link_in_list(&d->runnable))
-		list_push(&s->runnable, &d->runnable);
-	if (!list_empty(&s->runnable))
-		scheduler_pump_soon(s);
+		scheduler_line_up(d);
+	for (size_t i = 0; i < STANDINGS; i++)
+		if (!list_empty(&s->runnable[i]))
+			scheduler_pump_soon(s);
 }
 
 void
@@ -449,6 +450,14 @@ dest_wake(struct dest *d)
 }
 
 /* ---- health */
+
+enum standing
+dest_standing(const struct dest *d)
+{
+	if (d->failures > 0)
+		return STANDING_BAD;
+	return d->proven ? STANDING_GOOD : STANDING_NEW;
+}
 
 const struct verdict *
 dest_reason(const struct dest *d)
@@ -471,6 +480,7 @@ dest_failed(struct dest *d, const struct verdict *why, bool at_once)
 	if (d->state == DEST_DOWN) /* one of those that were under way: known already */
 		return;
 	d->failures++;
+	d->proven = false;
 	d->state = DEST_DOWN;
 	d->at_once = d->at_once || at_once;
 	d->retry_at = wall_after(scheduler_now(s),
@@ -495,6 +505,7 @@ dest_worked(struct dest *d)
 		feedback_init(&d->feedback, s->config->client.initial, d->feedback.limit);
 	}
 	d->failures = 0;
+	d->proven = true;
 	d->state = DEST_UP;
 	d->at_once = false;
 	mem_free(&d->reason);

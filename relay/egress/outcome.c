@@ -278,6 +278,7 @@ report_job(struct scheduler *s, struct entry *e, struct job *j)
 static void
 learn(struct dest *d, const struct job *j)
 {
+	d->proven = d->proven || (j->local && j->end == JOB_DONE);
 	if (j->local || j->end == JOB_GONE || j->end == JOB_DAMAGED ||
 	    j->end == JOB_UNREADABLE)
 		return;
@@ -302,9 +303,7 @@ on_job_ended(struct job *j)
 	struct scheduler *s = d->scheduler;
 	uint64_t id = j->id;
 	CHECK(e->state == ENTRY_RUNNING);
-	d->running--;
-	s->running--;
-	s->load[e->courier]--;
+	scheduler_count(e, -1);
 	if (j->kept && d->idle == NULL)
 		d->idle = mem_alloc(s->couriers * sizeof(*d->idle));
 	if (j->kept && d->idle[e->courier] < UINT16_MAX)

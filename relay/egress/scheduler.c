@@ -27,18 +27,29 @@ choose_courier(struct scheduler *s, struct dest *d)
 	return best;
 }
 
+void
+scheduler_count(struct entry *e, int n)
+{
+	struct dest *d = e->key.dest;
+	struct scheduler *s = d->scheduler;
+	if (n > 0)
+		e->standing = dest_standing(d);
+	d->running += (unsigned)n;
+	s->running += (unsigned)n;
+	s->busy[e->standing] += (unsigned)n;
+	s->load[e->courier] += (unsigned)n;
+}
+
 static void
 start_job(struct scheduler *s, struct dest *d)
 {
 	struct entry *e = dest_next(d);
 	if (d->lane != NULL)
 		lane_take(d->lane);
-	d->running++;
-	s->running++;
 	e->state = ENTRY_RUNNING;
 	e->probe = d->state == DEST_PROBING;
 	e->courier = choose_courier(s, d);
-	s->load[e->courier]++;
+	scheduler_count(e, 1);
 	struct job *j = job_new(e->key.id, d->key, e->message);
 	j->owner = e;
 	j->health = s->health;
@@ -53,32 +64,57 @@ start_job(struct scheduler *s, struct dest *d)
  * into the round, and calls the next when it has been served.
  */
 static void
-next_in_lane(struct scheduler *s, struct lane *lane)
+next_in_lane(struct lane *lane)
 {
 	struct link *k = lane ? list_pop(&lane->waiting) : NULL;
 	if (k != NULL)
-		list_push(&s->runnable, k);
+		scheduler_line_up(CONTAINER_OF(k, struct dest, runnable));
 }
 
 static void
 on_lane(void *arg, struct lane *lane)
 {
 	struct scheduler *s = arg;
-	next_in_lane(s, lane);
+	next_in_lane(lane);
 	scheduler_pump_soon(s);
+}
+
+/* Rounded up, so that with one connection everybody may have it. */
+static bool
+may_have_more(const struct scheduler *s, enum standing x)
+{
+	unsigned all = s->config->client.connections;
+	unsigned bad = s->busy[STANDING_BAD], doubtful = bad + s->busy[STANDING_NEW];
+	return s->running < all && (x == STANDING_GOOD || doubtful < all - all / 4) &&
+	       (x != STANDING_BAD || bad < all - all / 2);
+}
+
+static struct dest *
+whose_turn(struct scheduler *s)
+{
+	for (unsigned i = 1; i <= STANDINGS; i++) {
+		enum standing x = (s->served + i) % STANDINGS;
+		struct link *k = may_have_more(s, x) ? list_pop(&s->runnable[x]) : NULL;
+		if (k == NULL)
+			continue;
+		s->served = x;
+		return CONTAINER_OF(k, struct dest, runnable);
+	}
+	return NULL;
 }
 
 static void
 pump(void *arg)
 {
 	struct scheduler *s = arg;
-	while (s->running < s->config->client.connections && !s->draining) {
-		struct link *k = list_pop(&s->runnable);
-		if (k == NULL)
-			break;
-		struct dest *d = CONTAINER_OF(k, struct dest, runnable);
+	struct dest *d;
+	while (!s->draining && (d = whose_turn(s)) != NULL) {
 		if (!dest_may_run(d) || scheduler_paused(s, d) != NULL) {
-			next_in_lane(s, d->lane);
+			next_in_lane(d->lane);
+			continue;
+		}
+		if (dest_standing(d) != s->served) { /* it has changed meanwhile */
+			scheduler_line_up(d);
 			continue;
 		}
 		if (d->lane != NULL && lane_wait_ms(d->lane) > 0) {
@@ -86,12 +122,18 @@ pump(void *arg)
 			continue;
 		}
 		start_job(s, d);
-		next_in_lane(s, d->lane);
+		next_in_lane(d->lane);
 		if (dest_may_run(d))
-			list_push(&s->runnable, &d->runnable);
+			scheduler_line_up(d);
 		else if (d->head.ms != NO_HEAD && d->fetch == NULL)
 			dest_step(d);
 	}
+}
+
+void
+scheduler_line_up(struct dest *d)
+{
+	list_push(&d->scheduler->runnable[dest_standing(d)], &d->runnable);
 }
 
 void
@@ -274,7 +316,8 @@ scheduler_new(const struct scheduler_options *o)
 	world_random(s->world, seed, sizeof(seed));
 	map_init(&s->dests, seed);
 	map_init(&s->entries, seed);
-	list_init(&s->runnable);
+	for (size_t i = 0; i < STANDINGS; i++)
+		list_init(&s->runnable[i]);
 	list_init(&s->hungry);
 	list_init(&s->pauses);
 	list_init(&s->changes);

@@ -25,6 +25,10 @@
  * is taken into memory past a backlog that waits in the spool, up to FRESH_MAX
  * of each queue: more is a backlog itself, and goes by due time.
  *
+ * The dead do not keep the living waiting: destinations stand in three rows, by what is
+ * known of them, that are served in turn; of all connections those that have failed get
+ * half at most, and with those of which nothing is known three quarters.
+ *
  * A destination whose route has a rate (throttle.h) stands in the route's lane
  * instead while the rate lets nothing go.
  *
@@ -59,6 +63,10 @@
 #define NO_HEAD INT64_MAX
 
 enum dest_state { DEST_UP, DEST_DOWN, DEST_PROBING };
+
+/* What is known of a destination: its last session worked, nothing yet, it is or was
+ * down. */
+enum standing { STANDING_GOOD, STANDING_NEW, STANDING_BAD, STANDINGS };
 enum entry_state { ENTRY_READY, ENTRY_RUNNING, ENTRY_REPORTING, ENTRY_STUCK };
 
 struct turns {
@@ -70,7 +78,7 @@ struct turns {
 struct dest {
 	struct map_node node;   /* scheduler.dests, by key */
 	struct heap_node timer; /* scheduler.timers, by the wall time of its next step */
-	struct link runnable;   /* scheduler.runnable, or lane.waiting */
+	struct link runnable;   /* scheduler.runnable[standing], or lane.waiting */
 	struct scheduler *scheduler;
 	char *key;
 	enum dest_state state;
@@ -80,6 +88,7 @@ struct dest {
 	struct lane *lane;   /* the rates of its route; NULL: none */
 	unsigned ready_n, running, entries;
 	unsigned failures; /* in a row, of the whole destination */
+	bool proven;       /* a session has worked */
 	bool at_once; /* DOWN because TLS or our sign-in is refused: every message would
 		       * fail alike */
 	struct wall retry_at;      /* DOWN */
@@ -103,10 +112,11 @@ struct entry {
 	struct entry_key key;
 	enum entry_state state;
 	struct message
-	    *message;      /* a reference while the content is kept in memory; or NULL */
-	size_t courier;    /* RUNNING: where */
-	struct wall began; /* RUNNING: rows due later are not part of the job */
-	bool again;        /* other rows of it are due: look at them when this is over */
+	    *message;   /* a reference while the content is kept in memory; or NULL */
+	size_t courier; /* RUNNING: where */
+	enum standing standing; /* RUNNING: of its destination when it began */
+	struct wall began;      /* RUNNING: rows due later are not part of the job */
+	bool again; /* other rows of it are due: look at them when this is over */
 	bool probe;
 };
 
@@ -134,9 +144,10 @@ struct scheduler {
 
 	struct map dests, entries;
 	struct heap timers;
-	struct list runnable, hungry;
+	struct list runnable[STANDINGS], hungry;
+	enum standing served; /* the last one */
 	unsigned fetching;
-	unsigned running;
+	unsigned running, busy[STANDINGS]; /* jobs; and by standing */
 	struct list pauses;
 	struct list held;    /* changes whose notice may yet tell of more failures */
 	struct list changes; /* struct change under way, for the end */
@@ -188,7 +199,11 @@ uint8_t dest_turn(const struct dest *d, const struct message *m);
 void dest_configure(struct dest *d); /* its limits, from the configuration in force */
 void entry_free(struct entry *e);
 
+enum standing dest_standing(const struct dest *d);
+
 /* ---- scheduler.c */
+void scheduler_line_up(struct dest *d); /* it has something ready and a connection free */
+void scheduler_count(struct entry *e, int n); /* its job has begun (1), is over (-1) */
 void scheduler_pump_soon(struct scheduler *s);
 void scheduler_arm(struct scheduler *s);
 const struct pause *scheduler_paused(const struct scheduler *s, const struct dest *d);
