@@ -84,6 +84,8 @@ if [ $quick = 0 ]; then
 		run "fuzz" "tests/fuzz.sh 5 $(echo build/fuzz/fuzz_* | tr ' ' '\n' | grep -v '\.[od]$' | tr '\n' ' ')"
 	fi
 fi
+# the package takes as long as a variant: not within the time of one test
+make --no-print-directory -s deb >build/log.deb 2>&1 || cat build/log.deb
 run "real" tests/real/test_*.py
 
 passed=$(awk '{n += $1} END {print n + 0}' "$RELAYD_COUNTS")

@@ -11,6 +11,14 @@ tree=$dir/relayd-$version
 # the day of the latest release: the same sources give the same package
 day=$(sed -n 's/^## .*(\([0-9-]*\)).*/\1/p' relay/CHANGELOG.md | head -n 1)
 
+# nothing to do where it is newer than everything that it is made of
+made=$(ls "$dir"/relayd_"$version"_*.deb 2>/dev/null || true)
+if [ -n "$made" ] && [ -z "$(find Makefile LICENSE README.md policy relay resolver spool tools \
+	-newer "$made" -print -quit)" ]; then
+	echo "$made"
+	exit 0
+fi
+
 mkdir -p "$dir"
 rm -rf "$tree" "$dir"/relayd_* "$dir"/relayd-dbgsym_*
 mkdir "$tree"
