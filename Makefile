@@ -80,14 +80,14 @@ LIB := $(B)/librelay.a
 PROGRAMS := $(B)/relayd $(B)/relayctl $(B)/relay-sendmail
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
-.PHONY: all programs units talk tools power power-rig crash faults look deps deps-test run demo test quick alike bench lint fuzz install deb help clean
+.PHONY: all programs units talk tools power power-rig crash faults network look deps deps-test run demo test quick alike bench lint fuzz install deb help clean
 all: programs
 
 # ---- what is needed from Debian; libevent by version: older ones have known holes
 DEPS := gcc make libc6-dev libevent-dev=2.1.12-stable-8+deb12u1 liblmdb-dev libc-ares-dev libssl-dev \
 	libconfuse-dev libidn2-dev libunistring-dev libjansson-dev libgsasl-dev libcrypt-dev libseccomp-dev zlib1g-dev
 DEPS_TEST := $(DEPS) libcmocka-dev python3 python3-aiosmtpd swaks fetchmail getmail6 mpop isync interimap offlineimap3 mutt bsdutils libnet-ssleay-perl openssl gsasl curl mandoc clang libclang-rt-14-dev \
-	bash-completion zsh debhelper fakeroot lintian debootstrap systemd chromium
+	bash-completion zsh debhelper fakeroot lintian debootstrap systemd chromium iproute2 nftables
 
 deps:
 	@tools/need.sh $(DEPS)
@@ -133,6 +133,7 @@ help:
 	@echo "make demo     a message relayed, one deferred and explained, one bounced: under a minute"
 	@echo "make power    tens of thousands of power cuts; SHORT=1: some, SEED=N: others"
 	@echo "make crash    dies at every fault point, and a thousand kill -9 under load; SHORT=1: fifty"
+	@echo "make network  loss, resets, lies, dead destinations, in network namespaces; SHORT=1: in brief"
 	@echo "make bench    what it does beside Postfix and Dovecot, in 12 minutes; SHORT=1: in two"
 	@echo "make faults   calls fail one by one: a full disk, no memory, no files; SHORT=1: some"
 	@echo "make lint     clang-tidy, cppcheck, manual pages"
@@ -230,6 +231,11 @@ faults: deps-test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs look
 	@tests/crash/faults.py --blind --runs 20 --seed $(SEED)
 	@tests/crash/faults.py --runs $(if $(SHORT),40,600) --seed $(SEED)
+
+# ---- a bad network: make network [SHORT=1] [SEED=N]; tests/TESTING.md
+network: deps-test
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs
+	@tests/network/network.py $(if $(SHORT),--short) --seed $(SEED)
 
 look: $(B)/look $(B)/faults-shim.so
 $(B)/look: $(B)/tests/crash/look.o $(LIB)

@@ -64,6 +64,7 @@ if [ $quick = 0 ]; then
 			"build/test/power --batches 4 --cuts 2000" \
 			"tests/power/daemon.py --early --messages 12" "tests/power/daemon.py --messages 24"
 	fi
+	run "network" "tests/network/network.py --short"
 	run "kill" "tests/crash/crash.py --blind --kills 20" "tests/crash/crash.py --kills 50" \
 		"tests/crash/faults.py --blind --runs 20" "tests/crash/faults.py --runs 40"
 	for variant in asan tsan; do

@@ -17,7 +17,7 @@
 #include "relay/control/page_private.h"
 
 #define SLICE 200
-#define PERIOD_MS (30 * SECOND_MS)
+#define PERIOD_MS (10 * SECOND_MS)
 #define SHARE 20
 
 const int64_t survey_age_ms[SURVEY_AGES - 1] = {MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS,
