@@ -172,6 +172,7 @@ say_what_to_try(const struct config *c)
 	    "build/relay-sendmail you@inbox.test\n"
 	    "  see:  RELAYD_SOCKET=%s build/relayctl queue     (why ID, shape, status, "
 	    "--help)\n"
+	    "        http://127.0.0.1:9525/ in a browser\n"
 	    "  end:  Ctrl-C; what waits stays in %s and goes on next time\n\n",
 	    RELAYD_VERSION, at, at, c->control_path, c->spool.path);
 	fflush(stdout);

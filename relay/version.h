@@ -3,6 +3,6 @@
 #ifndef RELAY_VERSION_H
 #define RELAY_VERSION_H
 
-#define RELAYD_VERSION "0.4.0"
+#define RELAYD_VERSION "0.5.0"
 
 #endif

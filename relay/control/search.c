@@ -192,7 +192,7 @@ selected(const struct search *s, const struct history_event *e)
 {
 	struct message m = {.id = e->id, .sender = e->sender, .arrival = e->when};
 	struct recipient r = {.address = e->recipient, .reply = e->reply};
-	if (s->selector.has_id && e->about == s->selector.id)
+	if (s->selector.has_id && e->about != 0 && e->about == s->selector.id)
 		m.id = e->about;
 	return selector_matches(&s->selector, &m, &r, s->now);
 }

@@ -34,7 +34,8 @@ _relayctl()
 			-c | --config) _relayctl_config=(-c "${words[i + 1]}"); ((i++)) ;;
 			--from | --to | --domain | --route | --code | --state | --older | --younger | --id | --limit | \
 				--for | --reason | --ip | --helo | --account | --listener | --address | --certificate | \
-				--service | --uidl | --folder | --format | --by | --buckets | --bucket) ((i++)) ;;
+				--service | --uidl | --folder | --format | --by | --buckets | --bucket | \
+				--msgid | --event | --since | --until | --every) ((i++)) ;;
 			-*) ;;
 			*) if [[ -z $command ]]; then command=${words[i]}; elif [[ -z $sub ]]; then sub=${words[i]}; fi ;;
 		esac
@@ -48,11 +49,12 @@ _relayctl()
 		--by) COMPREPLY=($(compgen -W 'domain sender route error' -- "$cur")); return ;;
 		--id) COMPREPLY=($(compgen -W "$(_relayctl_ids)" -- "$cur")); return ;;
 		--account) COMPREPLY=($(compgen -W "$(_relayctl_accounts)" -- "$cur")); return ;;
-		--older | --younger | --for | --bucket) COMPREPLY=($(compgen -W '5m 1h 1d' -- "$cur")); return ;;
+		--event) COMPREPLY=($(compgen -W 'accepted delivered deferred failed deleted held released moved aside' -- "$cur")); return ;;
+		--older | --younger | --for | --bucket | --since | --until) COMPREPLY=($(compgen -W '5m 1h 1d' -- "$cur")); return ;;
 	esac
 
 	if [[ -z $command ]]; then
-		COMPREPLY=($(compgen -W '-c --json --help --version status queue show why cat hosts shape
+		COMPREPLY=($(compgen -W '-c --json --help --version status queue show why history cat hosts shape top trace
 			retry hold release bounce delete pause resume drain reload route-test policy-test probe dns
 			user mailbox check spool import support-bundle' -- "$cur"))
 		return
@@ -61,6 +63,9 @@ _relayctl()
 	local options=--json
 	case $command in
 		queue) options+=" $selector" ;;
+		history) options+=" --msgid --event --since --until $selector" ;;
+		top) options+=' --every --limit' ;;
+		trace) options+=' --ip --domain --for --limit' ;;
 		shape) options+=" --by --sender --error --buckets --bucket --linear $selector" ;;
 		retry | hold | release | bounce | delete) options+=" --dry-run $selector" ;;
 		pause) options+=' --for --reason --dry-run' ;;
@@ -78,7 +83,8 @@ _relayctl()
 	fi
 
 	case $command in
-		queue | show | why | cat | retry | hold | release | bounce | delete)
+		trace) COMPREPLY=($(compgen -W 'in out' -- "$cur")) ;;
+		queue | show | why | history | cat | retry | hold | release | bounce | delete)
 			COMPREPLY=($(compgen -W "$(_relayctl_ids)" -- "$cur")) ;;
 		pause | resume)
 			COMPREPLY=($(compgen -W "in out $(_relayctl_destinations)" -- "$cur"))
