@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * dns_cares - raw questions over c-ares: UDP, TCP when truncated, retries,
- * the next server when one fails.  Everything else is ours (ENGINE.md 2).
+ * the next server when one fails.  Everything else is ours.
  *
  * c-ares may call back from inside ares_send() and ares_process_fd(), and must
  * not be cancelled or destroyed in there.  So a callback only notes the

@@ -30,7 +30,7 @@
 #include "base/net.h"
 #include "base/span.h"
 
-/* Hard caps (ENGINE of all limits here: an answer cannot make us try for ever). */
+/* Hard caps (an answer cannot make us try for ever). */
 #define MX_HOST_MAX 20       /* hosts of one answer that are looked at */
 #define MX_ADDR_MAX 8        /* addresses per host */
 #define MX_NAME_MAX 256      /* a domain name as text, NUL included */

@@ -10,7 +10,7 @@
  * connection, and comes back with LOST.
  *
  * A reply is taken only if the command that it answers has left; what comes
- * earlier (THREATS 7) or when nothing is awaited ends the connection.
+ * earlier (injected: CVE-2011-0411) or when nothing is awaited ends the connection.
  */
 #include <stdio.h>
 #include <string.h>

@@ -8,8 +8,8 @@
  * goes out by reference: content that was seen to be plain lines when it came
  * (MESSAGE_PLAIN), or a piece in memory that is now.
  *
- * What goes out behind DATA is lines (THREATS 2): a bare CR, a bare LF or a NUL
- * is not sent and not repaired.  Content of that kind should have come here as
+ * What goes out behind DATA is lines (smuggling: CVE-2023-51764): a bare CR, a bare LF or
+ * a NUL is not sent and not repaired.  Content of that kind should have come here as
  * MESSAGE_BINARY; the transaction is broken off before its dot, and the message
  * fails for good.
  */

@@ -6,7 +6,7 @@
  *	250-2.1.0 second        an enhanced code in front of the text is taken off
  *	250 last                code and a blank, or the code alone: complete
  *
- * The next hop is an enemy (THREATS 21, 22): every byte is looked at through a
+ * The next hop is an enemy (CVE-2020-8794): every byte is looked at through a
  * cursor, every number and length has its bound, and whatever is not a reply is
  * ERR_SYNTAX instead of being guessed at.  An enhanced code that is not exactly
  * three bounded numbers is plain text.

@@ -6,7 +6,7 @@
  *	HANDSHAKE  done: EHLO anew (the greeting, if TLS is implicit);  failed: lost
  *
  * Whatever was said in the clear is forgotten.  Octets behind the 220 were sent by
- * somebody who wants them to be read inside TLS (THREATS 7): the connection ends.
+ * somebody who wants them to be read inside TLS (CVE-2011-0411): the connection ends.
  * Where TLS must be, not a word of mail is said before it stands and is right.
  */
 #include <stdio.h>

@@ -265,7 +265,7 @@ test_cut(void **state)
 	}
 }
 
-/* Open relay tricks (THREATS 47): refused, or the domain is not the one that we relay
+/* Open relay tricks: refused, or the domain is not the one that we relay
  * for. */
 static void
 test_relay_tricks(void **state)

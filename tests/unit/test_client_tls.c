@@ -384,7 +384,7 @@ test_no_tls_here(void **state)
 
 /* ---- wrong */
 
-/* THREATS 7: words behind the 220 are meant to be read inside TLS. */
+/* CVE-2011-0411: words behind the 220 are meant to be read inside TLS. */
 static void
 test_injection(void **state)
 {

@@ -111,7 +111,7 @@ test_defaults(void **state)
 	drop(c);
 }
 
-/* DESIGN.md 4, as far as this release goes. */
+/* What people write, all of it at once. */
 static const char example[] =
     "hostname = \"gw.example.lan\"\n"
     "spool { path = \"/var/lib/relayd\"  max-size = \"64G\"  inline-max = \"256K\" }\n"

@@ -544,7 +544,7 @@ test_long_name(void **state)
 	}
 }
 
-/* MX hosts that must not get into a log or a command (THREATS 44). */
+/* MX hosts that must not get into a log or a command. */
 static void
 test_bad_hosts(void **state)
 {

@@ -125,7 +125,7 @@ oracle_end(struct span in)
 		(literal), sizeof(literal) - 1 \
 	}
 
-/* THREATS.md row 1, and its relatives. */
+/* The spellings that smuggling used (CVE-2023-51764), and their relatives. */
 static const struct span spellings[] = {
     S("\n.\n"),
     S("\n.\r\n"),

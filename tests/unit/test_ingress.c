@@ -323,7 +323,7 @@ test_long_lines(void **state)
 	rig_free(&r);
 }
 
-/* ---- smuggling (THREATS row 1) */
+/* ---- smuggling (CVE-2023-51764) */
 
 #define INNER                                                                  \
 	"MAIL FROM:<evil@c.example>\r\nRCPT TO:<u@office.example>\r\nDATA\r\n" \

@@ -426,7 +426,7 @@ test_message(void **state)
 
 /* ---- hostile */
 
-/* THREATS row 29: every length, at both places; whatever it is, an answer and no more. */
+/* CVE-2018-6789: every length, at both places; whatever it is, an answer and no more. */
 static void
 test_garbage(void **state)
 {
@@ -507,7 +507,7 @@ test_long(void **state)
 	auth_rig_free(&r, &puppet);
 }
 
-/* THREATS row 31: nothing of one attempt is there in the next. */
+/* CVE-2011-1720: nothing of one attempt is there in the next. */
 static void
 test_alternating(void **state)
 {

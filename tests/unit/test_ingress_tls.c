@@ -73,7 +73,7 @@ test_starttls(void **state)
 	rig_free(&r);
 }
 
-/* THREATS row 8: what was said in the clear is forgotten. */
+/* RFC 3207 4.2: what was said in the clear is forgotten. */
 static void
 test_forgotten(void **state)
 {
@@ -88,7 +88,7 @@ test_forgotten(void **state)
 	rig_free(&r);
 }
 
-/* THREATS row 6: nothing of what stands behind STARTTLS is done. */
+/* CVE-2011-0411: nothing of what stands behind STARTTLS is done. */
 static void
 test_injected(void **state)
 {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Replies of a next hop: what is one, what is none, and what becomes of it (THREATS 21,
- * 22). */
+/* Replies of a next hop: what is one, what is none, and what becomes of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
