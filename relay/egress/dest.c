@@ -505,7 +505,6 @@ dest_worked(struct dest *d)
 		feedback_init(&d->feedback, s->config->client.initial, d->feedback.limit);
 	}
 	d->failures = 0;
-	d->proven = true;
 	d->state = DEST_UP;
 	d->at_once = false;
 	mem_free(&d->reason);

@@ -275,10 +275,22 @@ report_job(struct scheduler *s, struct entry *e, struct job *j)
 	submit_or_hold(s, p.change);
 }
 
+/* Who greets and then says no more is not one of those that others wait for. */
+static bool
+has_answered(const struct job *j)
+{
+	for (size_t i = 0; i < j->results; i++)
+		if (j->result[i].kind == OUTCOME_DELIVERED ||
+		    j->result[i].kind == OUTCOME_FAILED)
+			return true;
+	return false;
+}
+
 static void
 learn(struct dest *d, const struct job *j)
 {
-	d->proven = d->proven || (j->local && j->end == JOB_DONE);
+	if (j->end == JOB_DONE)
+		d->proven = has_answered(j);
 	if (j->local || j->end == JOB_GONE || j->end == JOB_DAMAGED ||
 	    j->end == JOB_UNREADABLE)
 		return;

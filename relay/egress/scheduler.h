@@ -64,8 +64,7 @@
 
 enum dest_state { DEST_UP, DEST_DOWN, DEST_PROBING };
 
-/* What is known of a destination: its last session worked, nothing yet, it is or was
- * down. */
+/* What is known of a destination: it takes mail, nothing yet, it is or was down. */
 enum standing { STANDING_GOOD, STANDING_NEW, STANDING_BAD, STANDINGS };
 enum entry_state { ENTRY_READY, ENTRY_RUNNING, ENTRY_REPORTING, ENTRY_STUCK };
 
@@ -88,7 +87,7 @@ struct dest {
 	struct lane *lane;   /* the rates of its route; NULL: none */
 	unsigned ready_n, running, entries;
 	unsigned failures; /* in a row, of the whole destination */
-	bool proven;       /* a session has worked */
+	bool proven;       /* the last job has got mail over, or a clear no */
 	bool at_once; /* DOWN because TLS or our sign-in is refused: every message would
 		       * fail alike */
 	struct wall retry_at;      /* DOWN */
