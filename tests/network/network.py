@@ -54,7 +54,7 @@ from real import wait_for  # noqa: E402
 
 PYTHON = "/usr/bin/python3"
 RELAY, WORLD = "10.77.0.1", "10.77.0.2"
-PATIENCE = 45.0  # seconds that may pass between a due time and a trace of the attempt
+PATIENCE = 90.0  # seconds that may pass between a due time and a trace of the attempt
 LIMIT = 150.0
 
 # ---- what there is in the world
@@ -350,19 +350,19 @@ control {{ path = "{dir}/control.sock" }}
 listener "smtp" {{ bind = {{"127.0.0.1:{port}", "10.77.0.1:2525"}} }}
 metrics {{ bind = {{"127.0.0.1:{metrics}"}} }}
 dns {{ servers = {{"10.77.0.2"}} timeout = "1s" }}
-retry {{ first = "1s" interval = "2s" jitter = "10%" expire = "{expire}" warn = "0" bounce-expire = "1d" }}
-outgoing {{ connect = "3s" greeting = "3s" helo = "3s" mail = "3s" rcpt = "3s" data = "3s" block = "3s"
-	final-dot = "3s" quit = "1s" idle = "1s" }}
+retry {{ first = "1s" interval = "{interval}s" jitter = "10%" expire = "{expire}" warn = "0" bounce-expire = "1d" }}
+outgoing {{ connect = "2s" greeting = "2s" helo = "2s" mail = "2s" rcpt = "2s" data = "2s" block = "2s"
+	final-dot = "2s" quit = "1s" idle = "1s" }}
 """
 
 
 class Relay(real.Relay):
-    expire = "1d"
+    expire, interval = "1d", 2
 
     def write(self, more):
         self.metrics = getattr(self, "metrics", None) or real.free_port()
         with open(self.file, "w", encoding="ascii") as f:
-            f.write(CONFIG.format(dir=self.dir, port=self.port, metrics=self.metrics, expire=self.expire))
+            f.write(CONFIG.format(dir=self.dir, port=self.port, metrics=self.metrics, expire=self.expire, interval=self.interval))
 
 
 class Campaign:
@@ -401,6 +401,7 @@ class Campaign:
         self.world = self.child(self.world_ns, PYTHON, os.path.join(HERE, "world.py"), plan, self.ledger.path, seed)
         self.world.wait_line("ready")
         self.nft(True, (0, 1))
+        Relay.interval = max(2, self.args.dead // 700)  # more than that many in a second it cannot try
         self.relay = Relay(self.dir, "")
         self.relay.start()
         self.watch = Watch(self.relay, self.relay.metrics)
@@ -469,7 +470,7 @@ class Campaign:
         self.nft(False, (1,))
         self.settle("revived", lambda p: p[1] in dead and self.plan.fate[p[1]] == "returned")
         waiting = sum(len(m["recipients"]) for m in self.relay.queue("--limit", "1000000"))
-        self.relay.expire = "2s"
+        self.relay.expire = f"{Relay.interval}s"
         self.relay.write("")
         self.relay.ctl("reload")
         self.settle("expired", lambda p: False)
@@ -552,8 +553,8 @@ def main():
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("--plain", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    args.seconds = args.seconds or (6 if args.short else 90)
-    args.dead = args.dead or (2000 if args.short else 6000)
+    args.seconds = args.seconds or (4 if args.short else 60)
+    args.dead = args.dead or (1500 if args.short else 5000)
     if args.plain:
         return plain(args.plain)
     if args.inside:
