@@ -3,9 +3,9 @@
  * talk - plays talks against the daemon's code in this process.
  *
  *	talk [-v] FILES...          each once
- *	talk [-v] --crash FILES...  each again and again, dying (then: with a call that
- *	                            fails) at the first, second, ... pass of any fault,
- *	                            until one run meets no more of them
+ *	talk [-v] --crash [--every=N] FILES...  each again and again, dying (then: with a
+ *call that fails) at the first, second, ... pass of any fault, until one run meets no
+ *more of them
  *
  * Each talk is played in a child process, so that it may die.  After a planned
  * death a new child goes on behind the next `restart`; in a crash run it opens
@@ -34,6 +34,7 @@ struct talk {
 	struct ledger *ledger;
 	char dir[64];
 	bool verbose;
+	unsigned long every; /* fault points of a crash run: 1, 1 + every, ... */
 };
 
 /* So that a leak is told from a failed talk. */
@@ -418,10 +419,10 @@ run_crash(struct talk *t)
 		return run_once_in_dir(t);
 	for (size_t i = 0; i < COUNT_OF(whats); i++) {
 		bool over = false;
-		for (unsigned long n = 1; !over; n++) {
+		for (unsigned long n = 1; !over; n += t->every) {
 			if (!strike(t, whats[i], n, &over))
 				return false;
-			points[i] = n - 1;
+			points[i] = n / t->every;
 		}
 	}
 	printf("%s: %lu deaths, %lu failures\n", t->script->path, points[0], points[1]);
@@ -429,9 +430,9 @@ run_crash(struct talk *t)
 }
 
 static bool
-run_file(const char *path, bool crash, bool verbose)
+run_file(const char *path, bool crash, bool verbose, unsigned long every)
 {
-	struct talk t = {.verbose = verbose};
+	struct talk t = {.verbose = verbose, .every = every};
 	t.script = script_read(path);
 	if (t.script == NULL)
 		return false;
@@ -446,23 +447,27 @@ int
 main(int argc, char **argv)
 {
 	bool crash = false, verbose = false;
+	unsigned long every = 1;
 	int i = 1, passed = 0, failed = 0;
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "-v") == 0)
 			verbose = true;
 		else if (strcmp(argv[i], "--crash") == 0)
 			crash = true;
+		else if (strncmp(argv[i], "--every=", 8) == 0)
+			every = strtoul(argv[i] + 8, NULL, 10);
 		else
 			i = argc;
 	}
-	if (i >= argc) {
-		(void)fprintf(stderr, "usage: talk [-v] [--crash] FILES...\n");
+	if (i >= argc || every == 0) {
+		(void)fprintf(
+		    stderr, "usage: talk [-v] [--crash] [--every=N] FILES...\n");
 		return 2;
 	}
 	(void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 	CHECK(setenv("RELAY_TEST_NOSYNC", "1", 1) == 0 && setenv("TZ", "UTC", 1) == 0);
 	for (; i < argc; i++) {
-		bool ok = run_file(argv[i], crash, verbose);
+		bool ok = run_file(argv[i], crash, verbose, every);
 		passed += ok;
 		failed += !ok;
 	}
