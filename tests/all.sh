@@ -76,6 +76,7 @@ if [ $quick = 0 ]; then
 			run "talk $variant" "build/$variant/talk tests/talk/*.talk"
 			run "real $variant" "env VARIANT=$variant tests/real/test_relay.py" \
 				"env VARIANT=$variant tests/real/test_hostile.py" \
+				"env VARIANT=$variant tests/real/test_siege.py" \
 				"env VARIANT=$variant tests/real/test_kill.py" \
 				"env VARIANT=$variant tests/real/test_imap.py Imap.test_administrator Imap.test_idle_is_told_at_once Imap.test_compressed Imap.test_mutt Imap.test_append_broken_off_compressed Imap.test_mail_made_to_hurt" \
 				"env VARIANT=$variant tests/real/test_page.py Figures Guarded Acting Hostile" \
