@@ -89,7 +89,7 @@ health_serve(struct page *p, struct http_client *c)
 	list_push(&h->waiting, &v->link);
 	if (!timer_is_set(&h->deadline))
 		timer_set(&h->deadline, HEALTH_MS);
-	bool send[PAGE_THREADS_MAX];
+	bool send[PAGE_THREADS_MAX] = {false};
 	for (unsigned i = 0; i < p->o.host.threads; i++) {
 		send[i] = !h->ping[i].out;
 		h->ping[i].out = true;

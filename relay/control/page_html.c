@@ -36,7 +36,7 @@ void
 html_fill(struct buf *b, const char *const *part)
 {
 	struct span text = span_str(*part++);
-	while (text.n > 0) {
+	while (text.p != NULL && text.n > 0) {
 		size_t at = 0;
 		while (at < text.n &&
 		       !(text.p[at] == '{' && at + 1 < text.n && text.p[at + 1] == '}'))
