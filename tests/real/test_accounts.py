@@ -133,7 +133,7 @@ class Words(RealTest):
         self.refuses("say what to set", "user", "set", "joe")
         self.refuses("--account has no meaning", "delete", "--all", "--account", "joe")
         self.refuses("--domain has no meaning", "reload", "--domain", "b.example")
-        self.refuses("--dry-run has no meaning", "pause", "in", "--dry-run")
+        self.refuses("--dry-run has no meaning", "hosts", "--dry-run")
         self.refuses("--password-stdin has no meaning", "status", "--password-stdin")
         self.refuses("--ip is missing", "policy-test", "--from", "a@b", "--to", "a@b")
         self.asks({"cmd": "user-passwd", "name": "joe", "password": "x" * 1000},

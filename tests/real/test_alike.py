@@ -287,7 +287,9 @@ compress = NO
 
         self.together(sync_mbsync, sync_offline, change_here, interimap)
         self.together(sync_mbsync, sync_offline)
-        for sync in (sync_mbsync, sync_offline, sync_mbsync, interimap):
+        # interimap settles what both accounts have changed, and writes that to both; then the
+        # others have to hear of it
+        for sync in (interimap, sync_mbsync, sync_offline, sync_mbsync, interimap):
             sync()
         here.close()
         count = self.same(alice, maildirs)
