@@ -515,7 +515,7 @@ parse(struct power *p, int argc, char **argv, bool *test)
 		case 'j': p->jobs = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'o':
 			p->only_position = strtoull(optarg, &end, 10);
-			p->only_which = *end == ':' ? atoi(end + 1) : 0;
+			p->only_which = *end == ':' ? (int)strtol(end + 1, NULL, 10) : 0;
 			p->jobs = 1;
 			break;
 		case 'p':
