@@ -306,10 +306,11 @@ class Imapper(Client):
         for uid in uids[half:]:
             if m.uid("STORE", str(uid), "+FLAGS", r"(\Flagged)")[0] == "OK":
                 self.ledger.flagged.add(uid)
-        for uid in uids[:half]:
-            m.uid("STORE", str(uid), "+FLAGS", r"(\Deleted)")
-        if half > 0 and m.expunge()[0] == "OK":
-            self.ledger.expunged.update(uids[:half])
+        # what could not be marked is not expunged, and EXPUNGE with nothing marked says OK
+        marked = [uid for uid in uids[:half]
+                  if m.uid("STORE", str(uid), "+FLAGS", r"(\Deleted)")[0] == "OK"]
+        if marked and m.expunge()[0] == "OK":
+            self.ledger.expunged.update(marked)
 
     def append(self, m):
         self.appends += 1
