@@ -96,16 +96,18 @@ account_drop_secret(struct account *acc, struct secret *s)
 	memmove(s, s + 1, behind * sizeof(*s));
 }
 
-/* password empty: an imported hash, without SCRAM. */
 void
-secret_set(struct secret *s, struct world *w, const char *hash, struct span password)
+secret_set(const struct accounts *a, struct account *acc, struct secret *s,
+    const char *hash, struct span password)
 {
 	mem_free(&s->hash);
 	s->hash = mem_strdup(hash);
-	s->created = world_wall(w);
+	s->created = world_wall(a->world);
 	s->scram = (struct scram_keys){0};
-	if (password.n > 0)
-		password_scram(w, password, &s->scram);
+	if (password.n == 0)
+		return;
+	accounts_salt(a, acc, span_str(acc->name), NULL, s, &s->scram);
+	password_scram(password, &s->scram);
 }
 
 bool
@@ -119,6 +121,41 @@ bool
 secret_shows_queue(const struct secret *s)
 {
 	return name_list_has(&s->services, SPAN("queue"));
+}
+
+/* ---- salts */
+
+static void
+made_salt(const struct accounts *a, struct span name, uint8_t out[SCRAM_SALT])
+{
+	uint8_t made[SHA256_SIZE];
+	char key[ACCOUNT_NAME_MAX + 1];
+	size_t n = name.n < ACCOUNT_NAME_MAX ? name.n : ACCOUNT_NAME_MAX;
+	for (size_t i = 0; i < n; i++)
+		key[i] = ascii_lower(name.p[i]);
+	hmac_of(DIGEST_SHA256, (struct span){(const char *)a->salt_key, SHA256_SIZE},
+	    (struct span){key, n}, made);
+	memcpy(out, made, SCRAM_SALT);
+}
+
+void
+accounts_salt(const struct accounts *a, const struct account *acc, struct span name,
+    const char *service, const struct secret *but, struct scram_keys *out)
+{
+	const struct secret *first = NULL;
+	for (size_t i = 0; acc != NULL && i < acc->secrets; i++) {
+		const struct secret *s = &acc->secret[i];
+		bool is_main = s->label[0] == '\0';
+		if (s != but && s->scram.known && (first == NULL || is_main) &&
+		    (service == NULL || secret_serves(s, service)))
+			first = s;
+	}
+	*out = (struct scram_keys){.iterations = SCRAM_ITERATIONS};
+	made_salt(a, name, out->salt);
+	if (first != NULL) {
+		out->iterations = first->scram.iterations;
+		memcpy(out->salt, first->scram.salt, SCRAM_SALT);
+	}
 }
 
 /* ---- the table */

@@ -86,8 +86,20 @@ struct secret *account_secret(struct account *acc, struct span label);
 struct secret *
 account_add_secret(struct account *acc, struct span label); /* NULL: full */
 void account_drop_secret(struct account *acc, struct secret *s);
-void
-secret_set(struct secret *s, struct world *w, const char *hash, struct span password);
+/* s is one of the account's; password empty: an imported hash, without SCRAM. */
+void secret_set(const struct accounts *a, struct account *acc, struct secret *s,
+    const char *hash, struct span password);
+
+/*
+ * The salt and the count of SCRAM that belong to this name, whether or not there is such
+ * an account (acc NULL).  All secrets of an account share them, so that a client, who is
+ * told them before it has proven anything, may know any of the secrets: they are made of
+ * the installation's own secret and the name.  Accounts of older versions have secrets
+ * each with a salt of its own; then it is that of the first that serves (service NULL:
+ * any), the main one before all others, and never that of `but`.
+ */
+void accounts_salt(const struct accounts *a, const struct account *acc, struct span name,
+    const char *service, const struct secret *but, struct scram_keys *out);
 
 bool account_name_ok(struct span name);
 void names_add(struct name_list *l, const char *text);

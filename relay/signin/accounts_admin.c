@@ -206,7 +206,7 @@ user_add(struct admin *q)
 	}
 	if (fine && !bare && (fine = hash_member(q, hash, &password))) {
 		struct secret *s = account_add_secret(acc, SPAN(""));
-		secret_set(s, q->a->world, hash, password);
+		secret_set(q->a, acc, s, hash, password);
 		s->services = services;
 		services = (struct name_list){0};
 	}
@@ -237,7 +237,7 @@ user_passwd(struct admin *q)
 		endf(q, 1, "%d secrets are the most for one account", SECRETS_MAX);
 		return;
 	}
-	secret_set(s, q->a->world, hash, password);
+	secret_set(q->a, q->acc, s, hash, password);
 	account_touch(q->a, q->acc);
 	save(q);
 }
@@ -428,7 +428,7 @@ secret_add(struct admin *q)
 	buf_init(&password, 256);
 	password_generate(q->a->world, &password);
 	if (password_hash(buf_span(&password), hash) == OK) {
-		secret_set(s, q->a->world, hash, buf_span(&password));
+		secret_set(q->a, q->acc, s, hash, buf_span(&password));
 		s->services = services;
 		if (json_is_true(json_object_get(q->request, "recoverable")))
 			s->plain = span_dup(buf_span(&password));

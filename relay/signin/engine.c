@@ -54,6 +54,7 @@ exchange_free(struct exchange *x)
 	x->engine->exchanges--;
 	if (x->session != NULL)
 		gsasl_finish(x->session);
+	buf_clear(&x->said);
 	wipe(&x->password);
 	for (size_t i = 0; i < COUNT_OF(text); i++)
 		mem_free(text[i]);

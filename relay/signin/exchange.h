@@ -65,7 +65,7 @@ struct exchange {
 	char *password; /* wiped; NULL: none */
 	struct hashing *hashing;
 	Gsasl_session *session;
-	struct account *found; /* SCRAM: valid within a call only */
+	struct buf said; /* SCRAM: the AuthMessage so far */
 };
 
 struct mechanism {

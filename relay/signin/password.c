@@ -110,7 +110,7 @@ scram_pair(enum digest d, struct span password, const struct scram_keys *k,
 }
 
 void
-password_scram(struct world *w, struct span password, struct scram_keys *out)
+password_scram(struct span password, struct scram_keys *k)
 {
 	char text[PASSWORD_MAX + 1], *prepared = NULL;
 	int trouble = 0;
@@ -119,14 +119,31 @@ password_scram(struct world *w, struct span password, struct scram_keys *out)
 	if (gsasl_saslprep(text, GSASL_ALLOW_UNASSIGNED, &prepared, &trouble) != GSASL_OK)
 		prepared = NULL;
 	struct span key = prepared != NULL ? span_str(prepared) : password;
-	*out = (struct scram_keys){.known = true, .iterations = SCRAM_ITERATIONS};
-	world_random(w, out->salt, sizeof(out->salt));
-	scram_pair(DIGEST_SHA256, key, out, out->stored256, out->server256);
-	scram_pair(DIGEST_SHA1, key, out, out->stored1, out->server1);
+	k->known = true;
+	scram_pair(DIGEST_SHA256, key, k, k->stored256, k->server256);
+	scram_pair(DIGEST_SHA1, key, k, k->stored1, k->server1);
 	if (prepared != NULL)
 		explicit_bzero(prepared, strlen(prepared));
 	gsasl_free(prepared);
 	explicit_bzero(text, sizeof(text));
+}
+
+bool
+password_proven(
+    enum digest d, const struct scram_keys *k, struct span said, struct span proof)
+{
+	uint8_t key[SHA256_SIZE], made[SHA256_SIZE];
+	size_t n = digest_size(d);
+	const char *stored = (const char *)(d == DIGEST_SHA1 ? k->stored1 : k->stored256);
+	if (proof.n != n)
+		return false;
+	hmac_of(d, (struct span){stored, n}, said, key);
+	for (size_t i = 0; i < n; i++)
+		key[i] ^= (uint8_t)proof.p[i];
+	digest_of(d, (struct span){(const char *)key, n}, made);
+	explicit_bzero(key, sizeof(key));
+	return same_secret(
+	    (struct span){(const char *)made, n}, (struct span){stored, n});
 }
 
 void

@@ -39,8 +39,13 @@ bool password_fits(struct span password, const char *hash);
  * is too weak to be taken. */
 const char *password_hash_kind(const char *hash);
 
-/* The keys of SCRAM-SHA-256 and -SHA-1. */
-void password_scram(struct world *w, struct span password, struct scram_keys *out);
+/* The keys of SCRAM-SHA-256 and -SHA-1, for the salt and the count that are in k. */
+void password_scram(struct span password, struct scram_keys *k);
+
+/* Was this proof (RFC 5802 3) made with the password behind k?  said is the AuthMessage.
+ */
+bool password_proven(
+    enum digest d, const struct scram_keys *k, struct span said, struct span proof);
 
 /* "abcd-efgh-...": 24 letters, about 110 bits. */
 void password_generate(struct world *w, struct buf *out);

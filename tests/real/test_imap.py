@@ -259,7 +259,6 @@ set ssl_starttls = no
 set ssl_force_tls = no
 set folder = imap://127.0.0.1:{relay.imap}/
 set spoolfile = +Quarantine
-set imap_authenticators = "plain:login"
 set confirmappend = no
 set confirmcreate = no
 set delete = yes
@@ -596,6 +595,53 @@ push "<delete-message><sync-mailbox><tag-pattern>~A<enter><tag-prefix><set-flag>
         left = self.contents(relay)
         self.assertEqual(len(left), 5)
         self.assertTrue(all(b"\\Flagged" in flags for flags, _ in left.values()))
+
+    def test_any_secret_by_scram(self):
+        """mutt as it comes takes the best mechanism and no other; gsasl each by its name, with
+        and without binding.  What the proof was made with decides what may be seen."""
+        relay = self.reading()
+        self.send(relay, 3)
+        secrets = {"main": PASSWORD}
+        for label, more in (("phone", []), ("admin", ["--service", "queue"])):
+            done = relay.ctl("user", "secret", "add", USER, label, *more)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            secrets[label] = done.stdout.split()[-1]
+
+        def signed_in(label, mechanism):
+            label = '""' if label == "main" else label
+            return sum(f" signed-in client=127.0.0.1 account={USER} mechanism={mechanism} "
+                       f"secret={label} " in line for line in relay.process.lines)
+        for label, secret in secrets.items():
+            box = os.path.join(self.dir, f"mutt-{label}")
+            rc = os.path.join(self.dir, "muttrc")
+            with open(rc, "w", encoding="ascii") as f:
+                f.write(f"""set imap_user = {USER}
+set imap_pass = "{secret}"
+set ssl_starttls = no
+set ssl_force_tls = no
+set folder = imap://127.0.0.1:{relay.imap}/
+set spoolfile = +INBOX
+set mbox_type = mbox
+set confirmappend = no
+set confirmcreate = no
+set sleep_time = 0
+push "<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{box}<enter><quit>"
+""")
+            code, out = self.run_client(["script", "-qec", f"mutt -R -F {rc}", "/dev/null"],
+                                        env={**os.environ, "HOME": self.dir, "TERM": "xterm"})
+            self.assertEqual(code, 0, out)
+            with open(box, encoding="ascii", errors="replace") as f:
+                self.assertEqual(len(re.findall("^From ", f.read(), re.M)), 3, out)
+            wait_for("mutt's line", lambda: signed_in(label, "SCRAM-SHA-256") == 1)
+            for mechanism in ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"):
+                plus = mechanism.endswith("PLUS")
+                before = signed_in(label, mechanism)
+                code, out = self.run_client(
+                    ["gsasl", *([] if plus else ["--no-cb"]), "--imap", "--connect",
+                     f"127.0.0.1:{relay.imap}", "-m", mechanism, "-a", USER, "-p", secret,
+                     "--quiet", "--x509-ca-file="], input=". LIST \"\" Q%\r\n. LOGOUT\r\n")
+                wait_for(out, lambda: signed_in(label, mechanism) == before + 1)
+                self.assertEqual('"Queue"' in out or " Queue" in out, label == "admin", out)
 
     # ---- imapflow
 

@@ -238,6 +238,244 @@ test_scram_made_up(void **state)
 	rig_free(r);
 }
 
+/* RFC 7677 3: the same keys, the same proof, the same answer. */
+static void
+test_vector(void **state)
+{
+	static const char said[] =
+	    "n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)"
+	    "hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%"
+	    "hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+	struct scram_keys k = {.iterations = 4096}, other = k;
+	uint8_t signature[SHA256_SIZE];
+	struct buf b;
+	(void)state;
+	buf_init(&b, 1000);
+	assert_int_equal(base64_decode(SPAN("W22ZaJ0SNY7soEsUEjb6gQ=="), &b), OK);
+	assert_int_equal(b.n, SCRAM_SALT);
+	memcpy(k.salt, b.p, SCRAM_SALT);
+	password_scram(SPAN("pencil"), &k);
+	password_scram(SPAN("pencil"), &other); /* of another salt */
+	buf_reset(&b);
+	assert_int_equal(
+	    base64_decode(SPAN("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="), &b), OK);
+	assert_true(password_proven(DIGEST_SHA256, &k, SPAN(said), buf_span(&b)));
+	assert_false(password_proven(DIGEST_SHA256, &other, SPAN(said), buf_span(&b)));
+	assert_false(password_proven(DIGEST_SHA1, &k, SPAN(said), buf_span(&b)));
+	assert_false(password_proven(
+	    DIGEST_SHA256, &k, span_cut(SPAN(said), 1, sizeof(said)), buf_span(&b)));
+	assert_false(password_proven(
+	    DIGEST_SHA256, &k, SPAN(said), span_cut(buf_span(&b), 0, SHA256_SIZE - 1)));
+	assert_false(password_proven(DIGEST_SHA256, &k, SPAN(said), SPAN("")));
+	b.p[SHA256_SIZE - 1] ^= 1;
+	assert_false(password_proven(DIGEST_SHA256, &k, SPAN(said), buf_span(&b)));
+	buf_reset(&b);
+	hmac_of(DIGEST_SHA256, (struct span){(const char *)k.server256, SHA256_SIZE},
+	    SPAN(said), signature);
+	base64_encode((struct span){(const char *)signature, SHA256_SIZE}, &b);
+	assert_true(
+	    span_eq(buf_span(&b), SPAN("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")));
+	buf_clear(&b);
+}
+
+/* An application's secret of joe's; what it is. */
+static char *
+add_secret(struct rig *r, const char *label, const char *services)
+{
+	char request[200];
+	(void)snprintf(request, sizeof(request),
+	    "{\"cmd\":\"user-secret-add\",\"name\":\"joe\",\"label\":\"%s\",\"service\":["
+	    "%s]}",
+	    label, services);
+	const char *text = strstr(admin(r, 0, request), "\"password\":\"");
+	assert_non_null(text);
+	text += strlen("\"password\":\"");
+	return span_dup(span_cut(span_str(text), 0, strcspn(text, "\"")));
+}
+
+/* By both digests, for this service; which secret it was, or "-". */
+static const char *
+scram_is(struct rig *r, const char *service, const char *secret)
+{
+	struct signin_facts f = facts();
+	struct sasl_credentials c = {.user = "joe", .secret = secret};
+	f.service = service;
+	unsigned one = scram(r, SASL_SCRAM_SHA_1, &f, &c);
+	assert_int_equal(scram(r, SASL_SCRAM_SHA_256, &f, &c), one);
+	return one == 0 ? r->card->secret : "-";
+}
+
+/*
+ * Any of the secrets that serve: the proof says which it was, and what that one may, and
+ * the server proves itself by the same.
+ */
+static void
+test_scram_any_secret(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new();
+	add_joe(r);
+	char *phone = add_secret(r, "phone", ""),
+	     *mail = add_secret(r, "mail", "\"imap\"");
+	char *queue = add_secret(r, "admin", "\"queue\"");
+	assert_string_equal(scram_is(r, "smtp", "open sesame"), "");
+	assert_string_equal(scram_is(r, "smtp", phone), "phone");
+	assert_string_equal(scram_is(r, "smtp", mail), "-");
+	assert_string_equal(scram_is(r, "smtp", queue), "-");
+	assert_string_equal(scram_is(r, "imap", phone), "phone");
+	assert_false(r->card->queue);
+	assert_string_equal(scram_is(r, "imap", mail), "mail");
+	assert_false(r->card->queue);
+	assert_string_equal(scram_is(r, "imap", queue), "admin");
+	assert_true(r->card->queue);
+	assert_string_equal(scram_is(r, "queue", queue), "admin");
+	assert_string_equal(scram_is(r, "imap", "open sesame"), "");
+	/* another main secret leaves the others what they are */
+	(void)admin(
+	    r, 0, "{\"cmd\":\"user-passwd\",\"name\":\"joe\",\"password\":\"new\"}");
+	assert_string_equal(scram_is(r, "imap", "open sesame"), "-");
+	assert_string_equal(scram_is(r, "imap", "new"), "");
+	assert_string_equal(scram_is(r, "imap", phone), "phone");
+	rig_close(r);
+	rig_open(r);
+	assert_string_equal(scram_is(r, "imap", mail), "mail");
+	(void)admin(
+	    r, 0, "{\"cmd\":\"user-secret-delete\",\"name\":\"joe\",\"label\":\"mail\"}");
+	assert_string_equal(scram_is(r, "imap", mail), "-");
+	assert_string_equal(scram_is(r, "imap", queue), "admin");
+	/* a main secret of which only a hash is known does not stand in the way */
+	(void)admin(r, 0,
+	    "{\"cmd\":\"user-passwd\",\"name\":\"joe\",\"hash\":\"$2b$04$"
+	    "abcdefghijklmnopqrstuuyeG8laUfZvsCmc.AE6qIDYSPGM2efmK\"}");
+	assert_string_equal(scram_is(r, "imap", phone), "phone");
+	assert_string_equal(scram_is(r, "imap", "new"), "-");
+	mem_free(&phone);
+	mem_free(&mail);
+	mem_free(&queue);
+	rig_free(r);
+}
+
+/* What a client is told before it has proven anything: ",s=...,i=...". */
+static char *
+salt_of(struct rig *r, const char *service, const char *name)
+{
+	struct signin_facts f = facts();
+	char first[80];
+	f.service = service;
+	(void)snprintf(first, sizeof(first), "n,,n=%s,r=abcdefgh", name);
+	struct signin_exchange *x = begin(r, "SCRAM-SHA-256", &f, span_str(first));
+	(void)wait_for(r, 1);
+	assert_int_equal(r->kind, SIGNIN_CHALLENGE);
+	size_t at = span_find(buf_span(&r->data), ',');
+	char *salt = span_dup(span_cut(buf_span(&r->data), at, r->data.n));
+	signin_cancel(&x);
+	turns(r);
+	return salt;
+}
+
+/* A name's salt is the same before there is an account, while, and afterwards. */
+static void
+test_salt_tells_nothing(void **state)
+{
+	static const char *const changes[] = {
+	    "{\"cmd\":\"user-add\",\"name\":\"Joe\",\"password\":\"open sesame\"}",
+	    "{\"cmd\":\"user-passwd\",\"name\":\"joe\",\"password\":\"another\"}",
+	    "{\"cmd\":\"user-secret-add\",\"name\":\"joe\",\"label\":\"x\"}",
+	    "{\"cmd\":\"user-set\",\"name\":\"joe\",\"disabled\":true}",
+	    "{\"cmd\":\"user-delete\",\"name\":\"joe\"}"};
+	(void)state;
+	struct rig *r = rig_new();
+	char *salt = salt_of(r, "imap", "joe"), *ann = salt_of(r, "imap", "ann");
+	assert_string_not_equal(salt, ann);
+	for (size_t i = 0; i < COUNT_OF(changes); i++) {
+		(void)admin(r, 0, changes[i]);
+		char *now = salt_of(r, "imap", "joe");
+		assert_string_equal(now, salt);
+		mem_free(&now);
+		now = salt_of(r, "pop3", "JOE");
+		assert_string_equal(now, salt);
+		mem_free(&now);
+	}
+	mem_free(&salt);
+	mem_free(&ann);
+	rig_free(r);
+}
+
+static void
+add_keys(struct buf *out, struct span password, uint8_t salt)
+{
+	struct scram_keys k = {.iterations = 4096};
+	const struct {
+		const char *name;
+		const uint8_t *p;
+		size_t n;
+	} octets[] = {{"salt", k.salt, SCRAM_SALT},
+	    {"stored256", k.stored256, SHA256_SIZE},
+	    {"server256", k.server256, SHA256_SIZE}, {"stored1", k.stored1, SHA1_SIZE},
+	    {"server1", k.server1, SHA1_SIZE}};
+	k.salt[0] = salt;
+	password_scram(password, &k);
+	buf_add_str(out, "\"scram\":{\"iterations\":4096");
+	for (size_t i = 0; i < COUNT_OF(octets); i++) {
+		buf_addf(out, ",\"%s\":\"", octets[i].name);
+		base64_encode((struct span){(const char *)octets[i].p, octets[i].n}, out);
+		buf_add_char(out, '"');
+	}
+	buf_add_char(out, '}');
+}
+
+/*
+ * Accounts as older versions wrote them, each secret with a salt of its own: the main
+ * one signs in, or where it does not serve the first that does; any other when it, or
+ * the main one, has been made anew.
+ */
+static void
+test_salts_of_old(void **state)
+{
+	static const char hash[] =
+	    "\"hash\":\"$2b$04$abcdefghijklmnopqrstuuyeG8laUfZvsCmc."
+	    "AE6qIDYSPGM2efmK\",\"created\":0,";
+	(void)state;
+	struct rig *r = rig_new();
+	struct buf b;
+	buf_init(&b, 10000);
+	rig_close(r);
+	buf_add_str(&b, "{\"relayd-accounts\":1,\"key\":\"");
+	base64_encode(SPAN("0123456789abcdef0123456789abcdef"), &b);
+	buf_addf(&b, "\"}\n{\"name\":\"joe\",\"secrets\":[{\"label\":\"phone\",%s", hash);
+	add_keys(&b, SPAN("phone's"), 1);
+	buf_addf(&b, "},{\"label\":\"\",\"service\":[\"imap\",\"smtp\"],%s", hash);
+	add_keys(&b, SPAN("main's"), 2);
+	buf_addf(&b, "},{\"label\":\"pad\",%s", hash);
+	add_keys(&b, SPAN("pad's"), 3);
+	buf_add_str(&b, "}]}\n");
+	int dir = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(dir, "accounts", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, b.p, b.n), b.n);
+	(void)close(fd);
+	(void)close(dir);
+	buf_clear(&b);
+	rig_open(r);
+	assert_string_equal(scram_is(r, "imap", "main's"), "");
+	assert_string_equal(scram_is(r, "imap", "phone's"), "-");
+	assert_string_equal(scram_is(r, "pop3", "phone's"), "phone");
+	assert_string_equal(scram_is(r, "pop3", "pad's"), "-");
+	char *fresh = add_secret(r, "fresh", ""); /* with the main one's salt */
+	assert_string_equal(scram_is(r, "imap", fresh), "fresh");
+	assert_string_equal(scram_is(r, "imap", "main's"), "");
+	mem_free(&fresh);
+	/* the others stay, and so does their salt; the first of them is the phone's */
+	(void)admin(r, 0,
+	    "{\"cmd\":\"user-secret-delete\",\"name\":\"joe\",\"label\":\"fresh\"}");
+	(void)admin(
+	    r, 0, "{\"cmd\":\"user-passwd\",\"name\":\"joe\",\"password\":\"new\"}");
+	assert_string_equal(scram_is(r, "imap", "new"), "");
+	assert_string_equal(scram_is(r, "imap", "phone's"), "phone");
+	assert_string_equal(scram_is(r, "imap", "pad's"), "-");
+	rig_free(r);
+}
+
 static void
 test_scram_garbage(void **state)
 {
@@ -302,6 +540,10 @@ main(void)
 	    cmocka_unit_test(test_scram_stranger),
 	    cmocka_unit_test(test_scram_downgrade),
 	    cmocka_unit_test(test_scram_made_up),
+	    cmocka_unit_test(test_vector),
+	    cmocka_unit_test(test_scram_any_secret),
+	    cmocka_unit_test(test_salt_tells_nothing),
+	    cmocka_unit_test(test_salts_of_old),
 	    cmocka_unit_test(test_scram_garbage),
 	    cmocka_unit_test(test_longest_message),
 	};
