@@ -12,7 +12,7 @@ B := build/$(VARIANT)
 # ---- rooms
 ROOMS := relay/base spool resolver policy relay relay/mime relay/imap relay/signin relay/ingress relay/egress relay/pickup \
 	relay/control
-PROGRAM_SRC := relay/relayd.c tools/relayctl.c tools/relay-sendmail.c
+PROGRAM_SRC := relay/relayd.c tools/relayctl.c tools/relay-sendmail.c tools/manual.c
 LIB_SRC := $(filter-out $(PROGRAM_SRC),$(foreach r,$(ROOMS),$(wildcard $(r)/*.c)))
 CTL_SRC := $(wildcard tools/ctl_*.c)
 SENDMAIL_SRC := $(wildcard tools/sendmail_*.c)
@@ -138,14 +138,22 @@ help:
 	@echo "make faults   calls fail one by one: a full disk, no memory, no files; SHORT=1: some"
 	@echo "make lint     clang-tidy, cppcheck, manual pages"
 	@echo "make fuzz     every fuzz target for SECONDS=60 each"
-	@echo "make install  DESTDIR= PREFIX=/usr/local UNITDIR=PREFIX/lib/systemd/system"
+	@echo "make install  DESTDIR= prefix=/usr/local UNITDIR=PREFIX/lib/systemd/system"
 	@echo "make deb      a Debian package, build/deb/relayd_*.deb"
 	@echo "VARIANT=release|test|asan|tsan|clang|fuzz chooses a build for programs, units, talk"
 
 programs: $(PROGRAMS)
 ifeq ($(VARIANT),release)
-	@for p in relayd relayctl relay-sendmail; do ln -sf release/$$p build/$$p; done
+programs: $(B)/relayd.conf.5
+	@for p in relayd relayctl relay-sendmail relayd.conf.5; do ln -sf release/$$p build/$$p; done
 endif
+
+# ---- relayd.conf(5), from the table that the parser goes by
+$(B)/manual: $(B)/tools/manual.o $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/relayd.conf.5: tools/relayd.conf.5.in $(B)/manual
+	@$(B)/manual $< >$@.new && mv $@.new $@
 
 # ---- files of the status page, as strings
 PAGE_TEXT := $(B)/relay/control/page_text.o
@@ -269,7 +277,7 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/tests/lib/fake_worl
 # local flag only while its callback runs, and so does wire.c; mx.c and access.c read what a
 # function called in between has filled in.
 ALL_C = $(LIB_SRC) $(PROGRAM_SRC) $(CTL_SRC) $(SENDMAIL_SRC)
-lint:
+lint: $(B)/relayd.conf.5
 	@tools/need.sh clang-tidy cppcheck mandoc
 	@cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=internalAstError --suppress=unknownMacro \
@@ -278,19 +286,21 @@ lint:
 		--error-exitcode=1 -I. -Irelay -D__x86_64__ $(ALL_C)
 	@printf '%s\n' $(ALL_C) | xargs -P2 -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
 		$(CSTD) $(INCLUDES) 2>/dev/null
-	@mandoc -Tlint -W warning tools/*.[0-9]
+	@mandoc -Tlint -W warning tools/*.[0-9] $(B)/relayd.conf.5
 	@echo "lint: clean"
 
-# ---- installing.  UNITDIR= leaves the systemd unit out.
-PREFIX ?= /usr/local
+# ---- installing.  UNITDIR= leaves out what a package lays elsewhere: the systemd unit and
+# its user and directories, and the example of a configuration.
+prefix ?= /usr/local
+PREFIX ?= $(prefix)
 UNITDIR ?= $(PREFIX)/lib/systemd/system
-install: programs
+install: programs $(B)/relayd.conf.5
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(B)/relayd $(B)/relayctl $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(B)/relay-sendmail $(DESTDIR)$(PREFIX)/bin/
 	install -d $(foreach n,1 5 7 8,$(DESTDIR)$(PREFIX)/share/man/man$(n))
 	install -m 644 tools/relay-sendmail.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m 644 tools/relayd.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 $(B)/relayd.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 tools/relayd.8 tools/relayctl.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 tools/relayd-metrics.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/relayd
@@ -299,8 +309,17 @@ install: programs
 	install -m 644 tools/completion/relayctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/relayctl
 	install -m 644 tools/completion/_relayctl $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/
 ifneq ($(UNITDIR),)
-	install -d $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' tools/systemd/relayd.service >$(DESTDIR)$(UNITDIR)/relayd.service
+	install -m 644 tools/systemd/relayd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/relayd.conf
+	install -m 644 tools/systemd/relayd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/relayd.conf
+	install -m 644 tools/relayd.conf tools/systemd/relayd.socket $(DESTDIR)$(PREFIX)/share/doc/relayd/
+	@echo "installed; what is left to do, as root:"
+	@echo "  systemd-sysusers && systemd-tmpfiles --create          a user and its directories"
+	@echo "  install -D -m 644 $(PREFIX)/share/doc/relayd/relayd.conf /etc/relayd/relayd.conf"
+	@echo "  $(PREFIX)/sbin/relayd -t                     edit it, and check it"
+	@echo "  systemctl daemon-reload && systemctl enable --now relayd"
+	@echo "  ln -s $(PREFIX)/bin/relay-sendmail /usr/sbin/sendmail   if it is to be this machine's"
 endif
 
 # ---- a Debian package, in build/deb

@@ -71,10 +71,10 @@ struct config_key {
 	unsigned flags;
 	uint64_t min, max;
 	const char *fallback; /* as one would write it, lists with ", "; in () only for
-				 people; NULL: none */
+				 people, `code` in backquotes; NULL: none */
 	const char *const *words; /* TYPE_WORD; ends with NULL */
 	size_t field, count;      /* offsets in struct config, listener_config or route */
-	const char *about;
+	const char *about;        /* its first sentence in relayd.conf(5), `code` so */
 };
 
 struct config_section {
@@ -91,6 +91,11 @@ const struct config_section *config_section_find(const char *name);
 const struct config_key *config_key_find(const char *section, const char *name);
 const char *
 config_fallback(const struct config_key *k); /* NULL if it has none that can be read */
+
+/* relayd.conf(5) out of tools/relayd.conf.5.in, called name; config_manual.c says how.
+ * False with what is wrong in problems, a line each. */
+bool
+config_manual(struct span page, const char *name, struct buf *out, struct buf *problems);
 
 /* "; did you mean "bind"?", or where the key belongs, or what is known here. section is a
  * real one. */

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "base/when.h"
-#include "relay/config.h"
+#include "relay/config_private.h"
 
 /* The least that works; what a test adds begins in line 4. */
 #define BASE                                     \
@@ -1187,95 +1187,91 @@ test_protocols(void **state)
 
 /* ---- the manual page */
 
-struct page {
-	char *text;
-	char section[40];
-	const char *at; /* where the section's part begins */
-	unsigned keys;
-};
-
-/* "From 1 to 100.", as the table has it, or no such words. */
-static void
-check_range(const char *entry, const char *next, const char *section, const char *key,
-    const char *range)
+/* The page as it is built. */
+static char *
+page(void)
 {
-	char want[200] = "\nFrom\n.Cm ";
-	const char *found = strstr(entry, want), *middle = strstr(range, " to ");
-	bool there = found != NULL && (next == NULL || found < next);
-	if (middle != NULL)
-		snprintf(want, sizeof(want), "\nFrom\n.Cm %.*s\nto\n.Cm %s .\n",
-		    (int)(middle - range), range, middle + 4);
-	if (there != (middle != NULL) ||
-	    (there && strncmp(found, want, strlen(want)) != 0))
-		fail_msg("tools/relayd.conf.5, %s %s: the range is %s", section, key,
-		    middle != NULL ? range : "any");
+	FILE *in = fopen("tools/relayd.conf.5.in", "r");
+	if (in == NULL)
+		fail_msg(
+		    "tools/relayd.conf.5.in: tests run from the top of the repository");
+	struct buf text, out, problems;
+	buf_init(&text, 0);
+	buf_init(&out, 0);
+	buf_init(&problems, 0);
+	for (int c; (c = getc(in)) != EOF;)
+		buf_add_char(&text, (char)c);
+	assert_int_equal(fclose(in), 0);
+	bool fine = config_manual(buf_span(&text), "relayd.conf.5.in", &out, &problems);
+	buf_add_char(&problems, '\0');
+	if (!fine)
+		fail_msg("%s", problems.p);
+	buf_clear(&text);
+	buf_clear(&problems);
+	return buf_take(&out);
 }
 
-/* Nothing is described that is not there. */
-static unsigned
-entries(const char *text)
+/* Where the entry of a key ends; lists within it have other items. */
+static const char *
+entry_end(const char *entry)
 {
-	unsigned n = 0;
-	for (const char *p = text; (p = strstr(p, "\n.It Cm ")) != NULL; p++) {
-		const char *end = strchr(p + 1, '\n');
-		const char *sign = strstr(p, " No = Ar ");
-		n += sign != NULL && (end == NULL || sign < end);
-	}
-	return n;
+	const char *next = strstr(entry, " No = Ar "), *end = strstr(entry, "\n.Ss");
+	return next != NULL && (end == NULL || next < end) ? next : end;
 }
 
 static void
 on_key(void *arg, const char *section, const char *key, const char *type,
     const char *range, const char *fallback, const char *about)
 {
-	struct page *p = arg;
-	char want[200];
-	if (strcmp(p->section, section) != 0) {
-		snprintf(p->section, sizeof(p->section), "%s", section);
-		snprintf(want, sizeof(want), "\n.Ss %s%s", section,
-		    *section != '\0' ? " " : "");
-		p->at = strstr(p->text, want);
-		if (p->at == NULL)
-			fail_msg("tools/relayd.conf.5 has no .Ss %s", section);
-	}
-	const char *end = strstr(p->at + 1, "\n.Ss"), *last = strstr(p->at + 1, "\n.Sh");
-	if (end == NULL || (last != NULL && last < end))
-		end = last;
+	char *at = arg, want[200];
+	snprintf(want, sizeof(want), "\n.Ss %s%s", section, *section ? " " : "Outside");
+	at = strstr(at, want);
+	if (at == NULL)
+		fail_msg("the page has no%s", want);
+	const char *end = strstr(at + 1, "\n.Ss");
 	snprintf(want, sizeof(want), "\n.It Cm %s No = Ar %s\n", key, type);
-	const char *found = strstr(p->at, want);
+	const char *found = strstr(at, want);
 	if (found == NULL || (end != NULL && found > end))
-		fail_msg("tools/relayd.conf.5, %s: no line %s", section, want);
-	assert_true(strlen(type) > 0 && strlen(about) > 0);
-	/* A value's default stands in its entry, as it is in the table. */
-	const char *next = strstr(found + 1, "\n.It");
-	const char *value =
-	    fallback[0] != '\0' && fallback[0] != '(' && strchr(fallback, ',') == NULL
-		? strstr(found, fallback)
-		: found;
-	if (value == NULL || (next != NULL && value > next))
-		fail_msg("tools/relayd.conf.5, %s %s: the default is %s", section, key,
-		    fallback);
-	check_range(found, next, section, key, range);
-	p->keys++;
+		fail_msg("the page, %s: no%s", section, want);
+	/* it is said what it is, in a sentence */
+	size_t n = strlen(about);
+	if (n < 10 || strchr(".:", about[n - 1]) == NULL || about[0] < 'A' ||
+	    about[0] > 'Z')
+		fail_msg("%s %s: \"%s\" is no sentence", section, key, about);
+	/* and what holds where it is not given */
+	const char *next = entry_end(strchr(found + 1, '\n')),
+		   *value = strstr(found, "\nDefault:\n");
+	if (value == NULL || (next != NULL && value > next) || *fallback == '\0')
+		fail_msg("the page, %s %s: no default", section, key);
+	const char *from = strstr(found, "\nFrom\n");
+	if ((from != NULL && from < value) != (strstr(range, " to ") != NULL))
+		fail_msg("the page, %s %s: the range is %s", section, key, range);
 }
 
 static void
 test_manual(void **state)
 {
 	(void)state;
-	FILE *in = fopen("tools/relayd.conf.5", "r");
-	if (in == NULL)
-		fail_msg("tools/relayd.conf.5: tests run from the top of the repository");
-	struct page p = {.text = mem_alloc(200000), .section = "?"};
-	assert_true(fread(p.text, 1, 199999, in) > 0);
-	assert_int_equal(fclose(in), 0);
-	p.at = p.text;
-	config_keys(on_key, &p);
-	assert_true(p.keys > 50);
-	assert_int_equal(entries(p.text), p.keys);
+	char *text = page();
+	config_keys(on_key, text);
+	assert_non_null(strstr(text,
+	    "\n.It Cm jitter No = Ar percentage\n"
+	    "How much each of these is made longer or shorter by chance, so\n"
+	    "that not all mail moves in one moment; 50% at most.\n"
+	    "From\n.Cm 0%\nto\n.Cm 50% .\nDefault:\n.Cm 10% .\n"));
+	assert_non_null(
+	    strstr(text, "\n.It Cm tls No = Ar none, starttls, implicit or legacy\n"
+			 "How connections are encrypted:\n.Bl -tag"));
+	assert_non_null(strstr(text,
+	    "\nDefault:\n.Cm starttls\nwhere\n.Cm tls { }\nnames a certificate, else\n"
+	    ".Cm none .\n"));
+	assert_non_null(strstr(
+	    text, "\nDefault:\n.Li {\\(dq127.0.0.1/32\\(dq, \\(dq::1/128\\(dq} .\n"));
+	assert_non_null(strstr(text, "\n.Cm path , mode\nin\n.Cm submit { } ;\n"));
+	assert_non_null(strstr(text, "\nThe socket of\n.Xr relayctl 8 .\n"));
 
 	/* The example in it works. */
-	char *begin = strstr(p.text, "\n.Sh EXAMPLES");
+	char *begin = strstr(text, "\n.Sh EXAMPLES");
 	assert_non_null(begin);
 	begin = strstr(begin, ".Bd -literal");
 	assert_non_null(begin);
@@ -1284,7 +1280,39 @@ test_manual(void **state)
 	assert_non_null(end);
 	end[1] = '\0';
 	drop(good(begin));
-	mem_free(&p.text);
+	mem_free(&text);
+}
+
+/* A page that does not fit the schema is not built. */
+static void
+test_wrong_manual(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+	    {"@section spool\n", "p:1: section \"\" is not asked for\n"},
+	    {"@section spol\n", "p:1: there is no section \"spol\"\n"},
+	    {"@section\n@section\n", "p:2: section \"\" was told already\n"},
+	    {".Sh A\n@key path\n", "p:2: there is no key \"path\" here\n"},
+	    {"@section spool\n@key pat\n", "p:2: there is no key \"pat\" here\n"},
+	    {"@section spool\n@key path\nHere.\n@key path\n",
+		"p:4: key \"path\" was told already\n"},
+	    {"@section spool\n@text\n@after\n", "p:3: @after is not understood here\n"},
+	    {"@restart\n@restrat\n", "p:2: @restrat is not understood here\n"},
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct buf out, problems;
+		buf_init(&out, 0);
+		buf_init(&problems, 0);
+		assert_false(
+		    config_manual(span_str(cases[i].text), "p", &out, &problems));
+		buf_add_char(&problems, '\0');
+		if (strstr(problems.p, cases[i].want) == NULL)
+			fail_msg("%s, but %s", cases[i].want, problems.p);
+		buf_clear(&out);
+		buf_clear(&problems);
+	}
 }
 
 int
@@ -1313,6 +1341,7 @@ main(void)
 	    cmocka_unit_test(test_bad_mailboxes),
 	    cmocka_unit_test(test_protocols),
 	    cmocka_unit_test(test_manual),
+	    cmocka_unit_test(test_wrong_manual),
 	};
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }
