@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "spool/mail_change_private.h"
+#include "spool/mailbox_change_private.h"
 
 #define FEW 64 /* deletions whose content goes in the same transaction */
 
@@ -110,6 +111,8 @@ open_target(struct applying *a)
 	struct mail_change *c = a->c;
 	if (c->copies > 0 && !c->has_target)
 		return ERR_RANGE;
+	if (c->anew) /* when nothing can be refused any more */
+		return OK;
 	if (!c->has_target) {
 		a->to = c->appends > 0 ? &a->box : NULL;
 	} else {
@@ -130,8 +133,8 @@ open_target(struct applying *a)
 static bool
 may_make(const struct mail_change *c)
 {
-	return c->pickup && !c->has_target && c->appends == 0 && c->keywords == 0 &&
-	       c->copies == 0;
+	return (c->anew || (c->pickup && !c->has_target)) && c->appends == 0 &&
+	       c->keywords == 0 && c->copies == 0;
 }
 
 static enum err
@@ -143,6 +146,9 @@ open_all(struct applying *a)
 	enum err e = check_appends(c);
 	if (e == OK && c->notice != NULL)
 		e = drops_fit(a->b, c->notice->drop, c->notice->drops);
+	if (e == OK && c->anew)
+		e = may_be_made(
+		    a->b, span_str(c->target_owner), span_str(c->target_name));
 	if (e != OK)
 		return e;
 	e = c->number != 0 ? mbox_open_at(a->b, c->number, &a->box)
@@ -153,6 +159,44 @@ open_all(struct applying *a)
 	if (e == OK)
 		e = check_quota(a);
 	return e == OK ? find_keywords(a) : e;
+}
+
+/* ---- all mails, into a mailbox of their own */
+
+static enum err
+make_target(struct applying *a)
+{
+	struct mail_change *c = a->c;
+	struct span owner = span_str(c->target_owner), name = span_str(c->target_name);
+	enum err e = make_above(a->b, owner, name);
+	if (e == OK)
+		e = mbox_open(a->b, owner, name, true, &a->target);
+	a->to = &a->target;
+	(void)FAULT("spool.mail.anew");
+	return e;
+}
+
+/* What is damaged stays where it is. */
+static enum err
+move_all(struct applying *a)
+{
+	unsigned char key[KEY_MAIL];
+	struct mail_act act = {.kind = ACT_MOVE};
+	MDB_cursor *c;
+	MDB_val k, v;
+	enum err e = db_err(mdb_cursor_open(a->b->txn, a->b->spool->dbi[DB_MAIL], &c));
+	if (e != OK)
+		return e;
+	while (e == OK && act.uid < UINT32_MAX) {
+		mail_key_put(key, a->box.number, act.uid + 1);
+		e = db_seek(c, key, KEY_MAIL, 4, &k, &v);
+		if (e != OK)
+			break;
+		act.uid = (uint32_t)key_get((unsigned char *)k.mv_data + 4, 4);
+		e = copy_mail(a, &act);
+	}
+	mdb_cursor_close(c);
+	return e == ERR_NOT_FOUND ? OK : e;
 }
 
 /* ---- all of it */
@@ -223,11 +267,17 @@ apply_mail_change(struct batch *b, struct mail_change *c)
 	size_t first_event = b->events;
 	c->pairs = c->modifieds = 0;
 	enum err e = open_all(a);
+	if (e == OK && c->anew) {
+		e = make_target(a);
+		first_event = b->events;
+		if (e == OK)
+			e = move_all(a);
+	}
 	for (size_t i = 0; i < c->acts && e == OK; i++)
 		e = run_act(a, &c->act[i]);
 	if (e == OK)
 		e = append_mails(a);
-	bool nothing = a->changed == 0 && c->modifieds == 0 && !c->pickup &&
+	bool nothing = a->changed == 0 && c->modifieds == 0 && !c->pickup && !c->anew &&
 		       new_recent(a) <= a->box.record.recent;
 	if (e == OK)
 		e = nothing ? ERR_NOT_FOUND : finish(a, first_event);

@@ -169,6 +169,13 @@ mail_change_target(struct mail_change *c, struct span owner, struct span name)
 }
 
 void
+mail_change_move_all(struct mail_change *c, struct span owner, struct span name)
+{
+	mail_change_target(c, owner, name);
+	c->anew = true;
+}
+
+void
 mail_change_quota(struct mail_change *c, uint64_t messages, uint64_t octets)
 {
 	c->quota_messages = messages;

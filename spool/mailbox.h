@@ -263,6 +263,10 @@ void mail_change_unless(struct mail_change *c, uint64_t modseq);
 
 /* Where copied and appended mails go; ERR_EXISTS if it is not there (TRYCREATE). */
 void mail_change_target(struct mail_change *c, struct span owner, struct span name);
+/* All of its mails are moved, those that came a moment ago too, into a mailbox that is
+ * made for them in the same transaction (RENAME of INBOX); ERR_EXISTS: there is one of
+ * this name, ERR_FULL, ERR_RANGE as in spool_mailbox_start(). */
+void mail_change_move_all(struct mail_change *c, struct span owner, struct span name);
 /* What is copied and appended may not bring the owner of that mailbox over so many mails
  * and octets (0: any number): otherwise ERR_FULL, over_quota, and nothing is done. */
 void mail_change_quota(struct mail_change *c, uint64_t messages, uint64_t octets);

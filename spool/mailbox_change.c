@@ -57,21 +57,27 @@ mailbox_order_free(struct mailbox_order **op)
 
 /* ---- make */
 
-static enum err
-create(struct batch *b, const struct mailbox_request *q)
+enum err
+may_be_made(struct batch *b, struct span owner, struct span name)
 {
 	struct name_record r;
 	size_t missing = 0;
-	if (!new_name_ok(q->name))
+	if (!new_name_ok(name))
 		return ERR_RANGE;
-	enum err e = get_name(b, q->owner, q->name, &r);
+	enum err e = get_name(b, owner, name, &r);
 	if (e == OK && r.number != 0)
 		return ERR_EXISTS;
 	if (e != OK && e != ERR_NOT_FOUND)
 		return e;
-	e = count_missing(b, q->owner, q->name, false, &missing);
-	if (e == OK)
-		e = room_for(b, q->owner, missing);
+	e = count_missing(b, owner, name, false, &missing);
+	return e == OK ? room_for(b, owner, missing) : e;
+}
+
+static enum err
+create(struct batch *b, const struct mailbox_request *q)
+{
+	struct name_record r;
+	enum err e = may_be_made(b, q->owner, q->name);
 	if (e == OK)
 		e = make_above(b, q->owner, q->name);
 	if (e == OK)

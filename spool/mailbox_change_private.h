@@ -29,6 +29,9 @@ enum err
 make_one(struct batch *b, struct span owner, struct span name, enum mailbox_use use);
 enum err make_above(struct batch *b, struct span owner, struct span name);
 
+/* Nothing is written: ERR_EXISTS, ERR_FULL, ERR_RANGE. */
+enum err may_be_made(struct batch *b, struct span owner, struct span name);
+
 /* ---- mailbox_rename.c */
 enum err rename_mailboxes(struct batch *b, const struct mailbox_request *q);
 

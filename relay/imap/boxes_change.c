@@ -324,116 +324,17 @@ run_delete(struct imap *s, struct lex *l)
 		ordering_free(x);
 }
 
-/* ---- RENAME: of INBOX the mails move, it stays (RFC 9051 6.3.6).  The new mailbox is
- * one change, all mails are the next: a death between them leaves it empty, INBOX as it
- * was.
- */
-
-struct emptying {
-	struct job job;
-	struct imap *s;
-	struct spool_query *query;
-	struct spool_request *request;
-	struct mail_change *change;
-	char owner[MAILBOX_OWNER_MAX + 1], to[MAILBOX_NAME_MAX + 1];
-	enum err err;
-};
+/* ---- RENAME: of INBOX the mails move, it stays (RFC 9051 6.3.6) */
 
 static void
-emptying_free(void *arg)
+empty_inbox(struct imap *s, struct ordering *x)
 {
-	struct emptying *x = arg;
-	mail_change_free(&x->change);
-	mem_free(&x);
-}
-
-static void
-emptying_cancel(struct imap *s)
-{
-	struct emptying *x = CONTAINER_OF(s->job, struct emptying, job);
-	spool_cancel(&x->request);
-	if (x->query != NULL)
-		spool_cancel_query(&x->query);
-	else
-		emptying_free(x);
-}
-
-static void
-on_emptied(void *arg, enum err e)
-{
-	struct emptying *x = arg;
-	struct imap *s = x->s;
-	s->job = NULL;
-	emptying_free(x);
-	if (e == OK || e == ERR_NOT_FOUND)
-		imap_ok(s, "", "the mails of INBOX are there now");
-	else
-		imap_spool_no(s, e);
-}
-
-static void
-read_inbox(struct spool_reader *r, void *arg)
-{
-	struct emptying *x = arg;
-	struct mailbox_view box;
-	struct mail_row *row = mem_alloc(500 * sizeof(*row));
-	uint32_t after = 0;
-	size_t n = 500;
-	x->err = spool_read_mailbox(r, span_str(x->owner), SPAN(MAILBOX_INBOX), &box);
-	while (x->err == OK && n == 500) {
-		x->err = spool_read_mails(r, box.number, after, 0, row, 500, &n);
-		for (size_t i = 0; x->err == OK && i < n; i++)
-			mail_change_copy(x->change, after = row[i].uid, true);
-	}
-	mem_free(&row);
-}
-
-static void
-on_inbox_read(void *arg)
-{
-	struct emptying *x = arg;
-	struct imap *s = x->s;
-	x->query = NULL;
-	if (x->err != OK) {
-		on_emptied(x, x->err);
-		return;
-	}
-	x->request = spool_mail_change_start(
-	    imap_spool(s), mail_change_ref(x->change), imap_inbox(s), on_emptied, x);
-}
-
-static void
-on_room_made(void *arg, enum err e)
-{
-	struct emptying *x = arg;
-	struct imap *s = x->s;
-	x->request = NULL;
-	if (e != OK) {
-		s->job = NULL;
-		emptying_free(x);
-		imap_spool_no(s, e);
-		return;
-	}
-	x->query = spool_query_start(
-	    imap_spool(s), read_inbox, on_inbox_read, emptying_free, x, imap_inbox(s));
-}
-
-static void
-empty_inbox(struct imap *s, const char *to)
-{
-	struct emptying *x = NEW(struct emptying);
-	*x = (struct emptying){.job = {NULL, emptying_cancel},
-	    .s = s,
-	    .change = mail_change_new(span_str(s->owner), SPAN(MAILBOX_INBOX))};
-	span_copy(span_str(s->owner), x->owner, sizeof(x->owner));
-	span_copy(span_str(to), x->to, sizeof(x->to));
-	mail_change_target(x->change, span_str(x->owner), span_str(x->to));
-	struct mailbox_request q = {
-	    .act = MAILBOX_CREATE, .owner = span_str(x->owner), .name = span_str(x->to)};
+	struct mail_change *c = mail_change_new(span_str(s->owner), SPAN(MAILBOX_INBOX));
+	mail_change_move_all(c, span_str(s->owner), span_str(x->to));
+	x->text = "the mails of INBOX are there now";
 	s->job = &x->job;
 	imap_wait(s);
-	x->request =
-	    spool_mailbox_start(imap_spool(s), &q, imap_inbox(s), on_room_made, x);
+	x->request = spool_mail_change_start(imap_spool(s), c, imap_inbox(s), on_done, x);
 }
 
 void
@@ -455,14 +356,9 @@ run_rename(struct imap *s, struct lex *l)
 		imap_no(s, "[CANNOT] ", "a mailbox cannot go below itself");
 		ok = false;
 	}
-	if (ok && strcmp(x->name, MAILBOX_INBOX) == 0) {
-		char to[MAILBOX_NAME_MAX + 1];
-		memcpy(to, x->to, sizeof(to));
-		ordering_free(x);
-		empty_inbox(s, to);
-		return;
-	}
-	if (ok)
+	if (ok && strcmp(x->name, MAILBOX_INBOX) == 0)
+		empty_inbox(s, x);
+	else if (ok)
 		order(s, x,
 		    &(struct mailbox_request){.act = MAILBOX_RENAME,
 			.name = span_str(x->name),

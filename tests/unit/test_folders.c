@@ -273,6 +273,49 @@ test_copy_and_move(void **state)
 	end(&f);
 }
 
+/* All of INBOX into a mailbox that is made for it, in one change. */
+static void
+test_move_all(void **state)
+{
+	static const char *const refused[] = {"Box", "", "a//b"};
+	struct fixture f;
+	(void)state;
+	begin(&f);
+	put(&f, 3);
+	assert_int_equal(act(&f, MAILBOX_CREATE, "Box"), OK);
+	for (size_t i = 0; i < COUNT_OF(refused); i++) {
+		struct mail_change *c = mail_change_new(ALICE, INBOX);
+		mail_change_move_all(c, ALICE, span_str(refused[i]));
+		assert_int_equal(change(&f, c), i == 0 ? ERR_EXISTS : ERR_RANGE);
+		assert_int_equal(view(&f, "INBOX").messages, 3);
+	}
+	struct mail_change *c = mail_change_new(ALICE, INBOX);
+	mail_change_store(c, 2, MAIL_STORE_ADD, MAIL_SEEN,
+	    UINT64_C(1) << mail_change_keyword(c, SPAN("a")));
+	assert_int_equal(change(&f, c), OK);
+	struct mail_row old = row(&f, "INBOX", 2);
+	buf_reset(&f.told);
+	c = mail_change_new(ALICE, INBOX);
+	mail_change_move_all(c, ALICE, SPAN("x/y"));
+	assert_int_equal(change(&f, c), OK);
+	assert_told(&f, "made 3.0 x;made 4.0 x/y;keyword 4.0 a;came 4.1/0/0;came 4.2/1/1;"
+			"came 4.3/0/0;gone 1.1;gone 1.2;gone 1.3;");
+	assert_int_equal(view(&f, "INBOX").messages, 0);
+	assert_int_equal(view(&f, "INBOX").uidnext, 4);
+	assert_int_equal(view(&f, "x/y").messages, 3);
+	assert_int_equal(row(&f, "x/y", 2).message, old.message);
+	/* nothing is left, or was ever there: it is made all the same */
+	for (int i = 0; i < 2; i++) {
+		struct span owner = i == 0 ? ALICE : SPAN("bob");
+		c = mail_change_new(owner, INBOX);
+		mail_change_move_all(c, owner, SPAN("none"));
+		assert_int_equal(change(&f, c), OK);
+	}
+	assert_int_equal(view(&f, "none").messages, 0);
+	spool_rig_clean(f.r);
+	end(&f);
+}
+
 static void
 test_append(void **state)
 {
@@ -611,6 +654,7 @@ main(void)
 	    cmocka_unit_test(test_store),
 	    cmocka_unit_test(test_keyword_bound),
 	    cmocka_unit_test(test_copy_and_move),
+	    cmocka_unit_test(test_move_all),
 	    cmocka_unit_test(test_append),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_names_bound),
