@@ -19,6 +19,7 @@
 #define POOL_THREADS 4
 #define LOCAL_LISTENER "local"    /* what counts relay-sendmail's connections */
 #define DRAIN_MS (10 * SECOND_MS) /* sessions and deliveries may take so long to end */
+#define TIDY_MS (5 * SECOND_MS)
 
 /* ---- the spool speaks */
 
@@ -112,6 +113,16 @@ daemon_reload(struct daemon *d, struct buf *text)
 	bool fine = read_again(d, text);
 	watch_reloading(d, false);
 	return fine;
+}
+
+/* ---- memory that a burst has left */
+
+static void
+on_tidy(void *arg)
+{
+	struct daemon *d = arg;
+	(void)mem_give_back(&d->kept);
+	timer_set(&d->tidy, TIDY_MS);
 }
 
 /* ---- the end */
@@ -259,6 +270,7 @@ daemon_free(struct daemon **dp)
 	for (unsigned i = 0; !d->single && i < d->workers; i++)
 		loop_free(&d->worker[i].loop);
 	timer_clear(&d->drain_timer);
+	timer_clear(&d->tidy);
 	close_sockets(d);
 	if (d->census != NULL)
 		census_free(&d->census);
@@ -499,6 +511,9 @@ daemon_new(struct daemon **out, const struct daemon_options *o, struct buf *why)
 	d->patrons = patrons_new(d->world);
 	directory_open(d);
 	timer_init(&d->drain_timer, d->loop, on_drain_deadline, d);
+	timer_init(&d->tidy, d->loop, on_tidy, d);
+	if (!d->single)
+		timer_set(&d->tidy, TIDY_MS);
 	enum err e = open_all(d, o, why);
 	if (e != OK) {
 		daemon_free(&d);

@@ -99,6 +99,8 @@ struct daemon {
 	unsigned full_workers; /* that still have sessions */
 	struct timer drain_timer;
 	int status;
+	struct timer tidy;
+	size_t kept; /* mem_give_back() */
 	/* the service manager's */
 	struct service *service; /* borrowed; NULL: there is none */
 	struct timer watch;

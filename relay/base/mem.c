@@ -2,6 +2,7 @@
 /* mem - malloc and friends that abort instead of returning NULL. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,4 +57,17 @@ mem_free_impl(void **pp)
 {
 	free(*pp);
 	*pp = NULL;
+}
+
+bool
+mem_give_back(size_t *kept)
+{
+	size_t spare = mallinfo2().fordblks;
+	if (spare < *kept)
+		*kept = spare;
+	if (spare - *kept <= MEM_KEEP)
+		return false;
+	(void)malloc_trim(0); /* its pages go, but it still counts as spare */
+	*kept = spare;
+	return true;
 }

@@ -6,6 +6,7 @@
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define NEW(type) ((type *)mem_alloc(sizeof(type)))
@@ -30,5 +31,16 @@ char *mem_strdup(const char *s);
 /* Free *pp and null it. */
 #define mem_free(pp) mem_free_impl((void **)(void *)(pp))
 void mem_free_impl(void **pp);
+
+/*
+ * What was freed between things that stay (the buffers of ten thousand handshakes
+ * between ten thousand connections) is kept by malloc for later.  Called every few
+ * seconds, this gives whole pages of it back to the system once that is more than
+ * MEM_KEEP beyond *kept, which is the caller's, 0 at first: how much stayed free the last
+ * time. True: it did.  Threads that allocate wait meanwhile, for some milliseconds at
+ * most. Source: malloc_trim(3), mallinfo2(3).
+ */
+#define MEM_KEEP ((size_t)8 << 20)
+bool mem_give_back(size_t *kept);
 
 #endif

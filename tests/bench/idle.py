@@ -17,10 +17,10 @@ SMOKE = {"relayd": 50, "postfix": 5}
 
 
 def settled_kib(pid):
-    """What it has once that is the same for two seconds: what handshakes and greetings
-    took has been given back by then."""
-    values, end = [], time.monotonic() + 30
-    while time.monotonic() < end and (len(values) < 5 or len(set(values[-5:])) > 1):
+    """What it has once that is the same for seven seconds: what handshakes and greetings
+    took has been given back by then (relayd does so every five)."""
+    values, end = [], time.monotonic() + 60
+    while time.monotonic() < end and (len(values) < 15 or len(set(values[-15:])) > 1):
         values.append(meter.own_kib(pid))
         time.sleep(0.5)
     return values[-1]
