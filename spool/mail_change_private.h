@@ -27,7 +27,7 @@ struct mail_change {
 	struct message *notice;
 	char *keyword[MAILBOX_KEYWORDS_MAX];
 	size_t keywords;
-	uint64_t unless; /* UINT64_MAX: any */
+	uint64_t unless;       /* UINT64_MAX: any */
 	bool has_target, anew; /* anew: the target is made, and all mails are moved */
 	char target_owner[MAILBOX_OWNER_MAX + 1], target_name[MAILBOX_NAME_MAX + 1];
 	uint64_t quota_messages, quota_octets; /* 0: any */
