@@ -82,10 +82,8 @@ enum err
 spool_read_mailbox_at(struct spool_reader *r, uint32_t number, struct mailbox_view *out)
 {
 	*out = (struct mailbox_view){0};
-	if (tray_is(number)) {
-		tray_read_mailbox(r, number, out);
-		return OK;
-	}
+	if (tray_is(number))
+		return tray_read_mailbox(r, number, out);
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;

@@ -363,7 +363,8 @@ enum err check_tray_change(const struct mail_change *c);
 void apply_to_trays(struct batch *b, const struct spool_request *q);
 
 /* ---- tray_read.c: as mailbox.h reads, inside a snapshot or without any */
-void tray_read_mailbox(struct spool_reader *r, uint32_t number, struct mailbox_view *out);
+enum err
+tray_read_mailbox(struct spool_reader *r, uint32_t number, struct mailbox_view *out);
 void tray_read_keywords(struct mailbox_keywords *out);
 void tray_read_mails(struct spool_reader *r, uint32_t number, uint32_t after,
     uint32_t until, struct mail_row *out, size_t max, size_t *n);

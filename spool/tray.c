@@ -11,49 +11,146 @@
 #include "base/mem.h"
 #include "spool/tray_private.h"
 
-#define UNIT_MS 100 /* of uidvalidity: two starts are never so close */
+#define UNIT_MS 100                   /* of uidvalidity: two starts are never so close */
+#define LOWEST (UINT32_MAX - 3000000) /* numbers above it are of trays */
 
 bool
 tray_is(uint32_t number)
 {
-	return number <= TRAY_QUEUE && number > TRAY_QUEUE - TRAYS;
+	return number >= LOWEST && number < UINT32_MAX;
 }
+
+/* ---- sets */
 
 struct trays *
 trays_new(struct world *w)
 {
-	static const uint32_t number[TRAYS] = {TRAY_QUEUE, TRAY_HELD, TRAY_NONE};
 	struct trays *t = NEW(struct trays);
-	int64_t units = (world_wall(w).ms - ID_EPOCH_MS) / UNIT_MS;
 	CHECK(pthread_mutex_init(&t->mutex, NULL) == 0);
-	for (size_t i = 0; i < TRAYS; i++)
-		t->tray[i] = (struct tray){.number = number[i],
-		    .uidvalidity = (uint32_t)units | 1,
-		    .uidnext = 1,
-		    .modseq = 1};
+	t->world = w;
+	t->lowest = UINT32_MAX;
+	list_init(&t->sets);
 	return t;
+}
+
+static void
+drop_set(struct trays *t, struct tray_set *set)
+{
+	list_remove(&set->link);
+	t->n--;
+	for (size_t i = 0; i < TRAYS; i++)
+		mem_free(&set->tray[i].mail);
+	mem_free(&set->who);
+	mem_free(&set);
 }
 
 void
 trays_free(struct trays **tp)
 {
 	struct trays *t = *tp;
-	for (size_t i = 0; i < TRAYS; i++)
-		mem_free(&t->tray[i].mail);
+	LIST_EACH (&t->sets, k)
+		drop_set(t, CONTAINER_OF(k, struct tray_set, link));
 	(void)pthread_mutex_destroy(&t->mutex);
 	mem_free(tp);
+}
+
+/* Of those that nobody looks at the one that was entered longest ago. */
+static void
+make_room(struct trays *t)
+{
+	LIST_EACH (&t->sets, k) {
+		struct tray_set *set = CONTAINER_OF(k, struct tray_set, link);
+		if (t->n >= TRAY_SETS_MAX && set->looking == 0)
+			drop_set(t, set);
+	}
+}
+
+static struct tray_set *
+make_set(struct trays *t, struct span who)
+{
+	make_room(t);
+	if (t->n >= TRAY_SETS_MAX || t->lowest < LOWEST + TRAYS)
+		return NULL;
+	int64_t units = (world_wall(t->world).ms - ID_EPOCH_MS) / UNIT_MS;
+	uint32_t validity = (uint32_t)units | 1;
+	if (validity <= t->uidvalidity)
+		validity = t->uidvalidity + 1;
+	struct tray_set *set = NEW(struct tray_set);
+	t->uidvalidity = validity;
+	t->lowest -= TRAYS;
+	t->n++;
+	set->who = span_dup(who);
+	set->number = t->lowest;
+	for (size_t i = 0; i < TRAYS; i++)
+		set->tray[i] = (struct tray){.kind = (enum tray_kind)i,
+		    .number = tray_of(set->number, (enum tray_kind)i),
+		    .uidvalidity = validity,
+		    .uidnext = 1,
+		    .modseq = 1};
+	list_push(&t->sets, &set->link);
+	return set;
+}
+
+uint32_t
+spool_tray_enter(struct spool *s, struct span who)
+{
+	struct tray_set *set = NULL;
+	(void)pthread_mutex_lock(&s->trays->mutex);
+	LIST_EACH (&s->trays->sets, k) {
+		struct tray_set *x = CONTAINER_OF(k, struct tray_set, link);
+		if (span_eq(span_str(x->who), who))
+			set = x;
+	}
+	if (set == NULL)
+		set = make_set(s->trays, who);
+	if (set != NULL) {
+		set->looking++;
+		list_remove(&set->link);
+		list_push(&s->trays->sets, &set->link);
+	}
+	uint32_t number = set != NULL ? set->number : 0;
+	(void)pthread_mutex_unlock(&s->trays->mutex);
+	return number;
+}
+
+static struct tray_set *
+find_set(const struct trays *t, uint32_t number)
+{
+	LIST_EACH (&t->sets, k) {
+		struct tray_set *set = CONTAINER_OF(k, struct tray_set, link);
+		if (number >= set->number && number - set->number < TRAYS)
+			return set;
+	}
+	return NULL;
+}
+
+void
+spool_tray_leave(struct spool *s, uint32_t number)
+{
+	(void)pthread_mutex_lock(&s->trays->mutex);
+	struct tray_set *set = find_set(s->trays, number);
+	CHECK(set != NULL && set->looking > 0);
+	set->looking--;
+	(void)pthread_mutex_unlock(&s->trays->mutex);
+}
+
+uint32_t
+tray_of(uint32_t set, enum tray_kind kind)
+{
+	return set + kind;
 }
 
 struct tray *
 trays_get(struct spool *s, uint32_t number)
 {
-	return &s->trays->tray[TRAY_QUEUE - number];
+	struct tray_set *set = find_set(s->trays, number);
+	return set != NULL ? &set->tray[number - set->number] : NULL;
 }
 
 struct tray_mail *
 tray_find(const struct tray *t, uint32_t uid)
 {
-	size_t low = 0, high = t->n;
+	size_t low = 0, high = t != NULL ? t->n : 0;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 		if (t->mail[mid].uid < uid)
@@ -61,7 +158,8 @@ tray_find(const struct tray *t, uint32_t uid)
 		else
 			high = mid;
 	}
-	bool there = low < t->n && t->mail[low].uid == uid && !t->mail[low].hidden;
+	bool there =
+	    t != NULL && low < t->n && t->mail[low].uid == uid && !t->mail[low].hidden;
 	return there ? &t->mail[low] : NULL;
 }
 
@@ -110,8 +208,8 @@ tell(struct changing *x, enum mail_event_kind kind, struct tray_mail *m)
 static bool
 belongs(const struct tray *t, const struct tray_seen *seen)
 {
-	return t->number == TRAY_QUEUE ||
-	       (t->number == TRAY_HELD && (seen->keywords >> TRAY_IS_HELD & 1));
+	return t->kind == TRAY_QUEUE ||
+	       (t->kind == TRAY_HELD && (seen->keywords >> TRAY_IS_HELD & 1));
 }
 
 static int
@@ -281,12 +379,16 @@ apply_to_trays(struct batch *b, const struct spool_request *q)
 {
 	struct trays *all = b->spool->trays;
 	(void)pthread_mutex_lock(&all->mutex);
-	if (q->kind == REQUEST_TRAY) {
-		for (size_t i = 0; i < TRAYS; i++)
-			take_scan(b, &all->tray[i], q->scan);
-	} else {
-		take_change(b, trays_get(b->spool, q->change->number), q->change);
+	struct tray *t =
+	    q->kind == REQUEST_MAIL ? trays_get(b->spool, q->change->number) : NULL;
+	LIST_EACH (&all->sets, k) {
+		struct tray_set *set = CONTAINER_OF(k, struct tray_set, link);
+		for (size_t i = 0;
+		     q->kind == REQUEST_TRAY && set->looking > 0 && i < TRAYS; i++)
+			take_scan(b, &set->tray[i], q->scan);
 	}
+	if (t != NULL)
+		take_change(b, t, q->change);
 	(void)pthread_mutex_unlock(&all->mutex);
 }
 

@@ -4,9 +4,15 @@
  * program: TRAY_QUEUE, all that is not delivered yet, and TRAY_HELD, what of it is held;
  * and TRAY_NONE, that nothing is in, for names that only take what is moved there.
  *
- * A tray is no table on disk: it is what the queue held when somebody looked, in memory:
- * the newest TRAY_MAX messages, and as many that are held or aside, however old.  Its
- *uids begin anew with each start, and its uidvalidity is the start.
+ * Each administrator has trays of his own, so that what he has read, marked and taken
+ *from view is his, and nobody else's.  A tray is no table on disk: it is what the queue
+ *held when somebody looked, in memory: the newest TRAY_MAX messages, and as many that are
+ *held or aside, however old.  Its uids begin anew with each start, so flags that outlive
+ *one would have no mail to belong to; its uidvalidity is the time at which it was made.
+ *
+ *	set = spool_tray_enter(spool, account)  an administrator has signed in
+ *	tray_of(set, TRAY_QUEUE)                the number of one of his trays
+ *	spool_tray_leave(spool, set)            has gone; his trays wait for him
  *
  *	spool_tray_scan(reader, &scan)          in the pool: what the queue holds now
  *	tray_scan_active(scan, id)              being delivered: only the scheduler knows
@@ -28,9 +34,9 @@
 
 #include "spool/mailbox.h"
 
-#define TRAY_QUEUE (UINT32_MAX - 1)
-#define TRAY_HELD (UINT32_MAX - 2)
-#define TRAY_NONE (UINT32_MAX - 3) /* always empty */
+enum tray_kind { TRAY_QUEUE, TRAY_HELD, TRAY_NONE /* always empty */, TRAYS };
+
+#define TRAY_SETS_MAX 100 /* that are looked at; others are dropped for them */
 #define TRAY_MAX 10000
 #define TRAY_RCPTS_SHOWN 50 /* recipients that the own fields tell of */
 
@@ -44,6 +50,12 @@ enum tray_keyword { /* also the words of relayctl's --state */
 };
 
 bool tray_is(uint32_t number);
+
+/* Any thread.  who: as long as it is the same, and there is room, the trays are the same.
+ * Until it is left as often, scans are taken into them.  0: too many look. */
+uint32_t spool_tray_enter(struct spool *s, struct span who);
+void spool_tray_leave(struct spool *s, uint32_t set);
+uint32_t tray_of(uint32_t set, enum tray_kind kind);
 
 struct tray_scan;
 /* ERR_NOT_FOUND never: an empty queue is one. */

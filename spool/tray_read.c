@@ -279,25 +279,27 @@ get_shown(struct spool *s, uint32_t number, uint32_t uid, struct tray_mail *out)
 
 /* ---- as mailbox.h reads */
 
-void
+enum err
 tray_read_mailbox(struct spool_reader *r, uint32_t number, struct mailbox_view *out)
 {
 	struct spool *s = reader_spool(r);
 	(void)pthread_mutex_lock(&s->trays->mutex);
 	const struct tray *t = trays_get(s, number);
-	*out = (struct mailbox_view){.number = number,
-	    .uidvalidity = t->uidvalidity,
-	    .uidnext = t->uidnext,
-	    .modseq = t->modseq,
-	    .recent = UINT32_MAX,
-	    .gone_since = UINT64_MAX};
-	for (size_t i = 0; i < t->n; i++) {
+	if (t != NULL)
+		*out = (struct mailbox_view){.number = number,
+		    .uidvalidity = t->uidvalidity,
+		    .uidnext = t->uidnext,
+		    .modseq = t->modseq,
+		    .recent = UINT32_MAX,
+		    .gone_since = UINT64_MAX};
+	for (size_t i = 0; t != NULL && i < t->n; i++) {
 		const struct tray_mail *m = &t->mail[i];
 		out->messages += !m->hidden;
 		out->unseen += !m->hidden && !(m->flags & MAIL_SEEN);
 		out->deleted += !m->hidden && (m->flags & MAIL_DELETED);
 	}
 	(void)pthread_mutex_unlock(&s->trays->mutex);
+	return t != NULL ? OK : ERR_NOT_FOUND;
 }
 
 void
@@ -318,7 +320,7 @@ tray_read_mails(struct spool_reader *r, uint32_t number, uint32_t after, uint32_
 	struct spool *s = reader_spool(r);
 	(void)pthread_mutex_lock(&s->trays->mutex);
 	const struct tray *t = trays_get(s, number);
-	for (size_t i = 0; i < t->n && *n < max; i++) {
+	for (size_t i = 0; t != NULL && i < t->n && *n < max; i++) {
 		const struct tray_mail *m = &t->mail[i];
 		if (m->hidden || m->uid <= after || (until != 0 && m->uid >= until))
 			continue;

@@ -40,6 +40,7 @@ struct listing {
 	unsigned status;
 	const struct queue_box *queue; /* an administrator's */
 	size_t queue_n;
+	uint32_t trays;
 	/* what there is */
 	struct box *box;
 	size_t n, cap;
@@ -202,7 +203,8 @@ add_queue(struct listing *x, struct spool_reader *r)
 	struct mailbox_view failed;
 	for (size_t i = 0; i < x->queue_n; i++) {
 		struct mailbox_name row = {.number = 0};
-		uint32_t number = x->queue[i].number;
+		uint32_t number =
+		    x->queue[i].failed ? 0 : tray_of(x->trays, x->queue[i].tray);
 		if (number == 0 && spool_read_mailbox(r, SPAN(FAILED_OWNER),
 				       SPAN(MAILBOX_INBOX), &failed) == OK)
 			number = failed.number;
@@ -478,6 +480,7 @@ list(struct imap *s, struct lex *l, bool lsub)
 	    .job = {NULL, cancel}, .s = s, .lsub = lsub, .only_subscribed = lsub};
 	span_copy(span_str(s->owner), x->owner, sizeof(x->owner));
 	x->queue = queue_boxes(s, &x->queue_n);
+	x->trays = s->trays;
 	bool ok = args_space(s) && (lsub || take_selection(s, l, x));
 	if (ok && !lex_astring(l, &reference)) {
 		imap_bad(s, "", "a reference is missing");

@@ -8,20 +8,20 @@
 #include "base/mem.h"
 
 static const struct queue_box boxes[] = {
-    {"!Bounce", TRAY_NONE, true, ADMIN_BOUNCE},
-    {"!Discard", TRAY_NONE, true, ADMIN_DELETE},
-    {"!Hold", TRAY_NONE, true, ADMIN_HOLD},
-    {"!Release", TRAY_NONE, true, ADMIN_RELEASE},
-    {"!Retry now", TRAY_NONE, true, ADMIN_RETRY},
-    {"Failed", 0, false, ADMIN_RETRY},
-    {"Quarantine", TRAY_HELD, false, ADMIN_RETRY},
-    {"Queue", TRAY_QUEUE, false, ADMIN_RETRY},
+    {"!Bounce", TRAY_NONE, false, true, ADMIN_BOUNCE},
+    {"!Discard", TRAY_NONE, false, true, ADMIN_DELETE},
+    {"!Hold", TRAY_NONE, false, true, ADMIN_HOLD},
+    {"!Release", TRAY_NONE, false, true, ADMIN_RELEASE},
+    {"!Retry now", TRAY_NONE, false, true, ADMIN_RETRY},
+    {"Failed", TRAY_NONE, true, false, ADMIN_RETRY},
+    {"Quarantine", TRAY_HELD, false, false, ADMIN_RETRY},
+    {"Queue", TRAY_QUEUE, false, false, ADMIN_RETRY},
 };
 
 static bool
 may_see(const struct imap *s)
 {
-	return s->card != NULL && s->card->queue && s->pickup->o.desk != NULL;
+	return s->trays != 0;
 }
 
 const struct queue_box *
@@ -39,6 +39,12 @@ queue_box(const struct imap *s, const char *name)
 			return &boxes[i];
 	}
 	return NULL;
+}
+
+uint32_t
+queue_number(const struct imap *s, const struct queue_box *b)
+{
+	return b->failed ? 0 : tray_of(s->trays, b->tray);
 }
 
 bool
@@ -59,6 +65,9 @@ queue_refuses(struct imap *s, const char *name, const char *text)
 void
 queue_enter(struct imap *s)
 {
+	if (s->card == NULL || !s->card->queue || s->pickup->o.desk == NULL)
+		return;
+	s->trays = spool_tray_enter(imap_spool(s), span_str(s->card->name));
 	if (!may_see(s))
 		return;
 	desk_watch(s->pickup->o.desk, true);
@@ -68,8 +77,11 @@ queue_enter(struct imap *s)
 void
 queue_leave(struct imap *s)
 {
-	if (may_see(s))
-		desk_watch(s->pickup->o.desk, false);
+	if (!may_see(s))
+		return;
+	desk_watch(s->pickup->o.desk, false);
+	spool_tray_leave(imap_spool(s), s->trays);
+	s->trays = 0;
 }
 
 /* ---- what the desk is asked for */

@@ -8,8 +8,12 @@
  *	              $Active $Held $Aside
  *	Quarantine    what of it is held
  *	Failed        what has failed, as long as it is kept (egress/failed.h): an
- *ordinary mailbox that belongs to nobody !Release, !Retry now, !Hold, !Bounce, !Discard
+ *	              ordinary mailbox, and nobody's
+ *	!Release, !Retry now, !Hold, !Bounce, !Discard
  *	              always empty: what is moved or copied there is acted upon, once
+ *
+ * Flags in Queue and Quarantine are the administrator's own, and last as long as relayd
+ * runs, as the uids do (spool/tray.h); those in Failed are on disk, and all share them.
  *
  * These names hide mailboxes of the account's own that are called so.  What is in Queue
  * and Quarantine cannot be copied to an ordinary mailbox, nothing can be appended to
@@ -24,7 +28,8 @@
 
 struct queue_box {
 	const char *name;
-	uint32_t number; /* of its tray; 0: Failed */
+	enum tray_kind tray;
+	bool failed; /* no tray: the mailbox of mail that has failed */
 	bool acts;
 	enum admin_action action;
 };
@@ -33,7 +38,9 @@ struct queue_box {
 const struct queue_box *queue_boxes(const struct imap *s, size_t *n);
 const struct queue_box *
 queue_box(const struct imap *s, const char *name); /* NULL: none */
-bool queue_selected(const struct imap *s);         /* a tray is */
+uint32_t queue_number(
+    const struct imap *s, const struct queue_box *b); /* of its tray; 0: Failed */
+bool queue_selected(const struct imap *s);            /* a tray is */
 
 /* NO, if this name is one of them. */
 bool queue_refuses(struct imap *s, const char *name, const char *text);

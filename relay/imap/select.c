@@ -395,14 +395,14 @@ begin(struct imap *s, struct lex *l, bool read_only)
 	x->asked = raw;
 	s->job = &x->job;
 	imap_wait(s);
-	x->failed = box != NULL && box->number == 0;
+	x->failed = box != NULL && box->failed;
 	if (x->failed)
 		span_copy(SPAN(FAILED_OWNER), x->owner, sizeof(x->owner));
 	if (box == NULL || x->failed) {
 		look(x);
 		return;
 	}
-	x->tray = box->number;
+	x->tray = queue_number(s, box);
 	x->read_only = read_only || box->acts;
 	x->asking = desk_look_start(s->pickup->o.desk, imap_inbox(s), on_asked, x);
 }

@@ -109,6 +109,7 @@ struct imap {
 	struct signing *signing;   /* NULL: not */
 	struct account_card *card; /* who has signed in */
 	char owner[MAILBOX_OWNER_MAX + 1];
+	uint32_t trays; /* an administrator's (spool/tray.h); 0: none */
 	struct reader reader;
 	/* the command that runs */
 	bool running;

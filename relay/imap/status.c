@@ -231,13 +231,13 @@ run_status(struct imap *s, struct lex *l)
 	const struct queue_box *box = queue_box(s, x->name);
 	s->job = &x->job;
 	imap_wait(s);
-	x->failed = box != NULL && box->number == 0;
+	x->failed = box != NULL && box->failed;
 	if (x->failed)
 		span_copy(SPAN(FAILED_OWNER), x->owner, sizeof(x->owner));
 	if (box == NULL || x->failed) {
 		look(x);
 		return;
 	}
-	x->tray = box->number;
+	x->tray = queue_number(s, box);
 	x->asking = desk_look_start(s->pickup->o.desk, imap_inbox(s), on_asked, x);
 }
