@@ -112,6 +112,9 @@ enum mailbox_folders { FOLDERS_FULL, FOLDERS_INBOX_ONLY }; /* by IMAP */
 /* What EXPUNGE does in Queue to a message that nothing was done with. */
 enum admin_expunge { ADMIN_EXPUNGE_REFUSE, ADMIN_EXPUNGE_DISCARD };
 
+/* How mail in an administrator's folders is shown. */
+enum admin_view { ADMIN_VIEW_WHOLE, ADMIN_VIEW_SOURCE, ADMIN_VIEW_HEADER };
+
 struct mailbox_config {
 	char *name; /* NULL: the defaults */
 	struct name_list accounts, domains;
@@ -214,6 +217,7 @@ struct config {
 	size_t mailboxes;
 	struct mailbox_config mailbox_default;
 	enum admin_expunge admin_expunge;
+	enum admin_view admin_view;
 	char *delimiter; /* between an address and its detail, one octet: "+"; "": none */
 	struct submit_config submit;
 	struct spool_config spool;

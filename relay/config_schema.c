@@ -79,6 +79,7 @@ static const char *const deliver_words[] = {
 static const char *const over_words[] = {"defer", "reject", NULL};
 static const char *const folder_words[] = {"full", "inbox-only", NULL};
 static const char *const expunge_words[] = {"refuse", "discard", NULL};
+static const char *const view_words[] = {"whole", "source", "header", NULL};
 static const char *const unread_words[] = {"stay", "delete", "return", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
@@ -254,6 +255,10 @@ const struct config_key config_schema[] = {
 	mailbox_default.folders, "Whether people may have more than INBOX, by IMAP."),
     WORDS("mailboxes", "admin-expunge", expunge_words, "refuse", struct config,
 	admin_expunge, "What EXPUNGE does in an administrator's folder Queue."),
+    WORDS("mailboxes", "admin-view", view_words, "whole", struct config, admin_view,
+	"How mail in an administrator's folders is shown: as it is; or as a text, that "
+	"of "
+	"the whole message as it stands, or of its header alone."),
     IN("mailboxes", "login-delay", TYPE_DURATION, 0, 0, (uint64_t)DAY_MS, "0",
 	mailbox_default.login_delay_ms,
 	"How long after a sign-in by POP3 the next one of the same account may come."),

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "relay/imap/session.h"
+#include "relay/imap/veil.h"
 
 #define FOUND_MAX 64 /* structures that one slice stores */
 
@@ -21,6 +22,7 @@ struct slice {
 	struct fetch_program *program; /* shared by reference count */
 	uint32_t mailbox;
 	bool uidonly;
+	enum admin_view veil;
 	size_t n, next; /* written up to here: the rest was too much at once */
 	size_t from;
 	bool stuck, gone;
@@ -150,6 +152,7 @@ gather(struct fetching *f)
 	x->program = fetch_program_ref(f->program);
 	x->mailbox = f->s->selected->view->number;
 	x->uidonly = f->s->uidonly;
+	x->veil = f->s->selected->veil;
 	view_lock(f->s->selected->view);
 	while (x->n < most && (uid = next_uid(f)) != 0)
 		(void)add_mail(f, x, uid);
@@ -185,7 +188,7 @@ write_one(struct slice *x, size_t i, const struct mail_sight *sight,
 		shaped = true;
 	src.shape = &shape;
 	bool written = shaped && fetch_write(x->program, &src, &x->out);
-	if (made.n > 0)
+	if (made.n > 0 && x->veil == ADMIN_VIEW_WHOLE)
 		fetch_out_found(&x->out, sight->row.message, &made);
 	buf_clear(&made);
 	return written;
@@ -230,8 +233,10 @@ read_next(struct slice *x, struct spool_reader *r)
 	size_t i = x->next++;
 	enum err e = spool_read_mail(r, x->mailbox, x->mail[i].uid, true, &kept);
 	if (e == OK) {
+		if (x->veil != ADMIN_VIEW_WHOLE)
+			x->err = veil_mail(kept, x->veil);
 		to_sight(kept, &sight);
-		if (!write_one(x, i, &sight, kept))
+		if (x->err == OK && !write_one(x, i, &sight, kept))
 			x->err = ERR_DAMAGED;
 		kept_mail_free(&kept);
 	} else if (e == ERR_NOT_FOUND) {
@@ -258,7 +263,7 @@ run(struct spool_reader *r, void *arg)
 	for (size_t i = 0; i < x->n; i++)
 		uid[n++] = x->mail[i].uid;
 	while (x->next < x->n && !is_full(x) && x->err == OK) {
-		x->stuck = x->program->whole;
+		x->stuck = x->program->whole || x->veil != ADMIN_VIEW_WHOLE;
 		x->from = x->next;
 		if (!x->stuck)
 			x->err =

@@ -67,7 +67,11 @@ queue_enter(struct imap *s)
 {
 	if (s->card == NULL || !s->card->queue || s->pickup->o.desk == NULL)
 		return;
-	s->trays = spool_tray_enter(imap_spool(s), span_str(s->card->name));
+	/* a uid is never shown in two ways */
+	char who[ACCOUNT_NAME_MAX + 8];
+	s->admin_view = s->config->admin_view;
+	(void)snprintf(who, sizeof(who), "%s %d", s->card->name, (int)s->admin_view);
+	s->trays = spool_tray_enter(imap_spool(s), span_str(who));
 	if (!may_see(s))
 		return;
 	desk_watch(s->pickup->o.desk, true);

@@ -222,6 +222,8 @@ open_selected(struct imap *s, struct selecting *x)
 	n->view = x->view;
 	x->view = NULL;
 	n->read_only = read_only;
+	if (x->failed || x->tray != 0)
+		n->veil = s->admin_view;
 	span_copy(span_str(x->name), n->name, sizeof(n->name));
 	buf_init(&out, 0);
 	s->selected = n;

@@ -14,7 +14,8 @@
  *	fetch*.c    FETCH                     store.c     STORE
  *	copy.c      COPY, MOVE, EXPUNGE       append.c    APPEND
  *	find.c      SEARCH, SORT, THREAD      idle.c      IDLE, NOTIFY
- *	extra.c     ID, QUOTA, METADATA, COMPRESS  queue.c  an administrator's folders
+ *	extra.c     ID, QUOTA, METADATA, COMPRESS  queue.c, veil.c  an administrator's
+ *folders
  *
  * Any answer may end the session: io is NULL then, and the struct is swept at the end of
  * the turn.
@@ -69,6 +70,7 @@ struct selected {
 	struct view_watch *watch;
 	char name[MAILBOX_NAME_MAX + 1];
 	bool read_only;
+	enum admin_view veil;   /* of an administrator's folders (veil.h) */
 	struct numbers numbers; /* what the client has been told of */
 	uint32_t last;          /* mails up to this uid have been told of */
 	uint64_t told;          /* changes up to this modseq, but deletions */
@@ -109,7 +111,8 @@ struct imap {
 	struct signing *signing;   /* NULL: not */
 	struct account_card *card; /* who has signed in */
 	char owner[MAILBOX_OWNER_MAX + 1];
-	uint32_t trays; /* an administrator's (spool/tray.h); 0: none */
+	uint32_t trays;             /* an administrator's (spool/tray.h); 0: none */
+	enum admin_view admin_view; /* as it was when he signed in */
 	struct reader reader;
 	/* the command that runs */
 	bool running;
