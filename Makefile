@@ -117,13 +117,13 @@ demo: deps-test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
 	@/usr/bin/python3 tests/real/demo.py
 
-# make bench [SHORT=1 | LONG=1] [RUNS=3] [CASE=10k-100,idle | CASE=list]
+# make bench [SHORT=1 | LONG=1] [ALONE=1] [RUNS=3] [CASE=10k-100,idle | CASE=list]
 bench: deps
 	@tools/need.sh python3 openssl strace e2fsprogs
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs tools
 	@tests/peers.sh build/peers dovecot-core dovecot-pop3d dovecot-imapd
 	@/usr/bin/python3 tests/bench/bench.py $(if $(SHORT),--short) $(if $(LONG),--long) \
-		$(if $(RUNS),--runs $(RUNS)) $(if $(CASE),--case '$(CASE)')
+		$(if $(ALONE),--alone) $(if $(RUNS),--runs $(RUNS)) $(if $(CASE),--case '$(CASE)')
 
 help:
 	@echo "make run      build, and run a relay on loopback ports (installs what is missing)"

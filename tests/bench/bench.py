@@ -6,6 +6,7 @@
     make bench SHORT=1               two minutes
     make bench CASE=10k-100,idle     these cases (patterns: CASE='10k-*'); CASE=list
     make bench RUNS=5 LONG=1         more runs; with a queue of 1,000,000
+    make bench LONG=1 ALONE=1        relayd alone
 
 tests/bench/README.md says what each case measures and how to read it.  Every case is
 run RUNS times for each server in turn; medians are shown, with the spread behind
@@ -22,9 +23,11 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
 import cases  # noqa: E402
+import dead  # noqa: E402
 import growing  # noqa: E402
 import idle  # noqa: E402
 import latency  # noqa: E402
+import overload  # noqa: E402
 import pickup  # noqa: E402
 import reading  # noqa: E402
 import relays  # noqa: E402
@@ -36,7 +39,8 @@ import waiting  # noqa: E402
 
 
 # the cases that are not messages from clients to a sink: run(options) prints and saves
-OTHERS = {"latency": latency.run, "queue": growing.run, "idle": idle.run,
+OTHERS = {"latency": latency.run, "queue": growing.run, "dead": dead.run,
+          "overload": overload.run, "idle": idle.run,
           "pickup": pickup.run, "reading": reading.run, "waiting": waiting.run}
 SLOW = ("waiting",)  # not in the standard suite
 
@@ -109,7 +113,9 @@ def parse():
     parser.add_argument("--seconds", type=float, default=1.5, help="how long each run sends")
     parser.add_argument("--short", action="store_true", help="two minutes")
     parser.add_argument("--smoke", action="store_true", help="seconds: whether it works")
-    parser.add_argument("--long", action="store_true", help="a queue of 1,000,000 as well")
+    parser.add_argument("--long", action="store_true",
+                        help="with a queue of 1,000,000, 500,000 for a dead one, 20 minutes of overload")
+    parser.add_argument("--alone", action="store_true", help="relayd without Postfix")
     parser.add_argument("--scratch", default=os.path.join(real.ROOT, "build"),
                         help="where the queues are (a real disk)")
     parser.add_argument("--out", default=os.path.join(real.ROOT, "build", "bench"),
@@ -128,6 +134,7 @@ def wanted(name, options, short):
 
 def main():
     options = parse()
+    relays.alone = options.alone
     if options.case == "list":
         print("\n".join([c["name"] for c in cases.TRAFFIC] + list(OTHERS)))
         return

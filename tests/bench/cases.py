@@ -32,4 +32,4 @@ TRAFFIC += [
 # what stands for all in a run of two minutes, and in one of seconds
 SHORT = ["1k-100", "10k-1", "10k-100", "10k-20-tls-one", "10k-10-rcpt20", "1m-10",
          "latency", "queue", "idle"]
-SMOKE = ["10k-10", "10k-20-tls-one", "latency", "queue", "idle"]
+SMOKE = ["10k-10", "10k-20-tls-one", "latency", "queue", "dead", "overload", "idle"]

@@ -38,6 +38,7 @@ maillog_file = /dev/null
 maillog_file_prefixes = /dev
 
 default_transport = smtp:[127.0.0.1]:{hop}
+transport_maps = {other}
 default_process_limit = 500
 max_use = 100000
 max_idle = 100s
@@ -100,7 +101,7 @@ class Postfix(upstream.Provider):
 
     name = "postfix"
 
-    def __init__(self, directory, hop, concurrency, initial, certificate=None):
+    def __init__(self, directory, hop, concurrency, initial, certificate=None, other=None):
         self.dir = os.path.join(directory, "postfix")
         self.port = real.free_port()
         self.master = None
@@ -114,8 +115,11 @@ class Postfix(upstream.Provider):
                     with open(name, encoding="ascii") as f:
                         out.write(f.read())
         tls = "may" if certificate else "none"
+        maps = ", ".join(f"{{ {domain} = smtp:[127.0.0.1]:{port} }}"
+                         for domain, port in (other or {}).items())
         self._write(("etc", "main.cf"), MAIN.format(
             dir=self.dir, postfix=upstream.POSTFIX, hop=hop, concurrency=concurrency,
+            other=f"inline:{{ {maps} }}" if maps else "",
             initial=initial, chain=chain if certificate else "", smtpd_tls=tls, smtp_tls=tls))
         self._write(("etc", "master.cf"), MASTER.format(port=self.port))
         self._make_queue()

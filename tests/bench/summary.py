@@ -9,6 +9,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
+import dead  # noqa: E402
 import real  # noqa: E402
 import table  # noqa: E402
 
@@ -89,6 +90,18 @@ def queue_rows(directory):
         row(what, figure(ours), theirs and figure(theirs), more)
 
 
+def dead_rows(directory):
+    found = results(directory, "dead")
+    if not found:
+        return
+    ours, theirs = found["relayd"], found.get("postfix")
+    row("messages for a dead destination in the next lines", ours["count"],
+        theirs and theirs["count"], None)
+    for what, figure in dead.LINES[:5]:
+        row(what, figure(ours), theirs and figure(theirs),
+            None if "same" in what else True)
+
+
 def idle_rows(directory):
     found = results(directory, "idle")
     for kind in ("plain", "tls") if found else ():
@@ -101,7 +114,7 @@ def main():
     parser.add_argument("--out", default=os.path.join(real.ROOT, "build", "bench"))
     directory = parser.parse_args().out
     print("| | relayd | Postfix | ratio |\n|---|---|---|---|")
-    for rows in (traffic_rows, latency_rows, queue_rows, idle_rows):
+    for rows in (traffic_rows, latency_rows, queue_rows, dead_rows, idle_rows):
         rows(directory)
 
 

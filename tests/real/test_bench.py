@@ -30,7 +30,7 @@ class Bench(real.RealTest):
                 for run in json.load(f)["runs"]["relayd"]:
                     self.assertGreaterEqual(run["messages"], 10)
                     self.assertGreater(run["delivered"], 0)
-        for name in ("latency", "queue", "idle"):
+        for name in ("latency", "queue", "dead", "overload", "idle"):
             self.assertTrue(os.path.exists(os.path.join(self.dir, name + ".json")), name)
 
     def sink_that_got(self, *ids):
