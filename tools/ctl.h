@@ -30,7 +30,7 @@ struct ctl {
 	bool header;            /* the table's head has been printed */
 	unsigned width;         /* of the terminal */
 	bool colour;            /* states and heads may be coloured */
-	bool dry_run;           /* of a command that is done here */
+	bool dry_run;           /* of a command that is done here, and of user's */
 	bool progress;          /* a line of it stands on standard error */
 	struct instant progressed;
 	/* called by another name (ctl_names.c) */
@@ -157,6 +157,7 @@ int ctl_import_postfix(const char *main_cf);
 
 /* ---- ctl_trial.c: one line each */
 void ctl_print_user(struct ctl *c, const json_t *line);
+void ctl_print_account_change(struct ctl *c, const json_t *line); /* --dry-run's */
 void ctl_print_new_secret(struct ctl *c, const json_t *line);
 void ctl_print_policy(struct ctl *c, const json_t *line);
 void ctl_print_route(struct ctl *c, const json_t *line);

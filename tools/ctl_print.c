@@ -371,6 +371,11 @@ static const struct printer {
     {"mailbox-export", ctl_print_export},
     {"mailbox-delete", ctl_print_mail_deleted},
     {"user-list", ctl_print_user},
+    {"user-add", ctl_print_account_change},
+    {"user-passwd", ctl_print_account_change},
+    {"user-set", ctl_print_account_change},
+    {"user-delete", ctl_print_account_change},
+    {"user-secret-delete", ctl_print_account_change},
     {"user-secret-add", ctl_print_new_secret},
 };
 

@@ -70,10 +70,50 @@ ctl_print_user(struct ctl *c, const json_t *line)
 	    c->width > 108 ? c->width - 90 : 0, true);
 }
 
+/* What a change of accounts would do. */
+static void
+print_would(const json_t *line)
+{
+	static const struct {
+		const char *action, *what;
+	} known[] = {
+	    {"user-add", "add account"},
+	    {"user-passwd", "change the password of"},
+	    {"user-set", "change account"},
+	    {"user-delete", "delete account"},
+	    {"user-secret-add", "add a secret to"},
+	    {"user-secret-delete", "delete a secret of"},
+	};
+	const char *action = ctl_text(line, "action"), *label = ctl_text(line, "label");
+	long long mails = ctl_number(line, "messages");
+	for (size_t i = 0; i < COUNT_OF(known); i++)
+		if (strcmp(known[i].action, action) == 0)
+			printf("would %s ", known[i].what);
+	ctl_put(ctl_text(line, "name"));
+	if (*label != '\0') {
+		fputs(": ", stdout);
+		ctl_put(label);
+	}
+	if (mails > 0 && strcmp(action, "user-delete") == 0)
+		printf(", which holds %lld mail%s", mails, mails == 1 ? "" : "s");
+	putchar('\n');
+}
+
+void
+ctl_print_account_change(struct ctl *c, const json_t *line)
+{
+	(void)c;
+	if (json_is_true(json_object_get(line, "dry_run")))
+		print_would(line);
+}
+
 void
 ctl_print_new_secret(struct ctl *c, const json_t *line)
 {
-	(void)c;
+	if (c->dry_run) {
+		print_would(line);
+		return;
+	}
 	ctl_put(ctl_text(line, "password"));
 	putchar('\n');
 }

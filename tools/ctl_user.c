@@ -29,21 +29,25 @@ static const struct verb {
 	enum secret secret;
 	const char *usage;
 } verbs[] = {
-    {"add", NULL, "user-add", 1, 1, " address certificate service mail ",
+    {"add", NULL, "user-add", 1, 1, " address certificate service mail dry_run ",
 	SECRET_OR_CERTIFICATE,
 	"add NAME [--address PATTERN]... [--certificate FP]... [--service smtp]...\n"
-	"                           [--password-stdin | --hash-stdin] [--keep-mail]"},
-    {"passwd", NULL, "user-passwd", 1, 1, " ", SECRET_NEEDED,
-	"passwd NAME [--password-stdin | --hash-stdin]"},
+	"                           [--password-stdin | --hash-stdin] [--keep-mail] "
+	"[--dry-run]"},
+    {"passwd", NULL, "user-passwd", 1, 1, " dry_run ", SECRET_NEEDED,
+	"passwd NAME [--password-stdin | --hash-stdin] [--dry-run]"},
     {"list", NULL, "user-list", 0, 1, " ", SECRET_NONE, "list [NAME]"},
-    {"delete", NULL, "user-delete", 1, 1, " mail ", SECRET_NONE,
-	"delete NAME [--keep-mail | --delete-mail]"},
-    {"set", NULL, "user-set", 1, 1, " address certificate disabled ", SECRET_NONE,
-	"set NAME [--address PATTERN]... [--certificate FP]... [--disable | --enable]"},
-    {"secret", "add", "user-secret-add", 2, 2, " service recoverable ", SECRET_NONE,
-	"secret add NAME LABEL [--service smtp|pop3|imap|queue]... [--recoverable]"},
-    {"secret", "delete", "user-secret-delete", 2, 2, " ", SECRET_NONE,
-	"secret delete NAME LABEL"},
+    {"delete", NULL, "user-delete", 1, 1, " mail dry_run ", SECRET_NONE,
+	"delete NAME [--keep-mail | --delete-mail] [--dry-run]"},
+    {"set", NULL, "user-set", 1, 1, " address certificate disabled dry_run ", SECRET_NONE,
+	"set NAME [--address PATTERN]... [--certificate FP]... [--disable | --enable]\n"
+	"                           [--dry-run]"},
+    {"secret", "add", "user-secret-add", 2, 2, " service recoverable dry_run ",
+	SECRET_NONE,
+	"secret add NAME LABEL [--service smtp|pop3|imap|queue]... [--recoverable]\n"
+	"                           [--dry-run]"},
+    {"secret", "delete", "user-secret-delete", 2, 2, " dry_run ", SECRET_NONE,
+	"secret delete NAME LABEL [--dry-run]"},
 };
 
 void
@@ -193,7 +197,9 @@ add_secret(const struct ctl *c, const struct verb *v, json_t *request)
 {
 	char secret[PASSWORD_MAX + 1];
 	size_t n;
-	if (v->secret == SECRET_NONE)
+	if (v->secret == SECRET_NONE ||
+	    (c->secret == CTL_SECRET_ASK &&
+		json_is_true(json_object_get(request, "dry_run"))))
 		return true;
 	bool certificate = json_array_size(json_object_get(request, "certificate")) > 0;
 	bool ok = get_secret(c, v, certificate, secret, &n);
@@ -235,7 +241,8 @@ options_fit(const struct ctl *c, const struct verb *v, const json_t *request)
 		(void)snprintf(word, sizeof(word), " %s ", member);
 		if (strcmp(member, "v") == 0 || strstr(v->takes, word) != NULL)
 			continue;
-		fprintf(stderr, "relayctl: --%s has no meaning here\n", member);
+		fprintf(stderr, "relayctl: --%s has no meaning here\n",
+		    strcmp(member, "dry_run") == 0 ? "dry-run" : member);
 		return false;
 	}
 	if (v->secret == SECRET_NONE && c->secret != CTL_SECRET_ASK) {
@@ -265,11 +272,15 @@ ctl_user(struct ctl *c, json_t *request, int argc, char **argv)
 	json_object_del(request, "cmd"); /* that was the group's name */
 	if (!options_fit(c, v, request))
 		return wrong(v);
-	if (strcmp(v->word, "set") == 0 && json_object_size(request) == 1) {
+	size_t members = json_object_size(request); /* "v", and perhaps "dry_run" */
+	if (json_object_get(request, "dry_run") != NULL)
+		members--;
+	if (strcmp(v->word, "set") == 0 && members == 1) {
 		fputs("relayctl: say what to set\n", stderr);
 		return wrong(v);
 	}
 	c->command = v->cmd;
+	c->dry_run = json_is_true(json_object_get(request, "dry_run"));
 	ctl_choose_printer(c);
 	json_object_set_new(request, "cmd", json_string(v->cmd));
 	if (names > 0 &&

@@ -25,6 +25,7 @@ struct asking {
 	struct spool *spool;
 	struct inbox *inbox;
 	bool delete_mail; /* with the account */
+	bool dry_run;     /* nothing is changed, only told */
 	json_t *last;     /* the end of the answer; NULL: not understood */
 };
 
@@ -149,23 +150,24 @@ finish(struct asking *a, struct span object)
 	size_t i = command_of(a);
 	a->last = json_loadb(object.p, object.n, 0, NULL);
 	int status = status_of(a->last);
-	a->delete_mail = a->delete_mail && status == 0;
-	if (commands[i].writes)
+	bool writes = commands[i].writes && !a->dry_run;
+	a->delete_mail = a->delete_mail && status == 0 && !a->dry_run;
+	if (writes)
 		log_change(a, status);
-	if (commands[i].writes && status == 0 && a->host.account_changed != NULL)
+	if (writes && status == 0 && a->host.account_changed != NULL)
 		a->host.account_changed(
 		    a->host.arg, span_str(a->name), commands[i].ends, conclude, a);
 	else
 		conclude(a);
 }
 
-/* An account, and what it holds. */
+/* An account, or what would become of it, and what it holds. */
 static void
 add_object(struct asking *a, struct span object)
 {
 	char owner[MAILBOX_OWNER_MAX + 1];
 	struct mailbox_usage u;
-	json_t *o = strcmp(a->cmd, "user-list") == 0
+	json_t *o = strcmp(a->cmd, "user-list") == 0 || a->dry_run
 			? json_loadb(object.p, object.n, 0, NULL)
 			: NULL;
 	const char *name = json_string_value(json_object_get(o, "name"));
@@ -246,10 +248,10 @@ mail_is_thought_of(struct control_client *cc, const json_t *request, const char 
 	unsigned long long n = (unsigned long long)u.messages;
 	if (add)
 		control_endf(cc, 1,
-		    "a mailbox of that name holds %llu mail%s from before: --keep-mail "
-		    "gives "
-		    "that to the new account, relayctl mailbox delete %s --all removes "
-		    "it",
+		    "a mailbox of that name holds %llu mail%s: is there such an account "
+		    "(relayctl user list), or from an earlier one? --keep-mail gives "
+		    "that "
+		    "to the new account, relayctl mailbox delete %s --all removes it",
 		    n, n == 1 ? "" : "s", owner);
 	else
 		control_endf(cc, 1,
@@ -279,6 +281,7 @@ pass_on(struct control_client *cc, const json_t *request, const char *cmd)
 		a->inbox = loop_inbox(c->loop);
 		a->delete_mail =
 		    strcmp(cmd, "user-delete") == 0 && wants(request, "delete");
+		a->dry_run = json_is_true(json_object_get(request, "dry_run"));
 		a->client = cc;
 		a->cmd = cmd;
 		a->uid = cc->uid;

@@ -190,12 +190,19 @@ account_touch(struct accounts *a, struct account *acc)
 }
 
 enum err
-accounts_add(struct accounts *a, struct account *acc)
+accounts_room(const struct accounts *a, const struct account *acc)
 {
 	if (map_get(&a->by_name, span_str(acc->key)) != NULL)
 		return ERR_EXISTS;
-	if (a->by_name.n >= ACCOUNTS_MAX)
-		return ERR_FULL;
+	return a->by_name.n < ACCOUNTS_MAX ? OK : ERR_FULL;
+}
+
+enum err
+accounts_add(struct accounts *a, struct account *acc)
+{
+	enum err e = accounts_room(a, acc);
+	if (e != OK)
+		return e;
 	map_put(&a->by_name, &acc->node, span_str(acc->key));
 	account_touch(a, acc);
 	return OK;

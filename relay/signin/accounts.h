@@ -78,7 +78,8 @@ void accounts_reload(struct accounts *a);
 
 struct account *account_new(struct span name); /* not yet in the table */
 void account_free(struct account **acc);
-/* ERR_EXISTS, ERR_FULL. */
+/* OK, or why it could not be added: ERR_EXISTS, ERR_FULL. */
+enum err accounts_room(const struct accounts *a, const struct account *acc);
 enum err accounts_add(struct accounts *a, struct account *acc);
 void accounts_remove(struct accounts *a, struct account *acc);
 void account_touch(struct accounts *a, struct account *acc);

@@ -2,7 +2,8 @@
 /*
  * accounts_admin - what administrators ask: one JSON object in, some out.  A
  * change is told as done when it is on disk; when it could not be written,
- * memory goes back to what the file says.
+ * memory goes back to what the file says.  With "dry_run" all is looked at as
+ * ever, a password may be missing, and nothing is changed.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -84,6 +85,40 @@ static const char *
 text_member(const struct admin *q, const char *name)
 {
 	return json_string_value(json_object_get(q->request, name));
+}
+
+static bool
+is_dry(const struct admin *q)
+{
+	return json_is_true(json_object_get(q->request, "dry_run"));
+}
+
+/* Asked only what would be done: it is told, and that is all. */
+static bool
+only_told(struct admin *q)
+{
+	struct buf out;
+	struct json j = {.out = &out};
+	if (!is_dry(q))
+		return false;
+	buf_init(&out, 4096);
+	json_open(&j, '{');
+	json_bool(&j, "dry_run", true);
+	json_cstr(&j, "action", text_member(q, "cmd"));
+	json_cstr(&j, "name", q->name);
+	if (text_member(q, "label") != NULL)
+		json_cstr(&j, "label", text_member(q, "label"));
+	json_close(&j, '}');
+	q->told(q->arg, buf_span(&out), false);
+	buf_clear(&out);
+	end(q, 0, NULL);
+	return true;
+}
+
+static bool
+brings_secret(const struct admin *q)
+{
+	return text_member(q, "password") != NULL || text_member(q, "hash") != NULL;
 }
 
 static bool
@@ -193,14 +228,14 @@ user_add(struct admin *q)
 	struct span password;
 	struct account *acc = account_new(span_str(q->name));
 	struct name_list services = {0};
-	bool bare = text_member(q, "password") == NULL && text_member(q, "hash") == NULL;
+	bool bare = !brings_secret(q);
 	bool fine =
 	    list_member(q, "address", ACCOUNT_SENDERS_MAX, pattern_ok, &acc->senders) &&
 	    list_member(
 		q, "certificate", CERTIFICATES_MAX, fingerprint_ok, &acc->certificates) &&
 	    list_member(q, "service", SERVICES_MAX, service_ok, &services);
 	normalise(&acc->certificates);
-	if (fine && bare && acc->certificates.n == 0) {
+	if (fine && bare && acc->certificates.n == 0 && !is_dry(q)) {
 		end(q, 2, "an account needs a password, a hash or a certificate");
 		fine = false;
 	}
@@ -210,8 +245,11 @@ user_add(struct admin *q)
 		s->services = services;
 		services = (struct name_list){0};
 	}
-	enum err e = fine ? accounts_add(q->a, acc) : ERR_SYNTAX;
-	if (e == OK)
+	enum err e = ERR_SYNTAX;
+	if (fine)
+		e = is_dry(q) ? accounts_room(q->a, acc) : accounts_add(q->a, acc);
+	bool added = e == OK && !only_told(q);
+	if (added)
 		save(q);
 	else
 		account_free(&acc);
@@ -228,7 +266,9 @@ user_passwd(struct admin *q)
 {
 	char hash[HASH_TEXT];
 	struct span password;
-	if (!hash_member(q, hash, &password))
+	if ((brings_secret(q) || !is_dry(q)) && !hash_member(q, hash, &password))
+		return;
+	if (only_told(q))
 		return;
 	struct secret *s = account_secret(q->acc, SPAN(""));
 	if (s == NULL)
@@ -260,6 +300,7 @@ user_set(struct admin *q)
 	    list_member(
 		q, "certificate", CERTIFICATES_MAX, fingerprint_ok, &certificates);
 	normalise(&certificates);
+	fine = fine && !only_told(q);
 	if (fine && json_object_get(q->request, "address") != NULL)
 		replace(&q->acc->senders, &senders);
 	if (fine && json_object_get(q->request, "certificate") != NULL)
@@ -277,6 +318,8 @@ user_set(struct admin *q)
 static void
 user_delete(struct admin *q)
 {
+	if (only_told(q))
+		return;
 	accounts_remove(q->a, q->acc);
 	q->acc = NULL;
 	save(q);
@@ -416,9 +459,13 @@ secret_add(struct admin *q)
 	if (label == NULL ||
 	    !list_member(q, "service", SERVICES_MAX, service_ok, &services))
 		return;
-	struct secret *s = account_secret(q->acc, span_str(label)) == NULL
-			       ? account_add_secret(q->acc, span_str(label))
-			       : NULL;
+	bool room = account_secret(q->acc, span_str(label)) == NULL &&
+		    q->acc->secrets < SECRETS_MAX;
+	if (room && only_told(q)) {
+		name_list_clear(&services);
+		return;
+	}
+	struct secret *s = room ? account_add_secret(q->acc, span_str(label)) : NULL;
 	if (s == NULL) {
 		name_list_clear(&services);
 		endf(q, 1, "there is a secret \"%s\" already, or %d of them", label,
@@ -457,6 +504,8 @@ secret_delete(struct admin *q)
 		endf(q, 1, "there is no secret \"%s\"; see relayctl user list", label);
 		return;
 	}
+	if (only_told(q))
+		return;
 	account_drop_secret(q->acc, s);
 	account_touch(q->a, q->acc);
 	save(q);

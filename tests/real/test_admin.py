@@ -95,6 +95,44 @@ class Admin(real.RealTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("nonsense", done.stdout)
 
+    def test_dry_runs_of_accounts(self):
+        """The same words with relayd running and stopped; nothing is changed, asked or made."""
+        relay = self.relay('mailboxes { }\nroute "here" { to = {"a.test"} deliver = "mailbox" }\n'
+                           + HOLD)
+        relay.add_user("ann", "open sesame", "--address", "ann@a.test")
+        self.send(relay, ["ann@a.test"])
+
+        def accounts():
+            lines = [json.loads(x) for x in relay.ctl("--json", "user", "list").stdout.splitlines()]
+            return [{k: v for k, v in x.items() if k not in ("messages", "octets", "last_pickup")}
+                    for x in lines]
+        before = accounts()
+        for running in (True, False):
+            for words, status, said in (
+                    (["add", "bob", "--address", "bob@a.test"], 0, "would add account bob\n"),
+                    (["add", "ann"], 1, "is there such an account"),
+                    (["add", "ann", "--keep-mail"], 1, "already"),
+                    (["add", "bob", "--address", "b o b"], 2, "b o b"),
+                    (["passwd", "ann"], 0, "would change the password of ann\n"),
+                    (["passwd", "bob"], 1, "no account"),
+                    (["set", "ann", "--disable"], 0, "would change account ann\n"),
+                    (["set", "ann"], 2, "say what to set"),
+                    (["delete", "ann", "--keep-mail"], 0,
+                     "would delete account ann" + (", which holds 1 mail\n" if running else "\n")),
+                    (["delete", "ann"], 1, "holds 1 mail"),
+                    (["secret", "add", "ann", "page", "--service", "queue"], 0,
+                     "would add a secret to ann: page\n"),
+                    (["secret", "delete", "ann", "page"], 1, "no secret"),
+                    (["list"], 2, "--dry-run has no meaning here")):
+                done = relay.ctl("user", *words, "--dry-run", check=False)
+                self.assertEqual(done.returncode, status, (words, done.stderr, done.stdout))
+                self.assertIn(said, done.stdout + done.stderr, words)
+            self.assertEqual(accounts(), before)
+            if running:
+                self.assertFalse([x for x in relay.process.lines
+                                  if " admin what=user-" in x and "what=user-add " not in x])
+                relay.stop()
+
     def test_backup_under_load(self):
         sink = self.sink()
         relay = self.relay(f'route "to" {{ via = {{"127.0.0.1:{sink.port}"}} }}')

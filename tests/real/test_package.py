@@ -3,11 +3,16 @@
 """The Debian package in a small Debian of its own: installed over another MTA, started as
 its unit says, tried as somebody new would, removed, purged.
 
+Somebody new follows the README that is installed, to the letter: its smarthost, with its
+addresses and ports, against a provider (Postfix, which wants a password and has a
+certificate) that is down at first.  `why` and the page, in a browser, say what is wrong.
+
 The script calls itself again as root in namespaces of its own (files, processes,
 network), so that port 25 is free there, and nothing of this machine is touched.
 """
 import fcntl
 import glob
+import gzip
 import os
 import re
 import shutil
@@ -18,10 +23,13 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import real  # noqa: E402
+import upstream  # noqa: E402
 from real import wait_for  # noqa: E402
+from test_relay import Hop, Keeper  # noqa: E402
 
 BASE = os.path.join(real.PEERS, "bookworm.tar")
 INSIDE = "RELAYD_PACKAGE_ROOT"
@@ -36,10 +44,8 @@ Replaces: mail-transport-agent
 Description: what was there before
 """
 
-PROVIDER = """route "provider" {
-    via = {"127.0.0.1:2626"}
-}
-"""
+PAGE = "http://127.0.0.1:9525"
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def loopback_up():
@@ -131,21 +137,64 @@ class Package(unittest.TestCase):
             self.fail("not ready: " + "\n".join(process.lines))
         return process
 
-    def provider(self):
-        with open(self.path("/etc/relayd/relayd.conf"), encoding="utf-8") as f:
-            text = f.read()
-        with open(self.path("/etc/relayd/relayd.conf"), "w", encoding="utf-8") as f:
-            f.write(text.replace('route "world"', PROVIDER + 'route "world"'))
-        self.assertIn(": fine", self.inside("relayd", "-t"))
+    def write(self, name, text, mode=0o644, owner="root:root"):
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(self.path(name), mode)
+        self.inside("chown", owner, name)
+
+    def smarthost_of_the_readme(self):
+        """The first configuration of the README that the package has brought."""
+        file, = glob.glob(self.path("/usr/share/doc/relayd/README.md*"))
+        with (gzip.open if file.endswith(".gz") else open)(file, "rt", encoding="utf-8") as f:
+            found = re.search(r"^    # smarthost\n((?:    .*\n|\n)+)", f.read(), re.M)
+        return re.sub(r"^    ", "", found.group(1), flags=re.M)
+
+    def surroundings(self):
+        """What the README's office has: its LAN's address, and a provider with a certificate
+        of an authority that the machine trusts; it is not up yet."""
+        subprocess.run(["ip", "address", "add", "192.168.7.1/24", "dev", "lo"], check=True)
+        self.write("/etc/hosts", "127.0.0.1 localhost smtp.provider.example\n"
+                                 "127.0.0.2 smtp2.provider.example\n")
+        work = tempfile.mkdtemp(prefix="relayd-real.", dir="/tmp")
+        self.addCleanup(shutil.rmtree, work, True)
+        ca = upstream.Authority(os.path.join(work, "ca"))
+        shutil.copy(ca.cert, self.path("/usr/local/share/ca-certificates/provider.crt"))
+        self.inside("update-ca-certificates")
+        handler = Keeper()
+        hop = Hop(handler, hostname="127.0.0.1", port=real.free_port())
+        hop.start()
+        self.addCleanup(hop.stop)
+        provider = upstream.Provider(work, ca.issue("smtp.provider.example"), hop.port,
+                                     {"relay@office.example": "secret word"}, port=587)
+        self.addCleanup(provider.stop)
+        return work, provider, handler
+
+    def browser(self, work, secret):
+        shots = os.environ.get("PAGE_SHOTS") or work
+        p = real.Process(["node", os.path.join(HERE, "story.js"), PAGE, "admin", secret,
+                          shutil.which("chromium"), shots, "you@far.example"],
+                         env={**os.environ, "TMPDIR": work, "HOME": work,
+                              "NODE_PATH": os.path.join(real.PEERS, "node", "node_modules")})
+        self.addCleanup(lambda: p.child.poll() is None and p.stop())
+
+        def tell(word):
+            p.child.stdin.write(word.encode() + b"\n")
+            p.child.stdin.flush()
+        return p, tell
+
+    def get(self, path):
+        with urllib.request.urlopen(PAGE + path, timeout=real.LIMIT) as answer:
+            return answer.read().decode()
 
     def test_life_of_the_package(self):
         self.other_mta()
         said = self.inside("apt-get", "install", "-y", "/relayd.deb")
-        self.assertIn("relayd takes mail on 127.0.0.1:25 and by sendmail(8), from this machine only",
-                      said)
-        self.assertIn("everyone else is refused", said)
-        self.assertEqual(len(re.findall(r"^(relayd takes|  everyone|  send:|  see:|  next:)", said,
-                                        re.M)), 5, said)
+        told = re.search(r"^relayd takes mail on 127\.0\.0\.1:25 and by sendmail\(8\), from this "
+                         r"machine only;\n  everyone else is refused: .*networks.*\n"
+                         r"  send: .*\n  see:  (http://\S+).*\n  next: .*\n", said, re.M)
+        self.assertIsNotNone(told, said)
+        self.assertEqual(told.group(1), PAGE + "/")
         self.assertNotIn("other-mta", self.inside("dpkg-query", "-W", "-f",
                                                   "${Package} ${db:Status-Abbrev}\n").replace(
                                                       "other-mta rc", "").replace("other-mta un", ""))
@@ -163,35 +212,60 @@ class Package(unittest.TestCase):
                                "relayd.service", check=False)
         self.assertRegex(exposure, r"Overall exposure level for relayd.service: 1\.\d OK")
 
-        self.provider()
+        # as it is installed: mail from this machine is taken, the page is there
         manager = Manager(self.root)
         self.addCleanup(manager.socket.close)
         relayd = self.start(manager)
         manager.hear("WATCHDOG=1")
         manager.hear("WATCHDOG=1")
+        self.inside("relayctl", "pause", "out")
+        self.inside("sendmail", "you@example.org", user="nobody", stdin="Subject: hi\n\nhello\n")
+        self.assertIn("you@example.org", self.inside("mailq"))
+        self.assertIn("<title>", self.get("/"))
+        self.assertNotIn("example.org", self.get("/"))
+        self.assertIn("relayd_queue_messages", self.get("/metrics"))
+        self.inside("relayctl", "delete", "--all")
+        self.inside("relayctl", "resume", "out")
+        self.assertEqual(relayd.stop(), 0)
 
-        # the upstream is broken: the mail waits, and everyone says why
-        self.inside("sendmail", "you@example.org", user="nobody",
+        # the README's smarthost
+        work, provider, handler = self.surroundings()
+        self.write("/etc/relayd/relayd.conf", self.smarthost_of_the_readme())
+        self.write("/etc/relayd/provider.pw", "secret word\n", 0o640, "root:relayd")
+        self.assertIn(": fine", self.inside("relayd", "-t"))
+        relayd = self.start(manager)
+
+        # the upstream is down: the mail waits, and everyone says why
+        self.inside("sendmail", "you@far.example", user="nobody",
                     stdin="Subject: hi\n\nhello\n")
         wait_for("an attempt", lambda: "connection refused" in self.inside(
             "relayctl", "queue").lower())
-        self.assertIn("you@example.org", self.inside("mailq"))
-        self.assertIn("you@example.org", self.inside("postqueue", "-p"))
-        self.assertIn("example.org", self.inside("qshape"))
+        for command in (["mailq"], ["postqueue", "-p"]):
+            self.assertIn("you@far.example", self.inside(*command))
+        self.assertIn("far.example", self.inside("qshape"))
         queued = re.search(r"^(\w{13})", self.inside("relayctl", "queue").splitlines()[1]).group(1)
         why = self.inside("relayctl", "why", queued)
-        self.assertIn("]:2626", why)
+        self.assertIn("smtp.provider.example", why)
         self.assertRegex(why.lower(), "connection refused")
         self.assertIn("nothing", self.inside("newaliases"))
+        self.inside("relayctl", "user", "add", "admin", "--password-stdin", stdin="long words\n")
+        secret = self.inside("relayctl", "user", "secret", "add", "admin", "page", "--service",
+                             "queue").split()[-1]
+        browser, tell = self.browser(work, secret)
+        browser.wait_line("^found$")
 
-        # it is repaired: the mail goes
-        sink = real.Process([os.path.join(real.BUILD, "sink"), "--listen", "127.0.0.1:2626",
-                             "--ledger", self.path("/tmp/ledger")])
-        self.addCleanup(sink.stop)
-        sink.wait_line("listening")
-        self.inside("relayctl", "retry", "--all")
+        # it is repaired: the mail goes, as somebody presses a button
+        provider.start()
+        self.assertIn("you@far.example", self.inside("mailq"))
+        tell("go")
+        browser.wait_line("^tried$")
         wait_for("an empty queue", lambda: "Mail queue is empty" in self.inside("mailq"))
-        relayd.wait_line(" delivered .*you@example.org")
+        relayd.wait_line(" delivered .*you@far.example")
+        wait_for("the message", lambda: handler.mail)
+        self.assertIn(b"Subject: hi", handler.mail[0][2])
+        tell("gone")
+        browser.wait_line("^all of it$")
+        self.assertIn("delivered", self.inside("relayctl", "why", queued))
 
         reload = self.unit("ExecReload").split()
         self.assertIn("in force", self.inside(*reload, user="relayd"))
@@ -227,7 +301,7 @@ def outside():
     try:
         subprocess.run(become + ["tar", "-C", work, "-xf", BASE], check=True)
         return subprocess.run(
-            become + ["env", f"{INSIDE}={work}", f"VARIANT={real.VARIANT}", "unshare", "--mount",
+            become + ["env", f"{INSIDE}={work}", f"VARIANT={real.VARIANT}", "unshare", "--mount-proc",
                       "--pid", "--net", "--fork", "--kill-child", "/usr/bin/python3",
                       os.path.abspath(__file__), *sys.argv[1:]], check=False).returncode
     finally:

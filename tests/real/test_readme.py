@@ -80,6 +80,7 @@ class Readme(SmartHost):
             "smtp2.provider.example:587": f"smtp2.provider.example:{free_port()}",
             "/etc/relayd/provider.pw": secret,
             "192.168.7.1:2525": f"127.0.0.1:{free_port()}",
+            "127.0.0.1:9525": f"127.0.0.1:{free_port()}",
         }, f'tls {{ ca = "{ca.cert}" }}\n' + self.own_dns(
             "smtp.provider.example A 127.0.0.1\nsmtp2.provider.example A 127.0.0.1\n"))
         with smtplib.SMTP("127.0.0.1", relay.port) as c:

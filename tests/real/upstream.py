@@ -87,9 +87,9 @@ class Provider:
     """Postfix with STARTTLS on one port and implicit TLS on another; mail may come
     only from who signs in, and goes on to `sink` (a port)."""
 
-    def __init__(self, directory, certificate, sink, users, mechanisms="PLAIN LOGIN"):
+    def __init__(self, directory, certificate, sink, users, mechanisms="PLAIN LOGIN", port=0):
         self.dir = os.path.join(directory, "provider")
-        self.port, self.tls_port = real.free_port(), real.free_port()
+        self.port, self.tls_port = port or real.free_port(), real.free_port()
         for name in ("etc", "etc/sasl", "queue", "data", "sasl"):
             os.makedirs(os.path.join(self.dir, name))
         while "relayd-real." in directory:  # Postfix's own users pass through

@@ -341,6 +341,57 @@ test_not_written(void **state)
 	rig_clear(&r);
 }
 
+/* Asked what would be done: what would be refused is refused, and nothing is changed. */
+static void
+test_dry_run(void **state)
+{
+	static const struct {
+		int status;
+		const char *request; /* behind "dry_run" */
+	} table[] = {
+	    {0, "\"cmd\":\"user-add\",\"name\":\"ann\",\"address\":[\"ann@me.test\"]}"},
+	    {0, "\"cmd\":\"user-add\",\"name\":\"ann\",\"password\":\"x y\"}"},
+	    {1, "\"cmd\":\"user-add\",\"name\":\"Joe\"}"},
+	    {2, "\"cmd\":\"user-add\",\"name\":\"ann\",\"address\":[\"a b\"]}"},
+	    {2, "\"cmd\":\"user-add\",\"name\":\"ann\",\"hash\":\"weak\"}"},
+	    {0, "\"cmd\":\"user-passwd\",\"name\":\"joe\"}"},
+	    {2, "\"cmd\":\"user-passwd\",\"name\":\"joe\",\"password\":\"\"}"},
+	    {1, "\"cmd\":\"user-passwd\",\"name\":\"ann\"}"},
+	    {0, "\"cmd\":\"user-set\",\"name\":\"joe\",\"disabled\":true}"},
+	    {2, "\"cmd\":\"user-set\",\"name\":\"joe\",\"certificate\":[\"x\"]}"},
+	    {0, "\"cmd\":\"user-delete\",\"name\":\"joe\"}"},
+	    {1, "\"cmd\":\"user-delete\",\"name\":\"ann\"}"},
+	    {0, "\"cmd\":\"user-secret-add\",\"name\":\"joe\",\"label\":\"tablet\"}"},
+	    {1, "\"cmd\":\"user-secret-add\",\"name\":\"joe\",\"label\":\"phone\"}"},
+	    {2, "\"cmd\":\"user-secret-add\",\"name\":\"joe\",\"label\":\"x\","
+		"\"service\":[\"y\"]}"},
+	    {0, "\"cmd\":\"user-secret-delete\",\"name\":\"joe\",\"label\":\"phone\"}"},
+	    {1, "\"cmd\":\"user-secret-delete\",\"name\":\"joe\",\"label\":\"tablet\"}"},
+	};
+	struct rig r;
+	char list[4000], before[4000], after[4000], request[400];
+	(void)state;
+	rig_init(&r);
+	(void)admin(
+	    &r, 0, "{\"cmd\":\"user-add\",\"name\":\"joe\",\"hash\":\"" HASH "\"}");
+	(void)admin(
+	    &r, 0, "{\"cmd\":\"user-secret-add\",\"name\":\"joe\",\"label\":\"phone\"}");
+	(void)snprintf(list, sizeof(list), "%s", admin(&r, 0, "{\"cmd\":\"user-list\"}"));
+	size_t n = read_file(&r, before, sizeof(before));
+	for (size_t i = 0; i < COUNT_OF(table); i++) {
+		(void)snprintf(
+		    request, sizeof(request), "{\"dry_run\":true,%s", table[i].request);
+		const char *said = admin(&r, table[i].status, request);
+		assert_true((strstr(said, "{\"dry_run\":true,\"action\":\"user-") !=
+				NULL) == (table[i].status == 0));
+		assert_null(strstr(said, "password\":")); /* none was made */
+		assert_string_equal(admin(&r, 0, "{\"cmd\":\"user-list\"}"), list);
+		assert_int_equal(read_file(&r, after, sizeof(after)), n);
+		assert_memory_equal(after, before, n);
+	}
+	rig_clear(&r);
+}
+
 int
 main(void)
 {
@@ -351,6 +402,7 @@ main(void)
 	    cmocka_unit_test(test_damaged),
 	    cmocka_unit_test(test_lock),
 	    cmocka_unit_test(test_not_written),
+	    cmocka_unit_test(test_dry_run),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

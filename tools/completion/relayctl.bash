@@ -73,7 +73,7 @@ _relayctl()
 		route-test) options+=' --account --listener --ip' ;;
 		policy-test) options+=' --ip --from --to --helo --account --listener' ;;
 		user) options+=' --address --certificate --service --password-stdin --hash-stdin --recoverable
-			--keep-mail --delete-mail --disable --enable' ;;
+			--keep-mail --delete-mail --disable --enable --dry-run' ;;
 		mailbox) options+=' --folder --older --uidl --format --to --all --dry-run --limit' ;;
 		spool) options+=' --dry-run' ;;
 	esac
