@@ -348,6 +348,12 @@ first_violation(void *arg, const char *sentence)
 		buf_addf(w->why, "the copy is not whole: %s", sentence);
 }
 
+static void
+on_checked(void *arg, uint64_t done, uint64_t total)
+{
+	progress(arg, "checking", done, total);
+}
+
 /* Every invariant and checksum of it. */
 static enum err
 verify(struct work *w, const char *path)
@@ -358,7 +364,7 @@ verify(struct work *w, const char *path)
 	progress(w, "checking", 0, 0);
 	enum err e = look_into(w, path, &l);
 	if (e == OK)
-		e = spool_check(l.reader, first_violation, w, &found);
+		e = spool_check(l.reader, first_violation, on_checked, w, &found);
 	if (e == OK && found > 0)
 		e = ERR_DAMAGED;
 	if (e == OK && spool_read_stat(l.reader, &st) == OK) {

@@ -57,6 +57,40 @@ key_fits(struct check *c, const MDB_val *k, size_t n, const char *what)
 	return false;
 }
 
+/* ---- how far */
+
+#define TELL_STEPS 512
+
+static void
+step(struct check *c, uint64_t steps)
+{
+	uint64_t before = c->done / TELL_STEPS;
+	c->done += steps;
+	if (c->progress != NULL && c->done / TELL_STEPS != before)
+		c->progress(c->arg, c->done < c->total ? c->done : c->total, c->total);
+}
+
+/* A message's content takes as many steps as it has chunks, all together. */
+static void
+plan(struct check *c)
+{
+	static const enum dbi rows[] = {DB_MSG, DB_BODY, DB_RCPT, DB_SCHED, DB_DEST,
+	    DB_DESTNAME, DB_KEPT, DB_MAIL, DB_GONE, DB_MIME};
+	uint64_t messages = 0, chunks = 0;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		MDB_stat st;
+		if (mdb_stat(c->t, c->s->dbi[rows[i]], &st) != 0)
+			continue;
+		c->total += st.ms_entries;
+		if (rows[i] == DB_MSG || rows[i] == DB_KEPT)
+			messages += st.ms_entries;
+		if (rows[i] == DB_BODY)
+			chunks = st.ms_entries;
+	}
+	c->content = messages > 0 ? 1 + chunks / messages : 0;
+	c->total += messages * c->content;
+}
+
 /* ---- msg */
 
 static void
@@ -294,6 +328,7 @@ check_content(struct check *c, uint64_t id)
 	if (e != OK && e != ERR_NOT_FOUND) /* gone meanwhile is fine */
 		violation(c, "I2: the content of message %s is not what was accepted: %s",
 		    text, err_text(e));
+	step(c, c->content);
 }
 
 /* Those that only mails hold: ids from a slice of the table at a time. */
@@ -338,8 +373,10 @@ each(struct check *c, enum dbi d,
 		violation(c, "I0: a table cannot be read: %s", mdb_strerror(rc));
 		return;
 	}
-	while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0)
+	while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0) {
 		row(c, &k, &v);
+		step(c, 1);
+	}
 	if (rc != MDB_NOTFOUND)
 		violation(
 		    c, "I0: a table cannot be read to its end: %s", mdb_strerror(rc));
@@ -348,14 +385,17 @@ each(struct check *c, enum dbi d,
 
 enum err
 spool_check(struct spool_reader *r, void (*told)(void *arg, const char *sentence),
-    void *arg, uint64_t *found)
+    void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
+    uint64_t *found)
 {
 	struct check c = {.r = r, .s = reader_spool(r), .told = told, .arg = arg};
+	c.progress = progress;
 	*found = 0;
 	enum err e = reader_begin(r);
 	if (e != OK)
 		return e;
 	c.t = reader_txn(r);
+	plan(&c);
 	each(&c, DB_MSG, check_message);
 	each(&c, DB_BODY, check_body);
 	each(&c, DB_RCPT, check_rcpt);
@@ -369,6 +409,8 @@ spool_check(struct spool_reader *r, void (*told)(void *arg, const char *sentence
 	check_contents(&c);
 	check_kept_contents(&c);
 	mem_free(&c.file);
+	if (progress != NULL)
+		progress(arg, c.total, c.total);
 	*found = c.found;
 	return OK;
 }

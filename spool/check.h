@@ -10,7 +10,10 @@ struct check {
 	struct spool *s;
 	MDB_txn *t;
 	void (*told)(void *arg, const char *sentence);
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
+	uint64_t done, total,
+	    content; /* steps: a row is one, a message's content so many */
 	uint64_t found;
 	uint64_t account;
 	bool damaged;     /* a record: the account cannot be compared then */

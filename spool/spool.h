@@ -257,9 +257,12 @@ const struct spool_meters *spool_meters(const struct spool *s);
 
 /*
  * Check every invariant of STATES.md and every checksum; told(arg, sentence) for
- * each violation.  Returns OK with *found = how many.
+ * each violation, progress(arg, done, total), which may be NULL, now and then and at
+ * the end.  Returns OK with *found = how many.
  */
-enum err spool_check(struct spool_reader *r,
-    void (*told)(void *arg, const char *sentence), void *arg, uint64_t *found);
+enum err
+spool_check(struct spool_reader *r, void (*told)(void *arg, const char *sentence),
+    void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
+    uint64_t *found);
 
 #endif

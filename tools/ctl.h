@@ -119,6 +119,7 @@ const char *ctl_text(const json_t *line, const char *name); /* "" if it is not t
 long long ctl_number(const json_t *line, const char *name);
 
 /* ---- ctl_progress.c */
+bool ctl_progress_wanted(const struct ctl *c); /* on a terminal */
 void ctl_progress(struct ctl *c, const char *what, uint64_t done, uint64_t total);
 void ctl_progress_end(struct ctl *c);
 bool ctl_wants_colour(void);

@@ -235,15 +235,22 @@ cat(struct offline *o)
 static void
 told(void *arg, const char *sentence)
 {
-	(void)arg;
+	ctl_progress_end(arg);
 	puts(sentence);
+}
+
+static void
+on_checked(void *arg, uint64_t done, uint64_t total)
+{
+	ctl_progress(arg, "checking", done, total);
 }
 
 static int
 check(struct offline *o)
 {
 	uint64_t found = 0;
-	enum err e = spool_check(o->reader, told, NULL, &found);
+	enum err e = spool_check(o->reader, told, on_checked, o->ctl, &found);
+	ctl_progress_end(o->ctl);
 	if (e != OK) {
 		fprintf(stderr,
 		    "relayctl: checking the spool: %s; is relayd starting just now?\n",

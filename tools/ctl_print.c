@@ -315,7 +315,12 @@ print_reload(struct ctl *c, const json_t *line)
 static void
 print_violation(struct ctl *c, const json_t *line)
 {
-	(void)c;
+	if (json_object_get(line, "progress") != NULL) {
+		ctl_progress(c, "checking", (uint64_t)ctl_number(line, "done"),
+		    (uint64_t)ctl_number(line, "total"));
+		return;
+	}
+	ctl_progress_end(c);
 	if (json_object_get(line, "violation") != NULL) {
 		ctl_put(ctl_text(line, "violation"));
 		putchar('\n');

@@ -11,11 +11,17 @@
 #define BAR 30
 #define AGAIN_MS 100
 
+bool
+ctl_progress_wanted(const struct ctl *c)
+{
+	return isatty(STDERR_FILENO) && !c->json;
+}
+
 void
 ctl_progress(struct ctl *c, const char *what, uint64_t done, uint64_t total)
 {
 	char bar[BAR + 1];
-	if (!isatty(STDERR_FILENO) || c->json)
+	if (!ctl_progress_wanted(c))
 		return;
 	struct instant now = world_now(world_real());
 	bool last = total > 0 && done >= total;

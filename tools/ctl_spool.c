@@ -282,5 +282,7 @@ ctl_spool(struct ctl *c, json_t *request, int argc, char **argv)
 	c->command = strcmp(v->word, "check") == 0 ? "spool-check" : "spool-stat";
 	ctl_choose_printer(c);
 	json_object_set_new(request, "cmd", json_string(c->command));
+	if (strcmp(v->word, "check") == 0 && ctl_progress_wanted(c))
+		json_object_set_new(request, "progress", json_true());
 	return ctl_run(c, request);
 }

@@ -281,7 +281,8 @@ one_picture(struct top *t, double *last)
 int
 ctl_top(struct ctl *c, const json_t *request)
 {
-	struct top t = {.ctl = *c, .rows = 24, .columns = c->width, .hosts = json_array()};
+	struct top t = {
+	    .ctl = *c, .rows = 24, .columns = c->width, .hosts = json_array()};
 	const char *every = json_string_value(json_object_get(request, "every"));
 	long long limit = json_integer_value(json_object_get(request, "limit"));
 	int64_t every_ms = 2 * SECOND_MS;

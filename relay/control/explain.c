@@ -7,6 +7,8 @@
 #include "relay/control/client.h"
 #include "relay/version.h"
 
+#define PROGRESS_MS 200
+
 /* ---- a command that waits for a function in the pool */
 
 struct asked {
@@ -16,12 +18,15 @@ struct asked {
 	enum err err;
 	struct buf text; /* violations, one per line */
 	uint64_t found;
+	struct timer tell;                /* how far it is; not set: nobody asked */
+	atomic_uint_fast64_t done, total; /* written in the pool */
 };
 
 static void
 asked_free(void *arg)
 {
 	struct asked *a = arg;
+	timer_clear(&a->tell);
 	buf_clear(&a->text);
 	mem_free(&a);
 }
@@ -30,20 +35,25 @@ static void
 asked_gone(struct control_client *cc)
 {
 	struct asked *a = cc->command;
+	timer_clear(&a->tell);
 	spool_cancel_query(&a->query); /* asked_free comes as its drop */
 }
 
-static void
+static void tell_progress(void *arg);
+
+static struct asked *
 ask_spool(struct control_client *cc, void (*run)(struct spool_reader *, void *),
     void (*done)(void *))
 {
 	struct asked *a = NEW(struct asked);
 	a->client = cc;
 	buf_init(&a->text, 512u << 10);
+	timer_init(&a->tell, cc->control->loop, tell_progress, a);
 	cc->command = a;
 	cc->gone = asked_gone;
 	a->query = spool_query_start(
 	    cc->control->spool, run, done, asked_free, a, loop_inbox(cc->control->loop));
+	return a;
 }
 
 /* ---- status */
@@ -156,7 +166,7 @@ void
 command_status(struct control_client *cc, const json_t *request)
 {
 	(void)request;
-	ask_spool(cc, stat_run, stat_done);
+	(void)ask_spool(cc, stat_run, stat_done);
 }
 
 /* ---- spool check */
@@ -170,10 +180,38 @@ check_told(void *arg, const char *sentence)
 }
 
 static void
+check_progress(void *arg, uint64_t done, uint64_t total)
+{
+	struct asked *a = arg;
+	atomic_store_explicit(&a->total, total, memory_order_relaxed);
+	atomic_store_explicit(&a->done, done, memory_order_relaxed);
+}
+
+static void
 check_run(struct spool_reader *r, void *arg)
 {
 	struct asked *a = arg;
-	a->err = spool_check(r, check_told, a, &a->found);
+	a->err = spool_check(r, check_told, check_progress, a, &a->found);
+}
+
+static void
+put_progress(struct asked *a)
+{
+	struct json *j = control_line(a->client);
+	json_open(j, '{');
+	json_bool(j, "progress", true);
+	json_int(j, "done", load(&a->done));
+	json_int(j, "total", load(&a->total));
+	json_close(j, '}');
+	control_send(a->client);
+}
+
+static void
+tell_progress(void *arg)
+{
+	struct asked *a = arg;
+	put_progress(a);
+	timer_set(&a->tell, PROGRESS_MS);
 }
 
 static void
@@ -182,6 +220,8 @@ check_done(void *arg)
 	struct asked *a = arg;
 	struct control_client *cc = a->client;
 	struct span rest = buf_span(&a->text);
+	if (timer_is_set(&a->tell))
+		put_progress(a);
 	while (rest.n > 0) {
 		size_t end = span_find(rest, '\n');
 		struct json *j = control_line(cc);
@@ -205,8 +245,9 @@ check_done(void *arg)
 void
 command_spool_check(struct control_client *cc, const json_t *request)
 {
-	(void)request;
-	ask_spool(cc, check_run, check_done);
+	struct asked *a = ask_spool(cc, check_run, check_done);
+	if (json_is_true(json_object_get(request, "progress")))
+		timer_set(&a->tell, PROGRESS_MS);
 }
 
 /* ---- dns */

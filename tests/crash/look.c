@@ -151,7 +151,7 @@ main(int argc, char **argv)
 		return 1;
 	}
 	struct spool_reader *r = spool_reader_new(s);
-	bool good = spool_check(r, told, NULL, &found) == OK && found == 0;
+	bool good = spool_check(r, told, NULL, NULL, &found) == OK && found == 0;
 	good = print_queue(r) && good;
 	good = print_mailboxes(r) && good;
 	spool_reader_free(&r);

@@ -432,7 +432,7 @@ spool_rig_check(struct spool_rig *r, struct buf *out)
 {
 	struct spool_reader *reader = spool_reader_new(r->spool);
 	uint64_t found = 0;
-	CHECK(spool_check(reader, told, out, &found) == OK);
+	CHECK(spool_check(reader, told, NULL, out, &found) == OK);
 	spool_reader_free(&reader);
 	return found;
 }

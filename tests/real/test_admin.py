@@ -296,11 +296,23 @@ class Admin(real.RealTest):
     def test_progress(self):
         relay = self.relay(HOLD)
         self.send(relay, ["a@example.org"])
-        command = f"{real.BUILD}/relayctl -c {relay.file} spool backup {self.dir}/copy"
-        said = subprocess.run(["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, check=True, timeout=real.LIMIT).stdout
+
+        def on_terminal(*words):
+            command = f"{real.BUILD}/relayctl -c {relay.file} spool {' '.join(words)}"
+            return subprocess.run(["script", "-qec", command, "/dev/null"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True,
+                                  timeout=real.LIMIT).stdout
+        said = on_terminal("backup", self.dir + "/copy")
         self.assertIn(b"] 100%", said)
         self.assertTrue(said.rstrip().endswith(b"every checksum is right"), said)
+        for _ in range(2):  # asked of relayd, then of the spool itself
+            said = on_terminal("check")
+            self.assertRegex(said, rb"checking +\[#+\] 100%")
+            self.assertTrue(said.rstrip().endswith(b"\x1b[K0 violations"), said)
+            done = relay.ctl("spool", "check")
+            self.assertEqual((done.stdout, done.stderr), ("0 violations\n", ""))
+            if relay.process.child.poll() is None:
+                relay.stop()
 
     def test_wrong_words(self):
         relay = self.relay(HOLD)

@@ -606,7 +606,7 @@ stage_spool(struct stage *s, unsigned line)
 	struct told t = {s, line};
 	struct spool_stat stat;
 	uint64_t found = 0;
-	if (spool_check(r, on_violation, &t, &found) != OK || found > 0)
+	if (spool_check(r, on_violation, NULL, &t, &found) != OK || found > 0)
 		stage_fail(s, line, "the spool cannot be checked");
 	if (spool_read_stat(r, &stat) != OK)
 		stage_fail(s, line, "the spool cannot be read");
