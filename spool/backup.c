@@ -9,12 +9,15 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/units.h"
 #include "spool/private.h"
 
 #define CHUNK (1u << 20)
+#define LOOK_AGAIN (16u << 20) /* octets, until the room that is left is looked at */
 
 /* What is under way: two directories and what is known of them. */
 struct work {
@@ -77,13 +80,33 @@ write_all(int fd, const char *p, size_t n)
 	return true;
 }
 
+/* A copy grows the database that is copied: never until relayd has to refuse mail. */
+static enum err
+room_left(struct work *w)
+{
+	struct statvfs fs;
+	if (w->o->min_free == 0 || fstatvfs(w->from, &fs) != 0)
+		return OK;
+	uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (left >= w->o->min_free)
+		return OK;
+	buf_add_str(w->why, "given up: the disk of the spool has ");
+	units_add_size(w->why, left);
+	buf_add_str(w->why, " left, and spool { min-free } is ");
+	units_add_size(w->why, w->o->min_free);
+	buf_add_str(w->why,
+	    "; while a copy is made the spool grows by what is written to it: make room, "
+	    "copy to another disk, or when there is less mail");
+	return ERR_FULL;
+}
+
 /* From a descriptor to its end; flushed. */
 static enum err
 pour(struct work *w, int in, int out, const char *name, uint64_t total)
 {
 	char *chunk = mem_alloc_raw(CHUNK);
 	enum err e = OK;
-	uint64_t done = 0;
+	uint64_t done = 0, look = LOOK_AGAIN;
 	for (;;) {
 		ssize_t n = read(in, chunk, CHUNK);
 		if (n < 0 && errno == EINTR)
@@ -97,6 +120,10 @@ pour(struct work *w, int in, int out, const char *name, uint64_t total)
 		done += (uint64_t)n;
 		if (total > 0)
 			progress(w, "database", done, total);
+		if (done >= look && (e = room_left(w)) != OK)
+			break;
+		if (done >= look)
+			look = done + LOOK_AGAIN;
 	}
 	mem_free(&chunk);
 	if (e == OK && fsync(out) != 0)
@@ -215,6 +242,9 @@ copy_env(struct work *w, MDB_env *env, int out)
 	int ends[2];
 	if (mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &st) == 0)
 		w->r->before = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+	enum err e = room_left(w);
+	if (e != OK)
+		return e;
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return cannot(w, "cannot make", "a pipe", errno);
 	c.fd = ends[1];
@@ -223,7 +253,9 @@ copy_env(struct work *w, MDB_env *env, int out)
 		(void)close(ends[1]);
 		return cannot(w, "cannot start", "a thread", EAGAIN);
 	}
-	enum err e = pour(w, ends[0], out, "data.mdb", w->r->before);
+	e = pour(w, ends[0], out, "data.mdb", w->r->before);
+	if (e == ERR_FULL) /* the room is needed */
+		(void)!ftruncate(out, 0);
 	(void)close(ends[0]); /* if we gave up, the copier meets a closed pipe */
 	(void)pthread_join(c.thread, NULL);
 	if (e == OK && c.rc != 0) {
@@ -233,6 +265,9 @@ copy_env(struct work *w, MDB_env *env, int out)
 	struct stat made;
 	if (e == OK && fstat(out, &made) == 0)
 		w->r->bytes = (uint64_t)made.st_size;
+	if (e == OK && mdb_env_info(env, &info) == 0)
+		w->r->grown =
+		    ((uint64_t)info.me_last_pgno + 1) * st.ms_psize - w->r->before;
 	if (e == OK)
 		progress(w, "database", 1, 1); /* free pages were left out */
 	return e;

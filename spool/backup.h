@@ -11,6 +11,11 @@
  *
  * While relayd runs it must keep the files of messages that are gone meanwhile
  * (spool_keep_files); whoever makes the backup asks it to, first.
+ *
+ * One snapshot has its price: pages that relayd frees while the database is being copied
+ * are not used again until that is done, so the database grows by what is written
+ * meanwhile, and keeps that as free pages.  The copy is given up before that takes the
+ * room that relayd needs.
  */
 #ifndef SPOOL_BACKUP_H
 #define SPOOL_BACKUP_H
@@ -23,6 +28,7 @@ struct backup_report {
 	uint64_t files;           /* of their own, linked or copied */
 	uint64_t linked;          /* of them */
 	uint64_t messages, mails; /* in it */
+	uint64_t grown;           /* by so much while it was copied */
 };
 
 struct backup_options {
@@ -31,6 +37,7 @@ struct backup_options {
 	/* Told now and then how far it is; total 0: not known.  May be NULL. */
 	void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 	void *arg;
+	uint64_t min_free; /* of `from`'s disk: with less, a backup is given up */
 	bool kept; /* the relayd that has `from` keeps the files of messages that go */
 	/* Owner of what is made; -1: whoever calls. */
 	unsigned uid, gid;

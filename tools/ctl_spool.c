@@ -62,12 +62,12 @@ put_report(const struct ctl *c, const char *action, const char *where,
     const struct backup_report *r, bool dry)
 {
 	if (c->json) {
-		json_t *line = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:b}",
+		json_t *line = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}",
 		    "action", action, "directory", where, "messages",
 		    (json_int_t)r->messages, "mails", (json_int_t)r->mails, "bytes",
 		    (json_int_t)r->bytes, "bytes_before", (json_int_t)r->before, "files",
 		    (json_int_t)r->files, "files_linked", (json_int_t)r->linked,
-		    "dry_run", dry);
+		    "bytes_grown", (json_int_t)r->grown, "dry_run", dry);
 		(void)json_dumpf(line, stdout, JSON_COMPACT);
 		putchar('\n');
 		json_decref(line);
@@ -87,6 +87,8 @@ put_report(const struct ctl *c, const char *action, const char *where,
 			add_size(&b, "", r->bytes, ", ");
 		buf_addf(&b, "%llu large files; every checksum is right",
 		    (unsigned long long)r->files);
+		if (r->grown > 0)
+			add_size(&b, "; meanwhile the spool grew by ", r->grown, "");
 	}
 	buf_add_char(&b, '\0');
 	ctl_put(b.p);
@@ -186,6 +188,7 @@ do_backup(struct job *j, const char *to, struct backup_report *r, struct buf *wh
 		return ERR_BUSY;
 	}
 	j->o.kept = hold >= 0;
+	j->o.min_free = j->config->spool.min_free;
 	enum err e = spool_backup(j->config->spool.path, to, &j->o, r, why);
 	if (hold >= 0)
 		(void)close(hold);

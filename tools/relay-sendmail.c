@@ -17,7 +17,10 @@
 #include "base/mem.h"
 #include "base/net.h"
 #include "policy/address.h"
+#include "relay/config.h"
 #include "tools/sendmail.h"
+
+#define DOMAIN_SIZE 256
 
 #define RECIPIENTS_MAX 10000
 #define MESSAGE_MAX (256u << 20)
@@ -250,13 +253,47 @@ read_message(struct mail *m)
 
 /* ---- the command line */
 
+/* The first word of Debian's file of that name; false: there is none. */
+static bool
+read_mailname(char out[DOMAIN_SIZE])
+{
+	FILE *in = fopen("/etc/mailname", "re");
+	if (in == NULL)
+		return false;
+	char line[DOMAIN_SIZE] = "";
+	bool got = fgets(line, sizeof(line), in) != NULL;
+	(void)fclose(in);
+	line[strcspn(line, " \t\r\n")] = '\0';
+	got = got && *line != '\0' && strchr(line, '@') == NULL;
+	if (got)
+		memcpy(out, line, sizeof(line));
+	return got;
+}
+
+/* What local addresses end in: the mail name of this machine, its full name, or that of
+ * the relay, so that whoever gets the mail can answer. */
+static void
+local_domain(const struct mail *m, char out[DOMAIN_SIZE])
+{
+	(void)snprintf(out, DOMAIN_SIZE, "localhost");
+	(void)gethostname(out, DOMAIN_SIZE - 1);
+	if (read_mailname(out) || strchr(out, '.') != NULL ||
+	    access(m->config_file, R_OK) != 0)
+		return;
+	struct buf errors;
+	buf_init(&errors, 64u << 10);
+	const struct config *c = config_read(m->config_file, &errors);
+	if (c != NULL)
+		span_copy(span_str(c->policy.hostname), out, DOMAIN_SIZE);
+	config_unref(&c);
+	buf_clear(&errors);
+}
+
 static char *
-callers_address(void)
+callers_address(const char *host)
 {
 	struct buf b;
-	char host[256] = "localhost";
 	const struct passwd *pw = getpwuid(getuid());
-	(void)gethostname(host, sizeof(host) - 1);
 	buf_init(&b, 1024);
 	buf_addf(&b, "%s@%s", pw ? pw->pw_name : "nobody", host);
 	return buf_take(&b);
@@ -379,10 +416,8 @@ check_addresses(const struct mail *m)
 
 /* "user" alone means somebody at this host. */
 static void
-complete_addresses(struct mail *m)
+complete_addresses(struct mail *m, const char *host)
 {
-	char host[256] = "localhost";
-	(void)gethostname(host, sizeof(host) - 1);
 	for (size_t i = 0; i <= m->rcpts; i++) {
 		char **a = i < m->rcpts ? &m->rcpt[i] : &m->from;
 		if (**a == '\0' || strchr(*a, '@') != NULL)
@@ -408,9 +443,11 @@ main(int argc, char **argv)
 		sendmail_fail(EX_USAGE,
 		    "no recipient; name one, or use -t to take them from the header",
 		    NULL);
+	char host[DOMAIN_SIZE];
+	local_domain(&m, host);
 	if (m.from == NULL)
-		m.from = callers_address();
-	complete_addresses(&m);
+		m.from = callers_address(host);
+	complete_addresses(&m, host);
 	check_addresses(&m);
 	add_from_header(&m);
 	sendmail_hand_in(&m);

@@ -152,7 +152,9 @@ class Admin(real.RealTest):
             target = os.path.join(self.dir, f"copy{copies}")
             done = relay.ctl("--json", "spool", "backup", target)
             self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
-            self.assertEqual(json.loads(done.stdout)["action"], "backup")
+            report = json.loads(done.stdout)
+            self.assertEqual(report["action"], "backup")
+            self.assertGreaterEqual(report["bytes_grown"], 0)
             copies += 1
         said = load.communicate()[0]
         self.assertEqual(load.returncode, 0, said)
@@ -203,6 +205,20 @@ class Admin(real.RealTest):
         strip = re.compile(r'"age_s":\d+')
         self.assertEqual(strip.sub("", relay.ctl("--json", "queue").stdout), strip.sub("", before))
         self.assertIn("ann", relay.ctl("user", "list").stdout)
+
+    def test_backup_leaves_room(self):
+        """A copy is never what makes relayd refuse mail."""
+        relay = self.relay(HOLD)
+        self.send(relay, ["a@example.org"])
+        with open(relay.file, encoding="utf-8") as f:
+            text = f.read()
+        with open(relay.file, "w", encoding="utf-8") as f:
+            f.write(text.replace('min-free = "16M"', 'min-free = "1023T"'))
+        done = relay.ctl("spool", "backup", os.path.join(self.dir, "copy"))
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"given up: the disk of the spool has \S+ left, and spool "
+                                      r"\{ min-free \} is 1023T; .* copy to another disk")
+        self.assertFalse(os.path.exists(self.dir + "/copy"))
 
     def test_compact(self):
         relay = self.relay(HOLD)
