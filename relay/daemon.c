@@ -314,6 +314,7 @@ open_spool(struct daemon *d, struct spool **out, struct buf *why)
 	struct spool_options o = {
 	    .path = c->path,
 	    .create = true,
+	    .hands = true,
 	    .node = c->node,
 	    .max_size = c->max_size,
 	    .min_free = c->min_free,
@@ -339,8 +340,8 @@ open_spool(struct daemon *d, struct spool **out, struct buf *why)
 static bool
 spool_is_made(const char *path, bool history)
 {
-	static const char *const files[] = {
-	    "data.mdb", "data.mdb-lock", "owner.lock", "reserve", "big", "history"};
+	static const char *const files[] = {"data.mdb", "data.mdb-lock", "owner.lock",
+	    "reserve", "hands", "big", "history"};
 	bool there = true;
 	for (size_t i = 0; i < COUNT_OF(files) - (history ? 0u : 1u); i++) {
 		struct buf file;
@@ -425,8 +426,8 @@ open_scheduler(struct daemon *d)
 	    .host = daemon_host(d),
 	};
 	d->control = control_new(&co);
-	if (d->config->metrics.binds > 0)
-		open_page(d);
+	if (!d->single || d->config->metrics.binds > 0)
+		open_page(d); /* nobody can visit it without metrics { }; it watches */
 }
 
 static enum err

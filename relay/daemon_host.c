@@ -265,6 +265,12 @@ host_ping(void *arg, unsigned i, void (*back)(void *back_arg), void *back_arg)
 	call_worker(&d->worker[i], echo_there, e);
 }
 
+static unsigned
+host_still(void *arg)
+{
+	return ((struct daemon *)arg)->still;
+}
+
 struct page_host
 daemon_page_host(struct daemon *d)
 {
@@ -273,6 +279,7 @@ daemon_page_host(struct daemon *d)
 	    .sessions = host_sessions,
 	    .not_ready = host_not_ready,
 	    .ping = host_ping,
+	    .still = host_still,
 	    .threads = d->workers,
 	    .arg = d,
 	};

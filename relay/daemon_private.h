@@ -43,6 +43,9 @@ struct worker {
 	unsigned full; /* of ingress and pickup, while it drains: its own thread's */
 	struct courier *courier;
 	struct ingress_counters counters;
+	/* the watch's, of the main thread */
+	bool asked;      /* whether it comes round, and has not answered */
+	unsigned missed; /* turns of the watch in a row */
 };
 
 /* Bound while we may still bind low ports; served when everything else stands. */
@@ -104,7 +107,10 @@ struct daemon {
 	/* the service manager's */
 	struct service *service; /* borrowed; NULL: there is none */
 	struct timer watch;
-	unsigned silent;      /* threads that have not answered yet */
+	unsigned silent; /* threads that have not answered yet */
+	unsigned writer_missed;
+	unsigned still;       /* threads that stand still */
+	uint64_t still_id;    /* the message that one has in hand; 0: none */
 	uint64_t spool_turns; /* when the last answer was asked for */
 };
 

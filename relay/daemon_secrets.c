@@ -202,7 +202,7 @@ static void
 writable(struct paths *p, const struct config *c)
 {
 	static const char *const own[] = {"data.mdb", "data.mdb-lock", "owner.lock",
-	    "reserve", "big", "history", "tls"};
+	    "reserve", "hands", "big", "history", "tls"};
 	for (size_t i = 0; i < COUNT_OF(own); i++)
 		add_in(p, c->spool.path, own[i]);
 	add(p, mem_strdup("/dev/null"));

@@ -1,26 +1,40 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * daemon_watch - what the service manager hears of us, and where the spool lies.
+ * daemon_watch - does every thread come round?  What the service manager hears of us,
+ * and where the spool lies.
  *
- * WATCHDOG=1 is said only after every thread has shown that it comes round: a
- * question goes through each io thread's inbox and back through the main one's,
- * and the spool's writer has turned since the last time.  Who hangs is silent, so
- * we are, and the manager ends us and starts us anew.
+ * A question goes through each io thread's inbox and back through the main one's, and
+ * the spool's writer must have turned since the last time.  WATCHDOG=1 is said only when
+ * all have answered: who hangs is silent, so we are, and the manager ends us and starts
+ * us anew.  Whether there is a manager or not, who misses STILL turns of the watch is
+ * named in the log and counted in the metrics; so is a message that any thread has had
+ * in hand all the while (base/hand.h), and if we are ended for it, it is a suspect.
  */
+#include <stdio.h>
 #include <sys/vfs.h>
 
+#include "base/hand.h"
 #include "base/mem.h"
 #include "relay/daemon_private.h"
 
 #define WATCHES 3 /* in the time after which the manager loses patience */
 #define STATUS_MS (10 * SECOND_MS)
+#define STILL 3 /* turns of the watch that are missed */
 
 /* ---- the watchdog */
+
+static int64_t
+watch_period(const struct daemon *d)
+{
+	int64_t patience = service_watchdog_ms(d->service);
+	return patience > 0 ? patience / WATCHES : STATUS_MS;
+}
 
 static void
 answered(struct worker *w, void *arg)
 {
 	(void)arg;
+	w->asked = false;
 	w->daemon->silent--;
 }
 
@@ -35,8 +49,60 @@ ask_all(struct daemon *d)
 {
 	d->spool_turns = spool_turns(d->spool);
 	d->silent = d->workers;
-	for (unsigned i = 0; i < d->workers; i++)
+	for (unsigned i = 0; i < d->workers; i++) {
+		d->worker[i].asked = true;
 		call_worker(&d->worker[i], asked, NULL);
+	}
+}
+
+static void
+stands_still(struct daemon *d, const char *who)
+{
+	LOG(d->log, EV_STILL, F_STR("thread", who), F_INT("ms", STILL * watch_period(d)),
+	    F_STR("do", "tell the authors of relayd what it was doing; a restart helps"));
+}
+
+/* One that did not come round once more; true: it stands still. */
+static bool
+missed(struct daemon *d, unsigned *n, bool missing, const char *who)
+{
+	*n = missing ? *n + 1 : 0;
+	if (*n == STILL)
+		stands_still(d, who);
+	return *n >= STILL;
+}
+
+/* A message that a thread works on for so long, whichever it is: the pool's, too. */
+static bool
+look_at_hands(struct daemon *d)
+{
+	uint64_t id;
+	int64_t ms = hand_look(loop_now(d->loop), watch_period(d), &id);
+	bool still = ms >= STILL * watch_period(d);
+	if (still && id != d->still_id) {
+		char text[SPOOL_ID_LEN + 1];
+		spool_id_format(id, text);
+		LOG(d->log, EV_STILL, F_STR("id", text), F_INT("ms", ms),
+		    F_STR("why", "a thread has had this message in hand all the while"));
+	}
+	d->still_id = still ? id : 0;
+	return still;
+}
+
+static void
+look_at_threads(struct daemon *d)
+{
+	char name[32];
+	unsigned still = 0;
+	for (unsigned i = 0; i < d->workers; i++) {
+		(void)snprintf(name, sizeof(name), "io %u", i);
+		still += missed(d, &d->worker[i].missed, d->worker[i].asked, name);
+	}
+	bool turned = spool_turns(d->spool) != d->spool_turns;
+	still += missed(d, &d->writer_missed, !turned, "the spool's writer");
+	if (look_at_hands(d) && still == 0)
+		still = 1;
+	d->still = still;
 }
 
 static void
@@ -54,12 +120,13 @@ static void
 on_watch(void *arg)
 {
 	struct daemon *d = arg;
-	int64_t patience = service_watchdog_ms(d->service);
-	timer_set(&d->watch, patience > 0 ? patience / WATCHES : STATUS_MS);
+	timer_set(&d->watch, watch_period(d));
 	say_status(d);
-	if (patience == 0 || d->silent > 0 || spool_turns(d->spool) == d->spool_turns)
+	look_at_threads(d);
+	if (d->silent > 0 || spool_turns(d->spool) == d->spool_turns)
 		return;
-	service_say(d->service, "WATCHDOG=1");
+	if (service_watchdog_ms(d->service) > 0)
+		service_say(d->service, "WATCHDOG=1");
 	ask_all(d);
 }
 
@@ -71,8 +138,7 @@ watch_start(struct daemon *d)
 	service_say(d->service, "READY=1");
 	say_status(d);
 	timer_init(&d->watch, d->loop, on_watch, d);
-	int64_t patience = service_watchdog_ms(d->service);
-	timer_set(&d->watch, patience > 0 ? patience / WATCHES : STATUS_MS);
+	timer_set(&d->watch, watch_period(d));
 	ask_all(d);
 }
 

@@ -276,7 +276,7 @@ kind_of(const struct recipient *r, const struct outcome *o)
 	if (o->attempted)
 		return HISTORY_DEFERRED;
 	/* that its time was changed is nobody's question; that it was let go is */
-	return r->state == RECIPIENT_HELD ? HISTORY_RELEASED : HISTORY_KIND_END;
+	return r->state != RECIPIENT_WAITING ? HISTORY_RELEASED : HISTORY_KIND_END;
 }
 
 void

@@ -2,6 +2,7 @@
 /* mail_read - mailboxes as a reader sees them: each function one snapshot. */
 #include <string.h>
 
+#include "base/hand.h"
 #include "base/mem.h"
 #include "spool/private.h"
 #include "spool/tray.h"
@@ -205,7 +206,8 @@ see(struct spool_reader *r, uint32_t number, unsigned want, uint32_t uid,
 	*x = (struct mail_sight){.own = m.own};
 	make_row(uid, &m, &x->row);
 	key_put(id, m.message, 8);
-	if ((want & SIGHT_STRUCTURE) && get(r, DB_MIME, id, KEY_ID, &v) == OK &&
+	if ((want & SIGHT_STRUCTURE) && !hand_condemned(m.message) &&
+	    get(r, DB_MIME, id, KEY_ID, &v) == OK &&
 	    record_get_octets(v, &x->structure) != OK)
 		x->structure = (struct span){NULL, 0};
 	return want & SIGHT_FRONT ? see_front(r, want, id, x) : OK;
@@ -281,6 +283,8 @@ spool_read_mail(struct spool_reader *r, uint32_t number, uint32_t uid, bool with
 	}
 	if (e == OK && with_content && m->message->file != 0)
 		e = reader_file(r, m->message);
+	if (e == OK && with_content && hand_condemned(m->message->id))
+		e = ERR_DAMAGED; /* whoever works on it crashes */
 	if (e == ERR_NOT_FOUND && m->message != NULL) {
 		/* no file: with its mail, or without? */
 		struct mail_row row;

@@ -118,7 +118,7 @@ struct spool {
 	struct pool *pool;
 	struct loop *loop; /* inline mode */
 	char *path;
-	bool create, read_only;
+	bool create, read_only, hands;
 	unsigned node;
 	uint64_t max_size, min_free, inline_max;
 	struct inbox *accepted_inbox;

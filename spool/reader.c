@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "base/hand.h"
 #include "base/mem.h"
 #include "spool/private.h"
 
@@ -191,6 +192,7 @@ reader_message(
 	enum dbi where;
 	unsigned chunks = 0;
 	*out = NULL;
+	uint64_t was = hand_take(id);
 	enum err e = db_get_message(r->txn, r->spool, id, &v, &where);
 	if (e == OK)
 		e = read_envelope(r, v, id, out, &chunks);
@@ -198,6 +200,7 @@ reader_message(
 		e = read_chunks(r, *out, chunks);
 	if (e != OK)
 		message_unref(out);
+	hand_back(was);
 	return e;
 }
 
@@ -250,8 +253,10 @@ read_slice(
 		if (*n == max || rows++ == SLICE_ROWS)
 			break;
 		*after = key_get(k.mv_data, 8);
+		uint64_t was = hand_take(*after);
 		*n += read_envelope(r, (struct span){v.mv_data, v.mv_size}, *after,
 			  &out[*n], &chunks) == OK;
+		hand_back(was);
 	}
 	mdb_cursor_close(c);
 	return e;

@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "base/dir.h"
 #include "base/fault.h"
+#include "base/hand.h"
 #include "base/mem.h"
 #include "spool/private.h"
 
@@ -73,7 +74,8 @@ static bool
 is_ours(const char *name)
 {
 	static const char *const ours[] = {".", "..", "data.mdb-lock", "data.mdb.new",
-	    "big", "owner.lock", "reserve", "history", "lost+found", "accounts", "tls"};
+	    "big", "owner.lock", "reserve", "hands", "history", "lost+found", "accounts",
+	    "tls"};
 	for (size_t i = 0; i < COUNT_OF(ours); i++)
 		if (strcmp(ours[i], name) == 0)
 			return true;
@@ -189,6 +191,37 @@ open_reserve(struct spool *s, struct buf *why)
 	return OK;
 }
 
+static void
+on_suspect(void *arg, const struct hand_crash *c)
+{
+	struct spool *s = arg;
+	char id[SPOOL_ID_LEN + 1];
+	spool_id_format(c->id, id);
+	LOG(s->log, EV_CRASHED, F_STR("id", id), F_INT("signal", c->signal),
+	    F_INT("crashes", c->crashes),
+	    F_STR("now", c->crashes < HAND_CRASHES
+			     ? "it is tried again, with no other that is suspected"
+			     : "it is set aside: relayctl why"));
+}
+
+/* Mail does not depend on it: without the file a crash has no consequence for anyone. */
+static void
+open_hands(struct spool *s, const struct spool_options *o)
+{
+	if (!o->hands || s->read_only)
+		return;
+	int fd = openat(s->dir, "hands", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	enum err e = fd < 0 ? err_from_errno(errno)
+			    : hand_open(fd, world_wall(s->world), on_suspect, s);
+	s->hands = e == OK;
+	if (e != OK)
+		LOG(s->log, EV_LIMIT, F_STR("what", "the file `hands` cannot be used"),
+		    F_STR("error", err_text(e)),
+		    F_STR("now", "a message that crashes relayd is not set aside"));
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 static enum err
 open_history(struct spool *s, const struct spool_options *o, struct buf *why)
 {
@@ -220,6 +253,8 @@ open_directory(struct spool *s, const struct spool_options *o, struct buf *why)
 		e = open_reserve(s, why);
 	if (e == OK)
 		e = open_history(s, o, why);
+	if (e == OK)
+		open_hands(s, o);
 	(void)FAULT("spool.open.locked");
 	return e;
 }
@@ -290,6 +325,8 @@ destroy(struct spool **sp)
 		spool_reader_free(&s->reader[--s->readers]);
 	db_close(s);
 	history_close(s);
+	if (s->hands)
+		hand_close();
 	close_fd(&s->reserve_fd);
 	close_fd(&s->lock);
 	close_fd(&s->dir);

@@ -44,6 +44,8 @@ struct spool_options {
 	bool create;
 	bool
 	    read_only; /* for looking at a stopped spool: no writer, no lock taken away */
+	bool hands;    /* what the threads have in hand is noted in the file `hands`
+			  (base/hand.h) */
 	unsigned node; /* 0..1023, part of every id */
 	uint64_t max_size;   /* quota for content and records; 0: none */
 	uint64_t min_free;   /* refuse new mail when the file system has less; 0: never */

@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "base/hand.h"
 #include "base/mem.h"
 #include "spool/private.h"
 #include "spool/tray.h"
@@ -53,7 +54,9 @@ apply_all(struct batch *b, struct spool_request **q, size_t *n)
 		if (q[i]->result != OK ||
 		    atomic_load_explicit(&q[i]->cancelled, memory_order_relaxed))
 			continue;
+		uint64_t was = hand_take(q[i]->report != NULL ? q[i]->report->id : 0);
 		enum err e = apply_request(b, q[i]);
+		hand_back(was);
 		q[i]->applied = e == OK;
 		if (is_own_error(e))
 			q[i]->result = e;

@@ -81,6 +81,7 @@ if [ $quick = 0 ]; then
 				"env VARIANT=$variant tests/real/test_imap.py Imap.test_administrator Imap.test_idle_is_told_at_once Imap.test_compressed Imap.test_mutt Imap.test_append_broken_off_compressed Imap.test_mail_made_to_hurt" \
 				"env VARIANT=$variant tests/real/test_page.py Figures Guarded Acting Hostile" \
 				"env VARIANT=$variant tests/real/test_smarthost.py SignIn Tls Between"
+			[ $variant = tsan ] || run "poison" "env VARIANT=$variant tests/crash/poison.py"
 		fi
 	done
 	build clang programs

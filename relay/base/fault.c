@@ -23,6 +23,7 @@ static struct {
 	bool planned; /* by fault_plan() or the environment, which is read once */
 	enum fault_what what;
 	char name[64];      /* "": any place */
+	char text[64];      /* of FAULT_CRASH and FAULT_HANG */
 	unsigned long left; /* passes of name until it strikes; 0: spent */
 	unsigned long passes;
 } plan = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -37,21 +38,37 @@ set_plan(enum fault_what what, struct span name, unsigned long n)
 	plan.left = n;
 }
 
-/* "die:NAME:N" or "fail:NAME:N"; NAME may be empty. */
+static void
+set_text(struct span text)
+{
+	CHECK(text.n > 0 && text.n < sizeof(plan.text));
+	span_copy(text, plan.text, sizeof(plan.text));
+}
+
+/* "die:NAME:N", "fail:NAME:N", "crash:NAME:TEXT" or "hang:NAME:TEXT"; NAME may be empty.
+ */
 static void
 plan_from_text(struct span text)
 {
+	static const struct {
+		const char *word;
+		enum fault_what what;
+	} words[] = {{"die:", FAULT_DIE}, {"fail:", FAULT_FAIL}, {"crash:", FAULT_CRASH},
+	    {"hang:", FAULT_HANG}};
 	struct scan in = scan_over(text);
 	enum fault_what what = FAULT_NONE;
-	if (scan_text(&in, SPAN("die:")))
-		what = FAULT_DIE;
-	else if (scan_text(&in, SPAN("fail:")))
-		what = FAULT_FAIL;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && what == FAULT_NONE;
+	     i++)
+		if (scan_text(&in, span_str(words[i].word)))
+			what = words[i].what;
 	struct span name;
 	uint64_t n = 0;
-	bool good = what != FAULT_NONE && scan_until(&in, ':', &name) &&
-		    scan_u64(&in, UINT32_MAX, &n) && n > 0 && scan_done(&in);
-	CHECK(good); /* RELAY_FAULT is die:NAME:N or fail:NAME:N */
+	bool good = what != FAULT_NONE && scan_until(&in, ':', &name);
+	if (good && (what == FAULT_CRASH || what == FAULT_HANG))
+		set_text(scan_rest(&in));
+	else
+		good = good && scan_u64(&in, UINT32_MAX, &n) && n > 0 && scan_done(&in);
+	CHECK(good); /* RELAY_FAULT is one of these */
 	set_plan(what, name, (unsigned long)n);
 }
 
@@ -86,6 +103,39 @@ fault_hit(const char *name)
 		_exit(FAULT_EXIT);
 	pthread_mutex_unlock(&plan.lock);
 	return what == FAULT_FAIL;
+}
+
+static bool
+text_strikes(const char *name, struct span bytes)
+{
+	bool meant = plan.name[0] == '\0' || strcmp(plan.name, name) == 0;
+	return meant && (plan.what == FAULT_CRASH || plan.what == FAULT_HANG) &&
+	       bytes.n > 0 &&
+	       memmem(bytes.p, bytes.n, plan.text, strlen(plan.text)) != NULL;
+}
+
+void
+fault_bytes(const char *name, struct span bytes)
+{
+	pthread_mutex_lock(&plan.lock);
+	if (!plan.planned)
+		plan_from_environment();
+	bool strikes = text_strikes(name, bytes);
+	enum fault_what what = plan.what;
+	pthread_mutex_unlock(&plan.lock);
+	if (strikes && what == FAULT_CRASH)
+		abort();
+	while (strikes)
+		(void)pause();
+}
+
+void
+fault_plan_bytes(enum fault_what what, const char *name, const char *text)
+{
+	pthread_mutex_lock(&plan.lock);
+	set_plan(what, name != NULL ? span_str(name) : SPAN(""), 0);
+	set_text(span_str(text));
+	pthread_mutex_unlock(&plan.lock);
 }
 
 void

@@ -8,21 +8,27 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/hand.h"
 
-void *
-mem_alloc(size_t n)
+static void *
+must(void *p)
 {
-	void *p = calloc(1, n ? n : 1);
+	if (p == NULL)
+		hand_blameless();
 	CHECK(p != NULL);
 	return p;
 }
 
 void *
+mem_alloc(size_t n)
+{
+	return must(calloc(1, n ? n : 1));
+}
+
+void *
 mem_alloc_raw(size_t n)
 {
-	void *p = malloc(n ? n : 1);
-	CHECK(p != NULL);
-	return p;
+	return must(malloc(n ? n : 1));
 }
 
 void *
@@ -30,9 +36,7 @@ mem_resize(void *p, size_t count, size_t size)
 {
 	size_t n;
 	CHECK(!__builtin_mul_overflow(count, size, &n));
-	void *q = realloc(p, n ? n : 1);
-	CHECK(q != NULL);
-	return q;
+	return must(realloc(p, n ? n : 1));
 }
 
 void *

@@ -2,6 +2,7 @@
 /* acts - the commands that change something; each is logged with who did it. */
 #include <string.h>
 
+#include "base/hand.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "policy/address.h"
@@ -12,6 +13,7 @@
 struct acting {
 	enum admin_action action;
 	bool dry_run;
+	uint64_t id; /* of the selector; 0: none */
 	uint64_t applied;
 	unsigned under_way;
 	bool held;
@@ -52,11 +54,24 @@ act_each(struct walk *w, const struct message *m, const uint16_t *index, size_t 
 	scheduler_act(cc->control->scheduler, a->action, m, index, n, act_done, w);
 }
 
+/* A mail that is in mailboxes only, and is not read any more, is read again. */
+static bool
+forgive(const struct acting *a)
+{
+	if (a->action != ADMIN_RELEASE || !hand_condemned(a->id))
+		return false;
+	if (!a->dry_run)
+		hand_clear(a->id);
+	return true;
+}
+
 static void
 act_end(struct walk *w, uint64_t messages, uint64_t recipients)
 {
 	struct acting *a = walk_arg(w);
 	struct control_client *cc = walk_client(w);
+	if (messages == 0 && forgive(a))
+		messages = recipients = a->applied = 1;
 	LOG(cc->control->log, EV_ADMIN, F_STR("what", action_name(a->action)),
 	    control_by(cc), F_INT("messages", messages), F_INT("applied", a->applied),
 	    F_INT("dry_run", a->dry_run));
@@ -89,6 +104,7 @@ command_act(struct control_client *cc, const json_t *request, enum admin_action 
 		return;
 	}
 	o.limit = command_limit(request);
+	a.id = o.selector.has_id ? o.selector.id : 0;
 	a.dry_run = json_is_true(json_object_get(request, "dry_run"));
 	walk_start(cc, &o, &a, sizeof(a));
 }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <sys/resource.h>
 
+#include "base/hand.h"
 #include "base/mem.h"
 #include "relay/control/page_private.h"
 #include "relay/version.h"
@@ -120,6 +121,9 @@ put_process(struct buf *b, const struct page *p)
 	    p->started.ms);
 	head(b, "relayd_build_info", "gauge", "Always 1; says which version runs.");
 	labelled(b, "relayd_build_info", "version", RELAYD_VERSION, 1);
+	gauge(b, "relayd_watchdog_still_threads",
+	    "Threads that have not come round for half a minute: must be 0.",
+	    p->o.host.still != NULL ? p->o.host.still(p->o.host.arg) : 0);
 	gauge(b, "relayd_ready", "1 while mail is taken, else 0, as /readyz.",
 	    p->o.host.not_ready(p->o.host.arg) == NULL);
 	gauge(b, "relayd_memory_content_bytes",
@@ -241,6 +245,15 @@ put_destinations(struct buf *b, const struct page *p)
 	    s.ready);
 	gauge(b, "relayd_damaged_entries",
 	    "Messages that are damaged in the spool and not tried.", s.stuck);
+	uint64_t id[HAND_SUSPECTS], condemned = 0;
+	size_t suspects = hand_suspects(id);
+	for (size_t i = 0; i < suspects; i++)
+		condemned += hand_condemned(id[i]);
+	gauge(b, "relayd_crash_suspects",
+	    "Messages that relayd had in hand at one crash, and that are tried alone.",
+	    suspects - condemned);
+	gauge(b, "relayd_crash_set_aside",
+	    "Messages that are set aside because relayd has crashed of them.", condemned);
 }
 
 static void

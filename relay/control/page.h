@@ -31,7 +31,8 @@ struct page_host {
 	/* back(back_arg) comes on the main loop when thread i (from 0) has turned once.
 	 */
 	void (*ping)(void *arg, unsigned i, void (*back)(void *back_arg), void *back_arg);
-	unsigned threads; /* at most PAGE_THREADS_MAX */
+	unsigned (*still)(void *arg); /* threads that stand still; NULL: nobody looks */
+	unsigned threads;             /* at most PAGE_THREADS_MAX */
 	void *arg;
 };
 

@@ -9,7 +9,7 @@
  * The watchdog looks whether each recipient that waits is in somebody's hands
  * (scheduler_will_come_back).  What a snapshot shows may be over a moment later, so a
  * recipient is only a suspect at first; if the next survey finds it so again, it is
- * stuck, and the log says it.
+ * stuck, and the log says it.  It looks whether there are metrics { } or not.
  */
 #include <string.h>
 
@@ -18,6 +18,7 @@
 
 #define SLICE 200
 #define PERIOD_MS (10 * SECOND_MS)
+#define UNSEEN_MS (20 * SECOND_MS) /* the same, when nobody can see the figures */
 #define SHARE 20
 
 const int64_t survey_age_ms[SURVEY_AGES - 1] = {MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS,
@@ -146,8 +147,9 @@ finish(struct page *p)
 	s->known = true;
 	s->finished = now;
 	s->took_ms = instant_since(now, s->began);
-	int64_t pause = s->took_ms * SHARE;
-	timer_set(&s->timer, pause > PERIOD_MS ? pause : PERIOD_MS);
+	int64_t pause = s->took_ms * SHARE,
+		least = page_config(p)->metrics.binds > 0 ? PERIOD_MS : UNSEEN_MS;
+	timer_set(&s->timer, pause > least ? pause : least);
 }
 
 static void

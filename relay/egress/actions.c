@@ -13,6 +13,7 @@ struct act {
 	const uint16_t *index; /* borrowed during scheduler_act only; NULL: all */
 	size_t n;
 	enum admin_action action;
+	bool condemned;   /* the message, which has been set aside for it */
 	unsigned waiting; /* reports under way */
 	unsigned touched, applied;
 	bool failed;
@@ -25,7 +26,8 @@ static bool
 chosen(void *arg, const struct recipient *r)
 {
 	const struct act *a = arg;
-	if (a->action == ADMIN_RELEASE && r->state != RECIPIENT_HELD)
+	if (a->action == ADMIN_RELEASE && r->state != RECIPIENT_HELD &&
+	    !(r->state == RECIPIENT_ASIDE && a->condemned))
 		return false;
 	if (a->action == ADMIN_HOLD && r->state != RECIPIENT_WAITING)
 		return false;
@@ -160,9 +162,12 @@ scheduler_act(struct scheduler *s, enum admin_action action, const struct messag
 	a->n = n;
 	a->done = done;
 	a->arg = arg;
+	a->condemned = hand_condemned(m->id);
 	later_init(&a->later, s->loop, tell, a);
 	act_on(a, m);
-	a->index = NULL; /* borrowed: not looked at any more */
+	if (action == ADMIN_RELEASE && a->touched > 0)
+		hand_clear(m->id); /* its crashes are forgiven */
+	a->index = NULL;           /* borrowed: not looked at any more */
 	if (a->waiting == 0)
 		later_set(&a->later);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/hand.h"
 #include "base/mem.h"
 #include "relay/egress/scheduler.h"
 #include "relay/routing.h"
@@ -22,6 +23,7 @@ change_new(struct scheduler *s, struct entry *e, struct report *r)
 	c->entry = e;
 	c->dest = e ? e->key.dest : NULL;
 	c->report = r;
+	c->id = r->id;
 	c->config = config_ref(s->config);
 	c->earliest.ms = NO_HEAD;
 	list_push(&s->changes, &c->link);
@@ -90,6 +92,11 @@ change_over(struct change *c, enum err e)
 		dest_expect(d, c->earliest);
 	void (*done)(void *, enum err) = c->done;
 	void *arg = c->arg;
+	if (hand_crashes(c->id) > 0) {
+		if (e == OK && c->job != NULL)
+			suspect_reported(c->job);
+		suspects_call(s);
+	}
 	change_free(c);
 	if (d != NULL) {
 		dest_step(d);
@@ -228,7 +235,9 @@ compose_run(struct spool_reader *reader, void *arg)
 	    NOTICE_FAILED, NOTICE_DELAYED, NOTICE_RELAYED, NOTICE_DELIVERED};
 	struct compose *c = arg;
 	struct message *m = NULL;
-	c->err = spool_read_message(reader, c->report->id, true, &m);
+	uint64_t was = hand_take(c->report->id);
+	bool whole = !hand_condemned(c->report->id);
+	c->err = spool_read_message(reader, c->report->id, whole, &m);
 	if (c->err == ERR_DAMAGED ||
 	    c->err == ERR_IO) /* without a part of the original, then */
 		c->err = spool_read_message(reader, c->report->id, false, &m);
@@ -242,6 +251,7 @@ compose_run(struct spool_reader *reader, void *arg)
 			message_unref(&notice);
 	}
 	message_unref(&m);
+	hand_back(was);
 }
 
 static void

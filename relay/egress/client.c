@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/hand.h"
 #include "base/mem.h"
 #include "relay/egress/client_private.h"
 
@@ -186,9 +187,8 @@ on_timeout(struct client *c)
 }
 
 static void
-on_io(void *arg, enum io_event ev)
+handle_io(struct client *c, enum io_event ev)
 {
-	struct client *c = arg;
 	switch (ev) {
 	case IO_CONNECTED:
 		client_enter(
@@ -208,6 +208,15 @@ on_io(void *arg, enum io_event ev)
 	case IO_TIMEOUT: on_timeout(c); break;
 	case IO_TLS: client_enter(c, tls_done(c)); break;
 	}
+}
+
+static void
+on_io(void *arg, enum io_event ev)
+{
+	struct client *c = arg;
+	uint64_t was = hand_take(c->mail != NULL ? c->mail->message->id : 0);
+	handle_io(c, ev);
+	hand_back(was);
 }
 
 /* Tell one thing; the owner may free the client in his callback. */

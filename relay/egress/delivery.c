@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/fault.h"
+#include "base/hand.h"
 #include "base/mem.h"
 #include "relay/egress/backoff.h"
 #include "relay/egress/local.h"
@@ -187,6 +189,18 @@ collect(struct delivery *d, bool may_repeat, struct verdict *why)
 	d->mail.rcpts = 0;
 }
 
+#ifdef RELAY_FAULTS
+/* Tests have it that a message crashes whoever sends it. */
+static void
+touch(const struct message *m)
+{
+	char piece[4096];
+	size_t got = 0;
+	if (content_read(m->content, 0, piece, sizeof(piece), &got) == OK)
+		FAULT_BYTES("delivery.send", ((struct span){piece, got}));
+}
+#endif
+
 /* Once per job: its recipients that go out share one route. */
 static void
 prepare(struct delivery *d)
@@ -233,6 +247,9 @@ delivery_send(struct delivery *d)
 		return;
 	}
 	prepare(d);
+#ifdef RELAY_FAULTS
+	touch(d->job->message);
+#endif
 	address_recipients(d, n);
 	d->mail = (struct mail){.message = d->job->message,
 	    .rewritten = d->rewriting.changes ? &d->rewriting.rewritten : NULL,
@@ -285,6 +302,7 @@ void
 delivery_on_client(void *arg, enum client_event ev)
 {
 	struct delivery *d = arg;
+	uint64_t was = hand_take(d->job->id);
 	switch (ev) {
 	case CLIENT_READY:
 		delivery_connected(d);
@@ -293,6 +311,7 @@ delivery_on_client(void *arg, enum client_event ev)
 	case CLIENT_SENT: on_sent(d); break;
 	case CLIENT_LOST: on_lost(d); break;
 	}
+	hand_back(was);
 }
 
 /* ---- sort */
@@ -374,7 +393,14 @@ static void
 load_run(struct spool_reader *r, void *arg)
 {
 	struct load *l = arg;
-	l->err = spool_read_message(r, l->id, true, &l->message);
+	uint64_t was = hand_take(l->id);
+	bool condemned = hand_condemned(l->id);
+	l->err = spool_read_message(r, l->id, !condemned, &l->message);
+	if (l->err == OK && condemned)
+		l->err = ERR_DAMAGED;
+	else if (l->err == ERR_DAMAGED) /* whom it is for is known all the same */
+		(void)spool_read_message(r, l->id, false, &l->message);
+	hand_back(was);
 }
 
 static void
@@ -396,12 +422,14 @@ load_done(void *arg)
 	d->job->message = l->message;
 	l->message = NULL;
 	mem_free(&l);
+	uint64_t was = hand_take(d->job->id);
 	if (e == OK)
 		sort(d);
 	else if (e == ERR_NOT_FOUND)
 		end(d, JOB_GONE);
 	else
 		end(d, e == ERR_DAMAGED ? JOB_DAMAGED : JOB_UNREADABLE);
+	hand_back(was);
 }
 
 void
@@ -419,7 +447,9 @@ delivery_start(struct courier *c, struct job *j)
 		return;
 	}
 	if (j->message != NULL && j->message->content != NULL) {
+		uint64_t was = hand_take(j->id);
 		sort(d);
+		hand_back(was);
 		return;
 	}
 	struct load *l = NEW(struct load);

@@ -101,6 +101,7 @@ entry_free(struct entry *e)
 	struct dest *d = e->key.dest;
 	if (e->state == ENTRY_READY && link_in_list(&e->link))
 		unlist(e);
+	suspect_ended(e);
 	struct wall now = scheduler_now(d->scheduler);
 	if (e->again) {
 		dest_look_again(d, (struct wall){0});

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "policy/address.h"
 
@@ -312,6 +313,7 @@ put_original_part(struct composer *c)
 	if (content_read(m->content, 0, bytes, max, &got) != OK)
 		got = 0;
 	struct span s = {bytes, got};
+	FAULT_BYTES("notice.compose", s);
 	bool whole = returns_whole(c->n);
 	if (!whole)
 		s.n = header_end(s);

@@ -150,17 +150,34 @@ report_result(struct reporter *p, const struct job_result *res)
 		p->change->earliest = o.due;
 }
 
-/* What the spool has for this entry cannot be trusted: set all of it aside. */
+/*
+ * What the spool has for this entry cannot be trusted, or relayd has crashed of it: set
+ * all of it aside.
+ */
 static void
-report_damaged(struct reporter *p)
+report_aside(struct reporter *p)
 {
-	LOG(p->s->log, EV_SPOOL_DAMAGED, F_STR("id", p->id), F_STR("dest", p->dest->key),
-	    F_STR("do", "look at it with: relayctl show; then delete it"));
-	for (size_t i = 0; p->m != NULL && i < p->m->rcpts; i++)
+	struct outcome o = {.kind = OUTCOME_ASIDE};
+	unsigned crashes = hand_crashes(p->job->id);
+	if (hand_condemned(p->job->id)) {
+		struct verdict v = verdict_make(451, "4.3.0",
+		    "set aside: relayd has crashed %u times with this message in hand",
+		    crashes);
+		o.reply = verdict_line(&v, &p->line);
+		o.attempted = true;
+		LOG(p->s->log, EV_SET_ASIDE, F_STR("id", p->id),
+		    F_STR("dest", p->dest->key), F_INT("crashes", crashes),
+		    F_STR("do", "report it; when relayd is better: relayctl release"));
+	} else {
+		LOG(p->s->log, EV_SPOOL_DAMAGED, F_STR("id", p->id),
+		    F_STR("dest", p->dest->key),
+		    F_STR("do", "look at it with: relayctl show; then delete it"));
+	}
+	for (size_t i = 0; p->m != NULL && i < p->m->rcpts; i++) {
+		o.index = p->m->rcpt[i].index;
 		if (span_eq(p->m->rcpt[i].dest, span_str(p->dest->key)))
-			report_add(p->change->report,
-			    &(struct outcome){
-				.index = p->m->rcpt[i].index, .kind = OUTCOME_ASIDE});
+			report_add(p->change->report, &o);
+	}
 }
 
 /*
@@ -263,15 +280,17 @@ report_job(struct scheduler *s, struct entry *e, struct job *j)
 	}
 	p.change = change_new(s, e, report_new(j->id, span_str(p.dest->key), p.now));
 	if (j->end == JOB_DAMAGED)
-		report_damaged(&p);
+		report_aside(&p);
 	for (size_t i = 0; i < j->results; i++)
 		report_result(&p, &j->result[i]);
 	buf_clear(&p.line);
 	failed_keep(s->spool, s->config, p.change->report, p.m);
 	p.change->job = j;
-	if (p.change->report->outcomes == 0 && j->end == JOB_DAMAGED)
+	if (p.change->report->outcomes == 0 && j->end == JOB_DAMAGED) {
 		e->state =
 		    ENTRY_STUCK; /* nothing readable to change: keep others from it */
+		suspect_ended(e);
+	}
 	submit_or_hold(s, p.change);
 }
 
@@ -313,7 +332,7 @@ on_job_ended(struct job *j)
 	struct entry *e = j->owner;
 	struct dest *d = e->key.dest;
 	struct scheduler *s = d->scheduler;
-	uint64_t id = j->id;
+	uint64_t id = j->id, was = hand_take(id);
 	CHECK(e->state == ENTRY_RUNNING);
 	scheduler_count(e, -1);
 	if (j->kept && d->idle == NULL)
@@ -337,4 +356,5 @@ on_job_ended(struct job *j)
 	dest_step(d);
 	dest_free_unused(d);
 	scheduler_check_idle(s);
+	hand_back(was);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/mem.h"
 
 /* ---- pumping: one job per destination and round, so that nobody starves */
@@ -44,6 +45,10 @@ static void
 start_job(struct scheduler *s, struct dest *d)
 {
 	struct entry *e = dest_next(d);
+	if (suspect_waits(e)) {
+		entry_free(e);
+		return;
+	}
 	if (d->lane != NULL)
 		lane_take(d->lane);
 	e->state = ENTRY_RUNNING;
@@ -185,6 +190,8 @@ accept_for_dest(struct scheduler *s, struct message *m, const struct recipient *
 	struct dest *d = dest_get(s, r->dest);
 	if (entry_find(s, m->id, d) != NULL) /* a slice was read in between */
 		return;
+	if (FAULT("scheduler.lose")) /* what the watchdog is there for */
+		return;
 	struct wall due = r->due.ms ? r->due : m->arrival;
 	bool memory = s->budget == NULL || !content_budget_over(s->budget);
 	bool backlog = d->head.ms <= now.ms || d->fetch != NULL;
@@ -212,10 +219,12 @@ void
 scheduler_accepted(struct scheduler *s, struct message **m, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
+		uint64_t was = hand_take(m[i]->id);
 		for (size_t k = 0; k < m[i]->rcpts; k++)
 			if (m[i]->rcpt[k].state == RECIPIENT_WAITING &&
 			    first_of_its_dest(m[i], k))
 				accept_for_dest(s, m[i], &m[i]->rcpt[k]);
+		hand_back(was);
 		message_unref(&m[i]);
 	}
 }
@@ -278,6 +287,7 @@ scan_done(void *arg)
 		dest_free_unused(d);
 	}
 	sweep_start(s);
+	suspects_call(s);
 }
 
 static void
@@ -338,6 +348,7 @@ scheduler_free(struct scheduler **sp)
 		return;
 	sweep_stop(s);
 	spool_cancel_query(&s->scan);
+	spool_cancel_query(&s->roll);
 	LIST_EACH (&s->changes, k)
 		change_abandon(CONTAINER_OF(k, struct change, link));
 	while (s->entries.n > 0)

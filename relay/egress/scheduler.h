@@ -40,6 +40,7 @@
 #ifndef RELAY_EGRESS_SCHEDULER_H
 #define RELAY_EGRESS_SCHEDULER_H
 
+#include "base/hand.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -117,6 +118,7 @@ struct entry {
 	struct wall began;      /* RUNNING: rows due later are not part of the job */
 	bool again; /* other rows of it are due: look at them when this is over */
 	bool probe;
+	bool suspect; /* it is the one that is tried, until it is reported */
 };
 
 struct pause {
@@ -150,6 +152,9 @@ struct scheduler {
 	struct list pauses;
 	struct list held;    /* changes whose notice may yet tell of more failures */
 	struct list changes; /* struct change under way, for the end */
+	uint64_t suspect;    /* the message that is tried, by so many jobs: suspect.c */
+	unsigned suspects;
+	struct spool_query *roll;
 	struct later pump;
 	struct timer tick;
 	struct spool_query *scan; /* reading all destinations at start, or a sweep */
@@ -226,6 +231,7 @@ struct change {
 	struct entry *entry; /* REPORTING; freed when the change is over; may be NULL */
 	struct dest *dest;
 	struct report *report;    /* owned until given to the spool */
+	uint64_t id;              /* of the message */
 	struct notice_item *item; /* owned */
 	size_t items;
 	const struct config *config; /* a reference: routes for the notices */
@@ -250,6 +256,14 @@ void change_abandon(struct change *c); /* at the end of the process */
 
 /* ---- outcome.c */
 void on_job_ended(struct job *j);
+
+/* ---- suspect.c: messages that relayd had in hand when it crashed */
+
+/* True: another one is tried just now, and this one comes back to it later. */
+bool suspect_waits(struct entry *e);
+void suspect_ended(struct entry *e);        /* the next one may be tried */
+void suspect_reported(const struct job *j); /* on disk: did it come through? */
+void suspects_call(struct scheduler *s);    /* those that have gone are forgotten */
 
 /* ---- sweep.c */
 void sweep_start(struct scheduler *s);

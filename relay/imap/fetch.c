@@ -7,6 +7,8 @@
  */
 #include "relay/imap/fetch.h"
 
+#include "base/fault.h"
+#include "base/hand.h"
 #include "base/mem.h"
 #include "relay/imap/session.h"
 #include "relay/imap/veil.h"
@@ -177,6 +179,9 @@ write_one(struct slice *x, size_t i, const struct mail_sight *sight,
 	    .mail = &x->mail[i], .sight = sight, .kept = kept, .uidonly = x->uidonly};
 	struct buf made;
 	buf_init(&made, 0);
+	uint64_t was = hand_take(sight->row.message);
+	if (kept != NULL && content_in_memory(kept->message->content))
+		FAULT_BYTES("mail.read", content_slice(kept->message->content, 0));
 	bool shaped = !(x->program->needs & NEED_SHAPE);
 	if (!shaped && sight->structure.p != NULL &&
 	    shape_open(&shape, sight->structure) == OK)
@@ -191,6 +196,7 @@ write_one(struct slice *x, size_t i, const struct mail_sight *sight,
 	if (made.n > 0 && x->veil == ADMIN_VIEW_WHOLE)
 		fetch_out_found(&x->out, sight->row.message, &made);
 	buf_clear(&made);
+	hand_back(was);
 	return written;
 }
 

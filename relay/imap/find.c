@@ -4,6 +4,7 @@
  * slice by slice: what the view knows decides most of them on the loop, the others are
  * looked at in the pool, as far as the search needs.
  */
+#include "base/hand.h"
 #include "base/mem.h"
 #include "relay/imap/fetch.h"
 #include "relay/imap/search.h"
@@ -127,9 +128,11 @@ on_sight(void *arg, size_t i, const struct mail_sight *sight)
 	struct shape shape;
 	if (sight->structure.p == NULL || shape_open(&shape, sight->structure) != OK)
 		return true; /* its content tells */
+	uint64_t was = hand_take(sight->row.message);
 	c->mail.sight = sight;
 	c->mail.shape = &shape;
 	(void)ask(x, c);
+	hand_back(was);
 	c->mail.sight = NULL;
 	c->mail.shape = NULL;
 	return true;
@@ -151,6 +154,7 @@ read_content(struct finding *x, struct spool_reader *r, struct candidate *c)
 	    .content = kept->message->size,
 	    .message_flags = kept->message->flags};
 	buf_init(&made, 0);
+	uint64_t was = hand_take(kept->message->id);
 	e = shape_of_content(kept->message->content, kept->message->prefix, &made);
 	if (e == OK)
 		e = shape_open(&shape, buf_span(&made));
@@ -164,6 +168,7 @@ read_content(struct finding *x, struct spool_reader *r, struct candidate *c)
 	c->mail.sight = NULL;
 	c->mail.shape = NULL;
 	c->mail.mail = NULL;
+	hand_back(was);
 	buf_clear(&made);
 	kept_mail_free(&kept);
 }

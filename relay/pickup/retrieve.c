@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/hand.h"
 #include "base/mem.h"
 #include "relay/pickup/pop.h"
 
@@ -88,7 +89,7 @@ next_piece(struct retrieve *r, char *room, struct span *out)
 }
 
 static bool
-more(struct pop *s)
+send_pieces(struct pop *s)
 {
 	struct retrieve *r = CONTAINER_OF(s->sending, struct retrieve, base);
 	char room[PIECE];
@@ -130,6 +131,16 @@ more(struct pop *s)
 		    &s->pickup->o.counters->retrieved, 1, memory_order_relaxed);
 	}
 	return false;
+}
+
+static bool
+more(struct pop *s)
+{
+	const struct retrieve *r = CONTAINER_OF(s->sending, struct retrieve, base);
+	uint64_t was = hand_take(r->mail->message->id);
+	bool full = send_pieces(s);
+	hand_back(was);
+	return full;
 }
 
 static void

@@ -568,6 +568,17 @@ read_fail(struct parser *p, struct span rest)
 	read_fault(p, STEP_FAIL, rest);
 }
 
+static void
+read_crash(struct parser *p, struct span rest)
+{
+	struct step *step = add_step(p, STEP_CRASH);
+	struct span at = take_word(&rest), name = take_word(&rest);
+	if (!span_eq(at, SPAN("at")) || name.n == 0 || span_trim(rest).n == 0)
+		wrong(p, "crash at NAME TEXT");
+	take_words(p, step, name);
+	step->text = keep(p, span_trim(rest));
+}
+
 /* ---- blocks that are written over and over: send, take */
 
 static void
@@ -649,6 +660,7 @@ static const struct {
     {"start", NULL, STEP_START},
     {"restart", NULL, STEP_RESTART},
     {"die", read_die, 0},
+    {"crash", read_crash, 0},
     {"fail", read_fail, 0},
 };
 

@@ -70,6 +70,7 @@ enum step_kind {
 	STEP_RESTART,
 	STEP_DIE, /* text: name of the fault; n */
 	STEP_FAIL,
+	STEP_CRASH, /* text: what a message has that makes it crash */
 };
 
 struct step {

@@ -119,7 +119,11 @@ check_mailboxes(struct stage *s, const struct step *step)
 static void
 plan(struct stage *s, const struct step *step)
 {
-	s->ledger->dying = step->kind == STEP_DIE;
+	s->ledger->dying = step->kind != STEP_FAIL;
+	if (step->kind == STEP_CRASH) {
+		fault_plan_bytes(FAULT_CRASH, step->word[0], step->text);
+		return;
+	}
 	fault_plan(step->kind == STEP_DIE ? FAULT_DIE : FAULT_FAIL, step->text, step->n);
 }
 
@@ -163,6 +167,7 @@ play_step(struct stage *s, struct cast *c, struct step *step)
 	case STEP_START: stage_start(s); break;
 	case STEP_RESTART: restart(s, c, step); break;
 	case STEP_DIE:
+	case STEP_CRASH:
 	case STEP_FAIL: plan(s, step); break;
 	}
 }
@@ -304,6 +309,8 @@ in_child(struct talk *t, const struct act *act)
 	CHECK(waitpid(pid, &status, 0) == pid);
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
+	if (WTERMSIG(status) == SIGABRT && t->ledger->dying)
+		return FAULT_EXIT; /* crash at */
 	printf("%s: the process was ended by signal %d\n", t->script->path,
 	    WTERMSIG(status));
 	return -1;
@@ -379,7 +386,8 @@ static bool
 plans_deaths(const struct script *s)
 {
 	for (size_t i = 0; i < s->steps; i++)
-		if (s->step[i].kind == STEP_DIE || s->step[i].kind == STEP_FAIL)
+		if (s->step[i].kind == STEP_DIE || s->step[i].kind == STEP_FAIL ||
+		    s->step[i].kind == STEP_CRASH)
 			return true;
 	return false;
 }

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -37,6 +38,7 @@ child_status(const char *env, const char *plan_die, unsigned long n)
 			(void)setenv("RELAY_FAULT", env, 1);
 		if (n > 0)
 			fault_plan(FAULT_DIE, plan_die, n);
+		fault_bytes("d", SPAN("some octets"));
 		bool failed = three_places();
 		failed = three_places() || failed;
 		_exit(failed);
@@ -70,11 +72,41 @@ test_environment(void **state)
 	    {"die:b:1x", -6},
 	    {"die:b:-1", -6},
 	    {"live:b:1", -6},
+	    {"crash:d:octets", -6},
+	    {"crash::octets", -6},
+	    {"crash:e:octets", 0},
+	    {"crash:d:more", 0},
+	    {"crash:d:", -6},
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
 		assert_int_equal(child_status(cases[i].text, NULL, 0), cases[i].want);
 	/* a plan made before the first pass stands */
 	assert_int_equal(child_status("die::1", "nowhere", 1), 0);
+}
+
+/* A hang is ended by a signal from outside only. */
+static void
+test_hang(void **state)
+{
+	(void)state;
+	int ready[2], status;
+	char c;
+	assert_int_equal(pipe(ready), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		fault_plan_bytes(FAULT_HANG, NULL, "now");
+		fault_bytes("x", SPAN("not yet"));
+		(void)!write(ready[1], "", 1);
+		fault_bytes("x", SPAN("and now"));
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	(void)close(ready[0]);
+	(void)close(ready[1]);
 }
 
 static void
@@ -127,6 +159,7 @@ main(void)
 	(void)unsetenv("RELAY_FAULT");
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_environment),
+	    cmocka_unit_test(test_hang),
 	    cmocka_unit_test(test_die),
 	    cmocka_unit_test(test_fail),
 	    cmocka_unit_test(test_macro),

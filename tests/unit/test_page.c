@@ -17,11 +17,10 @@
 #include "relay/egress/scheduler.h"
 #include "tests/lib/spool_rig.h"
 
-static const char configuration[] =
-    "hostname = \"relay.test\"\n"
-    "spool { path = \"/nowhere\" }\n"
-    "metrics { hosts = {\"other.test\"} }\n"
-    "listener \"smtp\" { bind = {\"127.0.0.1:25\"} }\n";
+static const char configuration[] = "hostname = \"relay.test\"\n"
+				    "spool { path = \"/nowhere\" }\n"
+				    "metrics { hosts = {\"other.test\"} }\n"
+				    "listener \"smtp\" { bind = {\"127.0.0.1:25\"} }\n";
 
 struct fixture {
 	struct spool_rig *rig;
@@ -102,7 +101,7 @@ setup(void **state)
 	    .pickup = &f->pickup,
 	    .resolver = &f->resolver,
 	    .budget = &f->budget,
-	    .host = {the_config, sessions, not_ready, ping, 2, f}};
+	    .host = {the_config, sessions, not_ready, ping, NULL, 2, f}};
 	f->page = page_new(&po);
 	*state = f;
 	return 0;
@@ -212,7 +211,8 @@ test_ages(void **state)
 		char want[100];
 		pass(f, cases[i].ms);
 		(void)snprintf(want, sizeof(want),
-		    "\nrelayd_queue_recipients{state=\"new\",age=\"%s\"} 1\n", cases[i].age);
+		    "\nrelayd_queue_recipients{state=\"new\",age=\"%s\"} 1\n",
+		    cases[i].age);
 		has(get(f, "/metrics"), want);
 	}
 }
@@ -298,9 +298,9 @@ test_bounce_classes(void **state)
 		const char *status;
 		enum bounce_class class;
 	} cases[] = {{"5.1.1", BOUNCE_ADDRESS}, {"5.2.2", BOUNCE_MAILBOX},
-	    {"5.4.4", BOUNCE_NETWORK}, {"5.4.7", BOUNCE_EXPIRED}, {"5.7.26", BOUNCE_POLICY},
-	    {"5.0.0", BOUNCE_OTHER}, {"5.9.1", BOUNCE_OTHER}, {"", BOUNCE_OTHER},
-	    {"5", BOUNCE_OTHER}, {"5.71", BOUNCE_OTHER}};
+	    {"5.4.4", BOUNCE_NETWORK}, {"5.4.7", BOUNCE_EXPIRED},
+	    {"5.7.26", BOUNCE_POLICY}, {"5.0.0", BOUNCE_OTHER}, {"5.9.1", BOUNCE_OTHER},
+	    {"", BOUNCE_OTHER}, {"5", BOUNCE_OTHER}, {"5.71", BOUNCE_OTHER}};
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		struct egress_counters c = {0};

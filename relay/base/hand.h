@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * hand - what each thread has in hand, for the case that it crashes of it.
+ *
+ *	uint64_t was = hand_take(id);
+ *	... work on whatever id names ...
+ *	hand_back(was);
+ *
+ * A sheet of memory that is a file has a line for each thread, and a line holds the
+ * number that the thread works on: two stores, no system call.  A crash of the process
+ * leaves the file as it was.  When a signal says that we are wrong (SIGSEGV, SIGBUS,
+ * SIGFPE, SIGILL, SIGABRT), its handler notes on the sheet which thread it was, and lets
+ * the signal do its work.  hand_open() at the next start judges:
+ *
+ *	the thread had something in hand       that is a suspect
+ *	it had nothing                         whatever any thread had, now or just
+ *before, is: memory may be spoilt long before it hurts SIGABRT from outside (a watchdog)
+ *what threads had that stood still; see hand_look() any other end: SIGKILL, power, a stop
+ *nobody is nor if memory was all: hand_blameless()
+ *
+ * A suspect has a count of crashes, which is on disk before hand_open() returns.  With
+ * HAND_CRASHES it is condemned, and whoever would work on it leaves it alone.  One that
+ * comes through is cleared.  Suspects should be worked on one at a time: then the next
+ * crash tells who it was.
+ *
+ * One sheet a process, and with it the only mutable file-scope state beside fault.c's:
+ * a signal's handler cannot be handed anything.  Without hand_open() nothing is noted.
+ */
+#ifndef BASE_HAND_H
+#define BASE_HAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/when.h"
+
+#define HAND_CRASHES 2   /* then it is condemned */
+#define HAND_SUSPECTS 64 /* that are known at a time; the oldest is forgotten first */
+#define HAND_THREADS 128 /* what more of them have in hand is not noted */
+
+struct hand_crash {
+	uint64_t id;
+	unsigned crashes; /* this one included */
+	int signal;
+};
+
+/*
+ * Take the file into use (the descriptor stays the caller's), and tell of each suspect
+ * of the last crash.  ERR_EXISTS: this process has a sheet already; else there is no
+ * room, or it cannot be mapped.
+ */
+enum err hand_open(int fd, struct wall now,
+    void (*told)(void *arg, const struct hand_crash *c), void *arg);
+void hand_close(void); /* when no other thread has anything in hand */
+
+/* From now on this thread works on id (0: on nothing).  Returns what it had before. */
+uint64_t hand_take(uint64_t id);
+void hand_back(uint64_t was); /* to hand_take()'s answer */
+
+/* The next abort() is for want of memory: nobody's fault. */
+void hand_blameless(void);
+
+/*
+ * How often did we crash with it in hand?  Any thread; one load while nothing is
+ * suspect.  Once it is condemned that stays, until it is cleared.
+ */
+unsigned hand_crashes(uint64_t id);
+bool hand_condemned(uint64_t id);
+void hand_clear(uint64_t id);
+/* Those that are known; returns how many (at most HAND_SUSPECTS). */
+size_t hand_suspects(uint64_t id[HAND_SUSPECTS]);
+
+/*
+ * Called every so often (every_ms) by the thread that watches: who has the same thing in
+ * hand as twice before, and has not put it down since, stands still.  Returns the longest
+ * time that one does, and what it is.
+ */
+int64_t hand_look(struct instant now, int64_t every_ms, uint64_t *id);
+
+#endif
