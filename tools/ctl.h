@@ -109,6 +109,8 @@ bool ctl_as_it_comes(const struct ctl *c);
 /* One answer line (not the last); line may be NULL if ctl_as_it_comes(). */
 void ctl_line(struct ctl *c, const json_t *line, const char *text, size_t n);
 void ctl_choose_printer(struct ctl *c);
+/* It is the table of the queue that is wanted, which needs a few members only. */
+bool ctl_shows_queue(const struct ctl *c);
 /* Text from outside, safe for a terminal. */
 void ctl_put(const char *text);
 void ctl_put_to(FILE *to, const char *text);

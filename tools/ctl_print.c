@@ -71,13 +71,39 @@ columns(struct span s)
 	return n;
 }
 
+/* Printable ASCII, as nearly every text is: shown as it is, one column each. */
+static bool
+is_plain(const char *text, size_t *n)
+{
+	size_t i = 0;
+	while (text[i] >= 0x20 && text[i] < 0x7f)
+		i++;
+	*n = i;
+	return text[i] == '\0';
+}
+
+static void
+end_cell(size_t n, size_t width, bool last)
+{
+	for (; !last && n < width + 2; n++)
+		putchar(' ');
+	if (last)
+		putchar('\n');
+}
+
 void
 ctl_cell(const char *text, size_t width, bool last)
 {
 	struct buf b;
+	size_t n;
+	if (is_plain(text, &n) && (n <= width || width == 0)) {
+		(void)fwrite(text, 1, n, stdout);
+		end_cell(n, width, last);
+		return;
+	}
 	buf_init(&b, 64u << 10);
 	put_safe(&b, text);
-	size_t n = columns(buf_span(&b));
+	n = columns(buf_span(&b));
 	if (n > width && width > 0) {
 		while (b.n > 0 && n >= width) {
 			b.n--;
@@ -87,10 +113,7 @@ ctl_cell(const char *text, size_t width, bool last)
 		n++;
 	}
 	put_buf(stdout, &b);
-	for (; !last && n < width + 2; n++)
-		putchar(' ');
-	if (last)
-		putchar('\n');
+	end_cell(n, width, last);
 }
 
 /* ---- queue */
@@ -152,10 +175,15 @@ print_queue(struct ctl *c, const json_t *line)
 		ctl_cell_state(c, ctl_text(r, "state"), 8);
 		ctl_cell(next, 8, false);
 		buf_init(&b, 64u << 10);
-		buf_addf(
-		    &b, "<%s> -> <%s>", ctl_text(line, "sender"), ctl_text(r, "address"));
-		if (*ctl_text(r, "delay_reason"))
-			buf_addf(&b, ": %s", ctl_text(r, "delay_reason"));
+		buf_add_char(&b, '<');
+		buf_add_str(&b, ctl_text(line, "sender"));
+		buf_add_str(&b, "> -> <");
+		buf_add_str(&b, ctl_text(r, "address"));
+		buf_add_char(&b, '>');
+		if (*ctl_text(r, "delay_reason")) {
+			buf_add_str(&b, ": ");
+			buf_add_str(&b, ctl_text(r, "delay_reason"));
+		}
 		char *all = buf_take(&b);
 		ctl_cell(all, c->width >= 80 ? wide : 0, true);
 		mem_free(&all);
@@ -400,6 +428,12 @@ ctl_as_it_comes(const struct ctl *c)
 {
 	return c->capture != NULL || (c->json && strcmp(c->command, "cat") != 0 &&
 					 strcmp(c->command, "mailbox-export") != 0);
+}
+
+bool
+ctl_shows_queue(const struct ctl *c)
+{
+	return !ctl_as_it_comes(c) && c->print == print_queue;
 }
 
 void

@@ -397,6 +397,9 @@ run_command(
 	json_object_set_new(request, "cmd", json_string(k->name));
 	switch (k->words) {
 	case WORDS_IDS:
+		if (ctl_shows_queue(c))
+			json_object_set_new(request, "brief", json_true());
+		return run_ids(c, request, argc, argv);
 	case WORDS_HISTORY: return run_ids(c, request, argc, argv);
 	case WORDS_TOP: return argc == 0 ? ctl_top(c, request) : wrong(k);
 	case WORDS_TRACE: return argc == 1 ? run_trace(c, request, argv[0]) : wrong(k);

@@ -37,15 +37,18 @@ command_limit(const json_t *request)
 	return limit > 0 ? (uint64_t)limit : 0;
 }
 
+enum much { MUCH_BRIEF, MUCH_LIST, MUCH_FULL };
+
 static struct show
-show_here(struct control_client *cc, bool full)
+show_here(struct control_client *cc, enum much much)
 {
 	struct control *c = cc->control;
 	return (struct show){
 	    .config = control_config(c),
 	    .scheduler = c->scheduler,
 	    .now = world_wall(loop_world(c->loop)),
-	    .full = full,
+	    .full = much == MUCH_FULL,
+	    .brief = much == MUCH_BRIEF,
 	};
 }
 
@@ -53,7 +56,7 @@ static void
 queue_each(struct walk *w, const struct message *m, const uint16_t *index, size_t n)
 {
 	struct control_client *cc = walk_client(w);
-	struct show s = show_here(cc, *(bool *)walk_arg(w));
+	struct show s = show_here(cc, *(enum much *)walk_arg(w));
 	show_message(control_line(cc), &s, m, index, n);
 	control_send(cc);
 }
@@ -67,25 +70,26 @@ queue_end(struct walk *w, uint64_t messages, uint64_t recipients)
 }
 
 static void
-list(struct control_client *cc, const json_t *request, bool full)
+list(struct control_client *cc, const json_t *request, enum much much)
 {
 	struct walk_options o = {.each = queue_each, .end = queue_end};
 	if (!command_selector(cc, request, &o.selector))
 		return;
 	o.limit = command_limit(request);
-	walk_start(cc, &o, &full, sizeof(full));
+	walk_start(cc, &o, &much, sizeof(much));
 }
 
 void
 command_queue(struct control_client *cc, const json_t *request)
 {
-	list(cc, request, false);
+	bool brief = json_is_true(json_object_get(request, "brief"));
+	list(cc, request, brief ? MUCH_BRIEF : MUCH_LIST);
 }
 
 void
 command_show(struct control_client *cc, const json_t *request)
 {
-	list(cc, request, true);
+	list(cc, request, MUCH_FULL);
 }
 
 /* ---- shape */
@@ -159,7 +163,7 @@ static void
 why_each(struct walk *w, const struct message *m, const uint16_t *index, size_t n)
 {
 	struct control_client *cc = walk_client(w);
-	struct show s = show_here(cc, true);
+	struct show s = show_here(cc, MUCH_FULL);
 	char id[SPOOL_ID_LEN + 1];
 	spool_id_format(m->id, id);
 	struct buf text;

@@ -47,7 +47,8 @@ put_recipient(struct json *j, const struct show *s, const struct message *m,
 	json_open(j, '{');
 	json_str(j, "address", r->address);
 	json_cstr(j, "state", recipient_state_name(r));
-	json_int(j, "attempts", r->attempts);
+	if (!s->brief)
+		json_int(j, "attempts", r->attempts);
 	put_time(j, "next_attempt", next_attempt(s, m, r));
 	json_str(j, "delay_reason", r->reply);
 	if (s->full) {
@@ -56,7 +57,8 @@ put_recipient(struct json *j, const struct show *s, const struct message *m,
 		put_time(j, "last_try", r->last_try);
 		json_str(j, "orcpt", r->orcpt);
 	}
-	json_str(j, "destination", r->dest);
+	if (!s->brief)
+		json_str(j, "destination", r->dest);
 	json_close(j, '}');
 }
 
@@ -95,9 +97,11 @@ show_message(struct json *j, const struct show *s, const struct message *m,
 	char id[SPOOL_ID_LEN + 1];
 	spool_id_format(m->id, id);
 	json_open(j, '{');
-	json_cstr(j, "queue_name", queue_name(m));
+	if (!s->brief)
+		json_cstr(j, "queue_name", queue_name(m));
 	json_cstr(j, "queue_id", id);
-	json_int(j, "arrival_time", m->arrival.ms / 1000);
+	if (!s->brief)
+		json_int(j, "arrival_time", m->arrival.ms / 1000);
 	json_int(j, "age_s", wall_since(s->now, m->arrival) / 1000);
 	json_int(j, "message_size", (int64_t)(m->size + m->prefix.n));
 	json_str(j, "sender", m->sender);

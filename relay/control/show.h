@@ -17,7 +17,8 @@ struct show {
 	const struct config *config;       /* for expiry and routes; may be NULL */
 	const struct scheduler *scheduler; /* NULL: the daemon is stopped */
 	struct wall now;
-	bool full; /* envelope, client, headers that were added */
+	bool full;  /* envelope, client, headers that were added */
+	bool brief; /* what a table of the queue shows, and no more */
 };
 
 /* m with those recipients whose index is in `index` (n of them). */
