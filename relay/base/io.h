@@ -136,6 +136,10 @@ void io_tap_hide(struct io *io, bool came, bool sent);
  * A reference to ts is kept while the connection lives; tc must outlive it.
  */
 enum err io_start_tls_server(struct io *io, struct tls_server *ts);
+/* The same where the protocol has a name for ALPN (RFC 7301; a literal): it is chosen if
+ * the client asks for it; one that asks for others only is refused. */
+enum err
+io_start_tls_speaking(struct io *io, struct tls_server *ts, const char *protocol);
 enum err
 io_start_tls_client(struct io *io, struct tls_client *tc, const struct tls_peer *peer);
 

@@ -77,9 +77,15 @@ may_start(const struct io *io)
 enum err
 io_start_tls_server(struct io *io, struct tls_server *ts)
 {
+	return io_start_tls_speaking(io, ts, NULL);
+}
+
+enum err
+io_start_tls_speaking(struct io *io, struct tls_server *ts, const char *protocol)
+{
 	if (!may_start(io))
 		return ERR_SYNTAX;
-	return start(io, tls_server_ssl(ts), tls_server_ref(ts));
+	return start(io, tls_server_ssl(ts, protocol), tls_server_ref(ts));
 }
 
 enum err

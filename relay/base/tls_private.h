@@ -38,8 +38,9 @@ X509 *tls_read_certificate(const char *file);
 
 /* ---- tls_server.c */
 
-/* A new connection of this server; with its reference in it. */
-SSL *tls_server_ssl(struct tls_server *ts);
+/* A new connection of this server; with its reference in it.  protocol: a literal, for
+ * ALPN; NULL: any. */
+SSL *tls_server_ssl(struct tls_server *ts, const char *protocol);
 /* What the peer's certificate is worth to this server. */
 void tls_server_judge(const struct tls_server *ts, SSL *ssl, struct tls_info *info);
 

@@ -77,6 +77,30 @@ on_sni(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/*
+ * A browser that was led to a port for mail means HTTP and says so: what it would send
+ * there in somebody's name is refused before the first word (RFC 7301 3.2).
+ */
+static int
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+    const unsigned char *in, unsigned n, void *arg)
+{
+	const char *protocol = SSL_get_app_data(ssl);
+	(void)arg;
+	if (protocol == NULL)
+		return SSL_TLSEXT_ERR_NOACK;
+	size_t length = strlen(protocol);
+	for (unsigned at = 0; at < n; at += 1u + in[at]) {
+		if (in[at] == length && length < n - at &&
+		    memcmp(in + at + 1, protocol, length) == 0) {
+			*out = in + at + 1;
+			*out_n = in[at];
+			return SSL_TLSEXT_ERR_OK;
+		}
+	}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 /* Every certificate completes the handshake; what it is worth is asked afterwards. */
 static int
 on_verify(int ok, X509_STORE_CTX *store)
@@ -149,6 +173,7 @@ make_context(struct tls_server *ts, const struct tls_server_options *o, struct b
 	SSL_CTX_set_default_passwd_cb(ctx, on_passphrase);
 	(void)SSL_CTX_set_tlsext_servername_callback(ctx, on_sni);
 	(void)SSL_CTX_set_tlsext_servername_arg(ctx, ts);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 	if (set_profile(ctx, o->profile) && set_asking(ctx, o, why))
 		return ctx;
 	if (why->n == 0)
@@ -264,10 +289,11 @@ tls_server_unref(struct tls_server **tsp)
 /* ---- connections */
 
 SSL *
-tls_server_ssl(struct tls_server *ts)
+tls_server_ssl(struct tls_server *ts, const char *protocol)
 {
 	SSL *ssl = SSL_new(ts->set[0].ctx);
 	CHECK(ssl != NULL);
+	CHECK(SSL_set_app_data(ssl, (void *)(uintptr_t)protocol) == 1);
 	SSL_set_accept_state(ssl);
 	return ssl;
 }

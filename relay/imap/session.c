@@ -209,7 +209,7 @@ imap_start_tls(struct imap *s)
 	s->handshake = true;
 	if (s->tls == NULL)
 		on_tls_failed(s, "there is no certificate");
-	else if (io_start_tls_server(s->io, s->tls) != OK)
+	else if (io_start_tls_speaking(s->io, s->tls, "imap") != OK)
 		imap_end(s, "input before the TLS handshake");
 }
 

@@ -271,7 +271,7 @@ pop_start_tls(struct pop *s)
 	s->handshake = true;
 	if (s->tls == NULL)
 		on_tls_failed(s, "there is no certificate");
-	else if (io_start_tls_server(s->io, s->tls) != OK)
+	else if (io_start_tls_speaking(s->io, s->tls, "pop3") != OK)
 		pop_end(s, "input before the TLS handshake");
 }
 

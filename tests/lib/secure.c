@@ -40,6 +40,23 @@ version_of(struct span text)
 	return 0;
 }
 
+/* "imap,h2" as it goes over the wire. */
+static void
+name_protocols(SSL *ssl, struct span names)
+{
+	struct buf b;
+	buf_init(&b, 1000);
+	while (names.n > 0) {
+		size_t n = span_find(names, ',');
+		buf_add_char(&b, (char)n);
+		buf_add_span(&b, span_cut(names, 0, n));
+		names = span_cut(names, n + 1, names.n);
+	}
+	if (b.n > 0)
+		CHECK(SSL_set_alpn_protos(ssl, (unsigned char *)b.p, (unsigned)b.n) == 0);
+	buf_clear(&b);
+}
+
 struct secure *
 secure_new(int fd, const struct secure_wish *w)
 {
@@ -65,6 +82,7 @@ secure_new(int fd, const struct secure_wish *w)
 	}
 	s->ssl = SSL_new(s->ctx);
 	CHECK(s->ssl != NULL && SSL_set_fd(s->ssl, fd) == 1);
+	name_protocols(s->ssl, w->protocols);
 	if (w->server)
 		SSL_set_accept_state(s->ssl);
 	else
@@ -167,6 +185,11 @@ secure_describe(struct secure *s, struct buf *out)
 	if (cert != NULL && X509_NAME_get_text_by_NID(X509_get_subject_name(cert),
 				NID_commonName, name, sizeof(name)) > 0)
 		buf_addf(out, "\ncertificate %s", name);
+	const unsigned char *protocol;
+	unsigned n;
+	SSL_get0_alpn_selected(s->ssl, &protocol, &n);
+	if (n > 0)
+		buf_addf(out, "\nprotocol %.*s", (int)n, (const char *)protocol);
 	if (SSL_session_reused(s->ssl) == 1)
 		buf_add_str(out, "\nresumed");
 }

@@ -20,6 +20,7 @@ struct secure_wish {
 	bool server;
 	const char *certificate, *key; /* NULL: none is shown */
 	struct span version;           /* "1.2": this one and no other; empty: any */
+	struct span protocols;         /* a client's ALPN: "imap,h2"; empty: none */
 };
 
 struct secure;
@@ -45,8 +46,8 @@ void secure_off(struct secure *s);
 /* tls-unique of a handshake that resumed nothing; its length. */
 size_t secure_unique(struct secure *s, void *out, size_t size);
 
-/* Lines: "TLSv1.3 with cipher ... (256 bits)", "sni NAME", "certificate NAME", "resumed".
- */
+/* Lines: "TLSv1.3 with cipher ... (256 bits)", "sni NAME", "certificate NAME", "protocol
+ * NAME", "resumed". */
 void secure_describe(struct secure *s, struct buf *out);
 
 #endif

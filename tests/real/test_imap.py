@@ -379,10 +379,24 @@ SyncState *
             context.minimum_version = context.maximum_version = version
             m = imaplib.IMAP4_SSL("127.0.0.1", relay.imaps, ssl_context=context,
                                   timeout=real.LIMIT)
-            self.assertIn(m.sock.selected_alpn_protocol(), (None, "imap"))
+            self.assertEqual(m.sock.selected_alpn_protocol(), "imap")
             self.assertIsNone(m.sock.compression())
             m.login(USER, PASSWORD)
             m.logout()
+
+    def test_session_is_resumed(self):
+        """A ticket of the first connection saves the second one the certificates."""
+        relay = self.reading()
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context, session = trusting(), None
+            context.minimum_version = context.maximum_version = version
+            for resumed in (False, True):
+                raw = socket.create_connection(("127.0.0.1", relay.imaps), real.LIMIT)
+                with context.wrap_socket(raw, session=session) as s:
+                    self.assertIn(b"* OK", s.recv(4096))  # the ticket of TLS 1.3 comes before
+                    self.assertEqual(s.session_reused, resumed)
+                    s.sendall(b"1 LOGOUT\r\n")
+                    session = s.session
 
     # ---- curl
 

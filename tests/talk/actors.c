@@ -553,6 +553,8 @@ begin_tls(struct actor *a)
 	while ((word = script_word(&text)).n > 0) {
 		if (word.p[0] == '1') {
 			w.version = word;
+		} else if (span_starts(word, SPAN("alpn="))) {
+			w.protocols = span_cut(word, sizeof("alpn=") - 1, word.n);
 		} else if (span_eq(word, SPAN("certificate"))) {
 			w.certificate = certs_path(stage_certs(a->stage), CERT_CLIENT);
 			w.key = certs_key(stage_certs(a->stage), CERT_CLIENT);

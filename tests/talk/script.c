@@ -247,7 +247,8 @@ check_tls_words(struct parser *p, const struct part *part, struct span text)
 		size_t i = 0;
 		while (known[i] != NULL && !span_eq(w, span_str(known[i])))
 			i++;
-		if (known[i] == NULL)
+		bool names = part->kind != PART_SERVER && span_starts(w, SPAN("alpn="));
+		if (known[i] == NULL && !names)
 			wrong(p, "tls has no word \"%.*s\" here", SPAN_ARG(w));
 	}
 	p->script->secure_hosts |= part->kind == PART_SERVER;
