@@ -41,8 +41,11 @@
 		     */
 #define IMAP_TAG_MAX 128
 #define IMAP_AUTH_FAILURES 3
-#define IMAP_COMMANDS_BEFORE 50    /* before signing in */
-#define IMAP_MESSAGE_LIMIT 1000000 /* RFC 9738: of one command */
+#define IMAP_COMMANDS_BEFORE 50 /* before signing in */
+/* RFC 9738, mails of one command.  There is no limit; who announces one that no mailbox
+ * reaches (their marks would be 48 GiB) need not leave mails out.  iOS wants to see it.
+ */
+#define IMAP_MESSAGE_LIMIT 2147483647
 #define IMAP_LINGER_MS (5 * SECOND_MS)
 
 enum imap_state { IMAP_BEFORE, IMAP_IN, IMAP_SELECTED };

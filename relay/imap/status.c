@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* status - STATUS (RFC 9051 6.3.11, RFC 8438, 7162, 7889, 8474, 9208): what the mailbox's
- * own record says; mails are looked at for RECENT and DELETED-STORAGE alone. */
+ * own record says; mails are looked at for RECENT and DELETED-STORAGE alone: that is
+ * the sum of their RFC822.SIZE, in octets (RFC 9208 4.1.4). */
 #include "base/mem.h"
 #include "relay/imap/boxes.h"
 #include "relay/egress/failed.h"
