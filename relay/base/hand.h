@@ -12,11 +12,13 @@
  * SIGFPE, SIGILL, SIGABRT), its handler notes on the sheet which thread it was, and lets
  * the signal do its work.  hand_open() at the next start judges:
  *
- *	the thread had something in hand       that is a suspect
- *	it had nothing                         whatever any thread had, now or just
- *before, is: memory may be spoilt long before it hurts SIGABRT from outside (a watchdog)
- *what threads had that stood still; see hand_look() any other end: SIGKILL, power, a stop
- *nobody is nor if memory was all: hand_blameless()
+ *	- the thread had something in hand: that is a suspect;
+ *	- it had nothing: whatever any thread had, now or just before, is one, for
+ *	  memory may be spoilt long before it hurts;
+ *	- SIGABRT from outside (a watchdog): what threads had that stood still, which
+ *	  hand_look() finds;
+ *	- any other end (SIGKILL, power, a stop): nobody is, nor if memory was all
+ *	  (hand_blameless()).
  *
  * A suspect has a count of crashes, which is on disk before hand_open() returns.  With
  * HAND_CRASHES it is condemned, and whoever would work on it leaves it alone.  One that
