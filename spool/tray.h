@@ -36,7 +36,7 @@
 
 enum tray_kind { TRAY_QUEUE, TRAY_HELD, TRAY_NONE /* always empty */, TRAYS };
 
-#define TRAY_SETS_MAX 100 /* that are looked at; others are dropped for them */
+#define TRAY_SETS_MAX 32 /* that are looked at; others are dropped for them */
 #define TRAY_MAX 10000
 #define TRAY_RCPTS_SHOWN 50 /* recipients that the own fields tell of */
 

@@ -13,7 +13,8 @@
 #include "relay/imap/session.h"
 #include "relay/imap/veil.h"
 
-#define FOUND_MAX 64 /* structures that one slice stores */
+#define FOUND_MAX 64         /* structures that one slice stores */
+#define READ_MAX (16u << 20) /* octets of one query, of which little may be sent */
 
 struct fetching;
 
@@ -27,6 +28,7 @@ struct slice {
 	enum admin_view veil;
 	size_t n, next; /* written up to here: the rest was too much at once */
 	size_t from;
+	uint64_t read; /* octets of mails that were read whole for this query */
 	bool stuck, gone;
 	struct fetch_mail mail[FETCH_SLICE];
 	struct buf flags; /* where their flags are written */
@@ -203,7 +205,7 @@ write_one(struct slice *x, size_t i, const struct mail_sight *sight,
 static bool
 is_full(const struct slice *x)
 {
-	return x->out.octets + x->out.text.n > FETCH_OCTETS;
+	return x->out.octets + x->out.text.n > FETCH_OCTETS || x->read > READ_MAX;
 }
 
 /* Mails are answered in their order; those that nothing is told of have gone. */
@@ -239,6 +241,7 @@ read_next(struct slice *x, struct spool_reader *r)
 	size_t i = x->next++;
 	enum err e = spool_read_mail(r, x->mailbox, x->mail[i].uid, true, &kept);
 	if (e == OK) {
+		x->read += kept->row.size;
 		if (x->veil != ADMIN_VIEW_WHOLE)
 			x->err = veil_mail(kept, x->veil);
 		to_sight(kept, &sight);
@@ -268,6 +271,7 @@ run(struct spool_reader *r, void *arg)
 	size_t n = 0;
 	for (size_t i = 0; i < x->n; i++)
 		uid[n++] = x->mail[i].uid;
+	x->read = 0;
 	while (x->next < x->n && !is_full(x) && x->err == OK) {
 		x->stuck = x->program->whole || x->veil != ADMIN_VIEW_WHOLE;
 		x->from = x->next;

@@ -72,8 +72,11 @@ queue_enter(struct imap *s)
 	s->admin_view = s->config->admin_view;
 	(void)snprintf(who, sizeof(who), "%s %d", s->card->name, (int)s->admin_view);
 	s->trays = spool_tray_enter(imap_spool(s), span_str(who));
-	if (!may_see(s))
+	if (!may_see(s)) {
+		imap_sayf(s, "NO [LIMIT] too many administrators look at the queue: it "
+			     "is not shown now");
 		return;
+	}
 	desk_watch(s->pickup->o.desk, true);
 	(void)desk_look_start(s->pickup->o.desk, imap_inbox(s), NULL, NULL);
 }
