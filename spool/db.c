@@ -16,7 +16,7 @@
 #include "spool/private.h"
 
 #define MAP_SIZE ((size_t)1 << 40)
-#define MAP_SIZE_MIN ((size_t)1 << 32)
+#define MAP_SIZE_MIN ((size_t)1 << 28) /* a low RLIMIT_AS leaves no more */
 #define READERS_MAX 64
 #define DBS_MAX 32
 

@@ -38,6 +38,15 @@ def count(text, ok):
     return max(total - bad, 0), bad
 
 
+def skips(text):
+    """How many were left out, and the first reason that is given."""
+    n = [int(x) for x in re.findall(r"^\d+ passed, \d+ failed, (\d+) skipped", text, re.M)] or \
+        [int(x) for x in re.findall(r"^(?:OK|FAILED) \(.*skipped=(\d+)", text, re.M)] or \
+        [int(x) for x in re.findall(r"^\[  SKIPPED \] (?:\w+: )?(\d+) test\(s\)", text, re.M)]
+    why = re.search(r"^\w+: skipped: (.*)$", text, re.M)
+    return sum(n), why[1] if why else ""
+
+
 def words(command):
     out = []
     for word in shlex.split(command):
@@ -71,7 +80,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("command", nargs="*")
     args = parser.parse_args()
-    passed = failed = 0
+    passed = failed = skipped = 0
     with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
         jobs = [pool.submit(run, c, args.seconds) for c in args.command]
         for job in concurrent.futures.as_completed(jobs):
@@ -79,18 +88,21 @@ def main():
             good, bad = count(text, ok)
             passed += good
             failed += bad
+            left, why = skips(text)
+            skipped += left
             short = shlex.split(command)
             name = " ".join(os.path.basename(w) for w in short[:3])
             print(f"  {'ok  ' if ok else 'FAIL'} {args.title}: {name} ({good}"
-                  f"{f' passed, {bad} failed' if bad else ''}) {took:.1f}s", flush=True)
+                  f"{f' passed, {bad} failed' if bad else ''}"
+                  f"{f', {left} SKIPPED' if left else ''}{f': {why}' if why else ''}) {took:.1f}s", flush=True)
             if not ok:
                 print(text, flush=True)
     counts = os.environ.get("RELAYD_COUNTS")
     if counts:
         with open(counts, "a", encoding="ascii") as f:
-            f.write(f"{passed} {failed}\n")
+            f.write(f"{passed} {failed} {skipped}\n")
     else:
-        print(f"{passed} passed, {failed} failed")
+        print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed or not args.command else 0
 
 

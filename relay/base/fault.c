@@ -123,9 +123,11 @@ fault_bytes(const char *name, struct span bytes)
 	bool strikes = text_strikes(name, bytes);
 	enum fault_what what = plan.what;
 	pthread_mutex_unlock(&plan.lock);
-	if (strikes && what == FAULT_CRASH)
+	if (!strikes)
+		return;
+	if (what == FAULT_CRASH)
 		abort();
-	while (strikes)
+	for (;;)
 		(void)pause();
 }
 

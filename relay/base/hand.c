@@ -377,29 +377,31 @@ wipe(struct sheet *s)
 /* ---- open, close */
 
 /* All of it must take room now: a page that the disk has none for would be a SIGBUS. */
-static enum err
-map(int fd, struct sheet **out)
+static struct sheet *
+map(int fd, enum err *why)
 {
 	int e = posix_fallocate(fd, 0, sizeof(struct sheet));
-	if (e != 0)
-		return err_from_errno(e);
-	void *p =
-	    mmap(NULL, sizeof(struct sheet), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		return err_from_errno(errno);
-	*out = p;
-	return OK;
+	void *p = MAP_FAILED;
+	if (e == 0) {
+		p = mmap(NULL, sizeof(struct sheet), PROT_READ | PROT_WRITE, MAP_SHARED,
+		    fd, 0);
+		e = errno;
+	}
+	if (p != MAP_FAILED)
+		return p;
+	*why = err_from_errno(e);
+	return NULL;
 }
 
 enum err
 hand_open(int fd, struct wall now, void (*told)(void *arg, const struct hand_crash *c),
     void *arg)
 {
-	struct sheet *s;
+	enum err e = ERR_IO;
 	if (board.sheet != NULL)
 		return ERR_EXISTS;
-	enum err e = map(fd, &s);
-	if (e != OK)
+	struct sheet *s = map(fd, &e);
+	if (s == NULL)
 		return e;
 	look_over(s, now);
 	struct judge j = {.sheet = s, .now = now, .told = told, .arg = arg};

@@ -282,6 +282,7 @@ work(const char *dir, unsigned channels)
 	buf_init(&why, 1024);
 	(void)prctl(PR_SET_NAME, "relayd-accounts", 0, 0, 0);
 	(void)setrlimit(RLIMIT_NOFILE, &files);
+	sandbox_lock_memory();
 	struct signin_engine_options o = {
 	    .loop = w.loop,
 	    .pool = pool_new(POOL_THREADS, NULL),

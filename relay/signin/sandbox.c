@@ -11,6 +11,7 @@
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -42,6 +43,17 @@
 	(DIR_WRITE | DIR_READ | LANDLOCK_ACCESS_FS_MAKE_CHAR | \
 	    LANDLOCK_ACCESS_FS_MAKE_BLOCK)
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 void
 sandbox_quiet(void)
 {
@@ -49,6 +61,15 @@ sandbox_quiet(void)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void
+sandbox_lock_memory(void)
+{
+	struct rlimit r;
+	if (!SANITIZED && getrlimit(RLIMIT_MEMLOCK, &r) == 0 &&
+	    r.rlim_cur == RLIM_INFINITY)
+		(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
 /* ---- files */
@@ -109,17 +130,6 @@ sandbox_files(const char *const *write, const char *const *read, const char *con
 }
 
 /* ---- system calls */
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 static const int calls[] = {
     /* memory */

@@ -10,6 +10,12 @@
 /* No core dumps, no reading of our memory, no new privileges. */
 void sandbox_quiet(void);
 
+/*
+ * None of our memory goes to the swap, where the machine lets us have all of it locked
+ * (RLIMIT_MEMLOCK without a bound: with one, hashing a password could fail).
+ */
+void sandbox_lock_memory(void);
+
 /* Files: as sandbox_relayd() in helper.h. */
 enum err
 sandbox_files(const char *const *write, const char *const *read, const char *const *list);

@@ -543,6 +543,13 @@ def campaign(args):
     return 1 if c.faults else 0
 
 
+def why_not(error):
+    """In one line: what the command that failed has said itself, if it has."""
+    said = getattr(error, "stderr", None) or getattr(error, "stdout", None) or b""
+    said = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return " ".join(f"{error}: {said}".split()).rstrip(": ")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true")
@@ -564,7 +571,7 @@ def main():
         spaces.make()
     except (OSError, subprocess.CalledProcessError) as error:
         spaces.remove()
-        print(f"network: skipped: root, ip, nft and network namespaces are needed ({error})")
+        print(f"network: skipped: root, ip, nft and network namespaces are needed ({why_not(error)})")
         print(f"0 passed, 0 failed, {len(Plan(0).cases)} skipped")
         return 0
     try:

@@ -238,6 +238,71 @@ class Ceilings(Besieged):
         self.sane(relay)
 
 
+    @unittest.skipIf(real.VARIANT != "release", "sanitizers need more address space than there would be")
+    def test_little_address_space_and_a_full_map(self):
+        """Under `ulimit -v` of 900 MB the database's map is 256 MB, and is filled: new mail is
+        refused for now, what was acknowledged is there, and deleting and delivering make room."""
+        sink = self.sink()
+        relay = self.limited(self.relay(
+            'route "held" { to = {"held.example"} deliver = "hold" }\n'
+            f'route "all" {{ via = {{"127.0.0.1:{sink.port}"}} }}\n'
+            'retry { first = "1s" interval = "1s" }\n'), "--as=900000000:900000000")
+        relay.log(r" limit what=\"address space\"")
+        text = (b"y" * 76 + b"\r\n") * 2600
+        taken, refused = [], []
+        stop = threading.Event()
+
+        def fill(name):
+            with Client(relay.port, limit=real.LIMIT) as c:
+                c.hello()
+                while not stop.is_set():
+                    got = c.ask(b"MAIL FROM:<a@out.example>\r\n")
+                    if got[:3] == b"250":
+                        c.send(b"RCPT TO:<b@held.example>\r\nDATA\r\n")
+                        c.reply(), c.reply()
+                        got = c.ask(b"Subject: x\r\n\r\n" + text + b".\r\n")
+                    if got[:3] == b"250":
+                        taken.append(got.split()[-1].decode())
+                    else:
+                        refused.append(got[:3])
+                        stop.set()
+        threads = [threading.Thread(target=fill, args=(i,)) for i in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertLessEqual(set(refused), {b"452"})
+        self.assertGreater(len(taken), 500)
+        self.assertEqual({m["queue_id"] for m in relay.queue()}, set(taken))
+        # what makes room goes on: deleting, and delivering (250 of them to the sink)
+        self.assertEqual(relay.ctl("delete", taken[0]).returncode, 0)
+        self.assertEqual(relay.ctl("delete", "--limit", "400", "--state", "held").returncode, 0)
+        left = {m["queue_id"] for m in relay.queue()}
+        self.assertEqual(len(left), len(taken) - 401)
+        self.hand_in(relay, b"a@out.example", [b"b@there.example"], b"X-Ledger: again\r\n\r\nx\r\n")
+        wait_for("it has gone out", lambda: sink.ledger() == ["again"])
+        self.assertEqual(relay.stop(), 0)
+        self.assertEqual(relay.ctl("spool", "check").returncode, 0)
+        relay.start()
+        self.assertEqual({m["queue_id"] for m in relay.queue()}, left)
+
+
+# ---- a campaign that cannot be held
+
+class Campaign(unittest.TestCase):
+    @unittest.skipIf(os.geteuid() != 0, "needs root to be somebody else")
+    def test_network_without_rights_is_no_silent_pass(self):
+        done = subprocess.run(
+            [os.path.join(real.ROOT, "tests", "run.py"), "--title", "network", "--",
+             "setpriv --reuid 65534 --regid 65534 --clear-groups " +
+             os.path.join(real.ROOT, "tests", "network", "network.py") + " --short"],
+            stdout=subprocess.PIPE, text=True, timeout=real.LIMIT, check=False,
+            env={k: v for k, v in os.environ.items() if k != "RELAYD_COUNTS"})
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"\d+ SKIPPED: root, ip, nft and network namespaces are needed \(.*not permitted")
+        self.assertRegex(done.stdout, r"0 passed, 0 failed, \d+ skipped\n$")
+
+
 # ---- guessing
 
 class Guessing(Besieged):

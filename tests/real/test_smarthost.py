@@ -5,6 +5,7 @@ openssl s_client and gsasl as clients, Postfix as the provider behind it, HAProx
 and microsocks in between."""
 import base64
 import os
+import re
 import signal
 import smtplib
 import socket
@@ -204,6 +205,10 @@ class SignIn(SmartHost):
         if real.VARIANT in ("release", "test"):  # sanitizers need more than the list has
             self.assertEqual(status["Seccomp"].strip(), "2")
         self.assertEqual(status["NoNewPrivs"].strip(), "1")
+        with open(f"/proc/{workers[0]}/limits", encoding="ascii") as f:
+            boundless = re.search(r"Max locked memory +unlimited", f.read())
+        if boundless and real.VARIANT in ("release", "test"):
+            self.assertGreater(int(status["VmLck"].split()[0]), 1000)  # kB: none of it goes to the swap
         os.kill(workers[0], signal.SIGKILL)
         wait_for("another worker", lambda: self.helpers(relay)[1] not in ([], workers))
         # what was asked in between fails for now only; nobody is let in, nobody is turned away
