@@ -278,6 +278,7 @@ daemon_page_host(struct daemon *d)
 	    .config = host_config,
 	    .sessions = host_sessions,
 	    .not_ready = host_not_ready,
+	    .paused_in = host_paused_in,
 	    .ping = host_ping,
 	    .still = host_still,
 	    .threads = d->workers,

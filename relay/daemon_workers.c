@@ -130,8 +130,8 @@ worker_open(
 	    .config = d->config,
 	};
 	w->ingress = ingress_new(&io);
-	struct courier_options co = {
-	    w->loop, d->log, d->spool, w->resolver, d->config, d->directory};
+	struct courier_options co = {w->loop, d->log, d->spool, w->resolver, d->config,
+	    d->directory, &d->egress_counters};
 	w->courier = courier_new(&co);
 	return OK;
 }

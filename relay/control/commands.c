@@ -355,10 +355,36 @@ command_cat(struct control_client *cc, const json_t *request)
 
 /* ---- hosts */
 
+struct hosts {
+	struct control_client *client;
+	struct span match; /* in the destination's key; empty: all */
+	bool some, well;   /* only those that are well, or those that are not */
+	json_int_t skip, limit;
+};
+
+/* Upper and lower case are the same. */
+static bool
+holds(struct span s, struct span what)
+{
+	for (size_t i = 0; i + what.n <= s.n; i++)
+		if (span_ieq(span_cut(s, i, what.n), what))
+			return true;
+	return false;
+}
+
 static void
 host_line(void *arg, const struct destination_view *v)
 {
-	struct control_client *cc = arg;
+	struct hosts *h = arg;
+	if (!holds(v->key, h->match) ||
+	    (h->some && h->well != (strcmp(v->state, "up") == 0)) || h->limit == 0)
+		return;
+	if (h->skip > 0) {
+		h->skip--;
+		return;
+	}
+	h->limit--;
+	struct control_client *cc = h->client;
 	struct json *j = control_line(cc);
 	json_open(j, '{');
 	json_str(j, "destination", v->key);
@@ -376,8 +402,17 @@ host_line(void *arg, const struct destination_view *v)
 void
 command_hosts(struct control_client *cc, const json_t *request)
 {
-	(void)request;
-	scheduler_each_destination(cc->control->scheduler, host_line, cc);
+	struct hosts h = {.client = cc, .limit = INT64_MAX};
+	const json_t *limit = json_object_get(request, "limit");
+	h.match = span_str(json_string_value(json_object_get(request, "match")));
+	h.skip = json_integer_value(json_object_get(request, "skip"));
+	if (json_is_integer(limit) && json_integer_value(limit) >= 0)
+		h.limit = json_integer_value(limit);
+	h.some = json_is_true(json_object_get(request, "trouble_first"));
+	scheduler_each_destination(cc->control->scheduler, host_line, &h);
+	h.well = true;
+	if (h.some)
+		scheduler_each_destination(cc->control->scheduler, host_line, &h);
 	control_end(cc, 0, NULL);
 }
 

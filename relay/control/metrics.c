@@ -158,15 +158,16 @@ put_in(struct buf *b, const struct page *p)
 		    page_load(&in->listener[i].connections));
 }
 
+static const char *const tls_names[TLS_VERSIONS] = {"1.0", "1.1", "1.2", "1.3"};
+
 static void
 put_versions(struct buf *b, const char *protocol, const atomic_uint_fast64_t *n)
 {
-	static const char *const names[TLS_VERSIONS] = {"1.0", "1.1", "1.2", "1.3"};
 	for (size_t i = 0; i < TLS_VERSIONS; i++)
 		buf_addf(b,
 		    "relayd_tls_handshakes_total{protocol=\"%s\",version=\"%s\"} %" PRIu64
 		    "\n",
-		    protocol, names[i], page_load(&n[i]));
+		    protocol, tls_names[i], page_load(&n[i]));
 }
 
 static void
@@ -219,6 +220,16 @@ put_out(struct buf *b, const struct page *p)
 		labelled(b, "relayd_bounced_recipients_total", "class",
 		    bounce_class_name((enum bounce_class)i),
 		    page_load(&out->bounced_by[i]));
+	head(b, "relayd_outgoing_connections_total", "counter",
+	    "Connections to next hops that mail could be sent on, by TLS version.");
+	labelled(b, "relayd_outgoing_connections_total", "tls", "none",
+	    page_load(&out->clear));
+	for (size_t i = 0; i < TLS_VERSIONS; i++)
+		labelled(b, "relayd_outgoing_connections_total", "tls", tls_names[i],
+		    page_load(&out->tls[i]));
+	counter(b, "relayd_outgoing_tls_failures_total",
+	    "Those that TLS has kept from that: not offered, failed, not to be trusted.",
+	    page_load(&out->tls_failed));
 	counter(b, "relayd_notices_total", "Notices written to senders.",
 	    page_load(&out->notices));
 	counter(b, "relayd_possible_duplicates_total",
@@ -243,6 +254,11 @@ put_destinations(struct buf *b, const struct page *p)
 	gauge(b, "relayd_deliveries_running", "Deliveries under way.", s.running);
 	gauge(b, "relayd_deliveries_ready", "Deliveries that wait for a free connection.",
 	    s.ready);
+	const struct egress_counters *out = p->o.egress;
+	counter(b, "relayd_schedule_fetches_total",
+	    "Slices of the schedule that were read from the spool.",
+	    page_load(&out->fetches));
+	counter(b, "relayd_schedule_rows_total", "Rows in them.", page_load(&out->rows));
 	gauge(b, "relayd_damaged_entries",
 	    "Messages that are damaged in the spool and not tried.", s.stuck);
 	uint64_t id[HAND_SUSPECTS], condemned = 0;

@@ -28,6 +28,7 @@ struct page_host {
 	unsigned (*sessions)(void *arg);           /* open connections, all threads */
 	/* NULL: mail is taken; else why it is not. */
 	const char *(*not_ready)(void *arg);
+	bool (*paused_in)(void *arg);
 	/* back(back_arg) comes on the main loop when thread i (from 0) has turned once.
 	 */
 	void (*ping)(void *arg, unsigned i, void (*back)(void *back_arg), void *back_arg);

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/scan.h"
 #include "relay/control/page_private.h"
 
-#define WORST_FIRST 200 /* destinations on one page */
+#define SHOWN 100 /* destinations on one page */
+#define SKIP_MAX 100000000
 
 /* ---- what kind of day it is */
 
@@ -153,6 +155,17 @@ put_ages(struct visit *v)
 
 /* ---- destinations, for who has signed in */
 
+static bool
+wants_day(const struct visit *v)
+{
+	struct buf span;
+	buf_init(&span, 20);
+	bool day =
+	    form_get(v->query, "span", 0, &span) && span_eq(buf_span(&span), SPAN("day"));
+	buf_clear(&span);
+	return day;
+}
+
 static const char *
 str(const json_t *o, const char *name)
 {
@@ -195,16 +208,54 @@ put_destination(struct visit *v, const json_t *d)
 	    key, paused ? "resume" : "pause", paused ? "Go on" : "Pause", key);
 }
 
+/* A link to another part of the list. */
+static void
+put_turn(struct visit *v, uint64_t skip, const char *title)
+{
+	struct buf *b = &v->out;
+	buf_addf(b,
+	    "<a href=\"/?%sskip=%llu&amp;find=", wants_day(v) ? "span=day&amp;" : "",
+	    (unsigned long long)skip);
+	form_add(b, span_str(str(v->ask[0].request, "match")));
+	HTML(b, "#destinations\">{}</a> ", title);
+}
+
+static void
+put_finder(struct visit *v)
+{
+	struct buf *b = &v->out;
+	buf_add_str(b,
+	    "<form class=\"finder\" method=\"get\" action=\"/\" role=\"search\" "
+	    "aria-label=\"Destinations\">");
+	if (wants_day(v))
+		buf_add_str(b, "<input type=\"hidden\" name=\"span\" value=\"day\">");
+	HTML(b,
+	    "<input name=\"find\" value=\"{}\" aria-label=\"Find a destination\" "
+	    "placeholder=\"example.org\" autocapitalize=\"none\" spellcheck=\"false\" "
+	    "maxlength=\"300\"> <button>Find</button></form>\n",
+	    str(v->ask[0].request, "match"));
+}
+
 static void
 put_destinations(struct visit *v)
 {
 	struct buf *b = &v->out;
 	const json_t *lines = v->ask[0].lines;
+	uint64_t skip = num(v->ask[0].request, "skip");
+	bool searched = str(v->ask[0].request, "match")[0] != '\0';
 	size_t n = json_array_size(lines);
-	buf_add_str(b, "<section class=\"card\"><h2>Destinations</h2>\n");
+	buf_add_str(
+	    b, "<section class=\"card\" id=\"destinations\"><h2>Destinations</h2>\n");
+	if (n > SHOWN || skip > 0 || searched)
+		put_finder(v);
 	if (n == 0) {
-		buf_add_str(
-		    b, "<p class=\"empty\">Nothing waits for anyone.</p></section>\n");
+		HTML(b, "<p class=\"empty\">{}</p>",
+		    searched || skip > 0 ? "There is none like this."
+					 : "Nothing waits for anyone.");
+		if (searched || skip > 0)
+			buf_add_str(
+			    b, "<p class=\"hint\"><a href=\"/\">All of them</a></p>");
+		buf_add_str(b, "</section>\n");
 		return;
 	}
 	buf_add_str(b, "<table class=\"rows\" role=\"table\"><thead "
@@ -218,62 +269,52 @@ put_destinations(struct visit *v)
 		       "<th role=\"columnheader\" scope=\"col\"><span "
 		       "class=\"hide\">Action</span></th>"
 		       "</tr></thead><tbody role=\"rowgroup\">\n");
-	size_t told = 0;
-	/* what is not well first */
-	for (int well = 0; well <= 1; well++) {
-		for (size_t i = 0; i < n && told < WORST_FIRST; i++) {
-			const json_t *d = json_array_get(lines, i);
-			if ((strcmp(str(d, "state"), "up") == 0) != (well == 1))
-				continue;
-			put_destination(v, d);
-			told++;
-		}
-	}
+	for (size_t i = 0; i < n && i < SHOWN; i++)
+		put_destination(v, json_array_get(lines, i));
 	buf_add_str(b, "</tbody></table>\n");
-	if (told < n)
-		HTML(b, "<p class=\"hint\">{} more: relayctl hosts</p>\n",
-		    text_number(n - told).s);
+	if (skip > 0 || n > SHOWN) {
+		buf_add_str(b, "<p class=\"hint turn\">");
+		if (skip > 0)
+			put_turn(v, skip > SHOWN ? skip - SHOWN : 0, "Those before");
+		HTML(b, "{} to {} ", text_number(skip + 1).s,
+		    text_number(skip + (n < SHOWN ? n : SHOWN)).s);
+		if (n > SHOWN)
+			put_turn(v, skip + SHOWN, "Those after");
+		buf_add_str(b, "</p>\n");
+	}
 	buf_add_str(b, "</section>\n");
 }
 
 /* ---- pausing everything */
 
 static void
-put_switch(struct visit *v, const char *what, const char *title)
+put_switch(struct visit *v, const char *what, const char *title, bool paused)
 {
 	struct buf *b = &v->out;
-	HTML(b, "<form method=\"post\" action=\"/act\" class=\"switch\"><span>{}</span> ",
-	    title);
+	HTML(b,
+	    "<form method=\"post\" action=\"/act\" class=\"switch\"><span>{}{}</span> ",
+	    title, paused ? " is paused" : "");
 	html_token(v);
 	HTML(b,
 	    "<input type=\"hidden\" name=\"what\" value=\"{}\">"
-	    "<button name=\"do\" value=\"pause\">Pause<span class=\"hide\"> {}</span>"
-	    "</button> <button name=\"do\" value=\"resume\">Go on<span class=\"hide\"> "
-	    "{}</span></button></form>\n",
-	    what, title, title);
+	    "<button name=\"do\" value=\"{}\">{}<span class=\"hide\"> {}</span>"
+	    "</button></form>\n",
+	    what, paused ? "resume" : "pause", paused ? "Go on" : "Pause", title);
 }
 
 static void
 put_switches(struct visit *v)
 {
+	struct page *p = v->page;
+	struct scheduler_status s;
+	scheduler_status(p->o.scheduler, &s);
 	buf_add_str(&v->out, "<section class=\"card switches\"><h2>All of it</h2>\n");
-	put_switch(v, "in", "Taking mail");
-	put_switch(v, "out", "Delivering mail");
+	put_switch(v, "in", "Taking mail", p->o.host.paused_in(p->o.host.arg));
+	put_switch(v, "out", "Delivering mail", s.all_paused);
 	buf_add_str(&v->out, "</section>\n");
 }
 
 /* ---- the page */
-
-static bool
-wants_day(const struct visit *v)
-{
-	struct buf span;
-	buf_init(&span, 20);
-	bool day =
-	    form_get(v->query, "span", 0, &span) && span_eq(buf_span(&span), SPAN("day"));
-	buf_clear(&span);
-	return day;
-}
 
 static void
 put_plots(struct visit *v)
@@ -300,15 +341,23 @@ put_live(struct visit *v)
 	put_tiles(v);
 	put_plots(v);
 	put_ages(v);
-	if (v->signed_in)
+	if (v->signed_in) {
 		put_destinations(v);
+		put_switches(v);
+	}
 }
 
 static void
 render_live(struct visit *v)
 {
-	mem_free(&v->target); /* forms come back to the page, not to its part */
-	v->target = mem_strdup("/");
+	/* forms come back to the page, not to its part */
+	struct buf target;
+	buf_init(&target, 64u << 10);
+	buf_addf(&target, "/%s%.*s", v->query.n > 0 ? "?" : "", SPAN_ARG(v->query));
+	size_t n = v->query.n;
+	mem_free(&v->target);
+	v->target = buf_take(&target);
+	v->query = span_cut(span_str(v->target), strlen(v->target) - n, n);
 	put_live(v);
 	visit_answer(v, 200);
 }
@@ -321,13 +370,11 @@ render(struct visit *v)
 	HTML(b,
 	    "<h1 class=\"hide\">Overview</h1>\n"
 	    "<p class=\"hide\" role=\"status\" id=\"spoken\"></p>\n"
-	    "<div id=\"live\" data-from=\"/live{}\">\n",
-	    wants_day(v) ? "?span=day" : "");
+	    "<div id=\"live\" data-from=\"/live{}{}\">\n",
+	    v->query.n > 0 ? "?" : "", v->query.n > 0 ? v->query.p : "");
 	put_live(v);
 	buf_add_str(b, "</div>\n");
-	if (v->signed_in)
-		put_switches(v);
-	else
+	if (!v->signed_in)
 		buf_add_str(b,
 		    "<section class=\"card invite\"><p>Destinations, messages and "
 		    "what can be done about them are shown to who has signed in."
@@ -337,13 +384,40 @@ render(struct visit *v)
 	visit_answer(v, 200);
 }
 
+/* What of the destinations is wanted; what is no text and no number is left out. */
+static void
+narrow(json_t *ask, struct span query)
+{
+	struct buf b;
+	uint64_t skip;
+	buf_init(&b, 1024);
+	if (form_get(query, "find", 0, &b)) {
+		struct span s = span_trim(buf_span(&b));
+		json_t *text = s.n > 0 ? json_stringn(s.p, s.n) : NULL;
+		if (text != NULL)
+			(void)json_object_set_new(ask, "match", text);
+	}
+	buf_reset(&b);
+	if (form_get(query, "skip", 0, &b)) {
+		struct scan in = scan_over(buf_span(&b));
+		if (scan_u64(&in, SKIP_MAX, &skip) && scan_done(&in))
+			(void)json_object_set_new(
+			    ask, "skip", json_integer((json_int_t)skip));
+	}
+	buf_clear(&b);
+}
+
 static void
 begin(struct page *p, struct http_client *c, const struct http_request *r,
     void (*then)(struct visit *v))
 {
 	struct visit *v = visit_new(p, c, r, then);
-	if (v->signed_in)
-		visit_ask(v, json_pack("{s:i,s:s}", "v", 1, "cmd", "hosts"));
+	if (v->signed_in) {
+		json_t *ask = json_pack("{s:i,s:s,s:b,s:i}", "v", 1, "cmd", "hosts",
+		    "trouble_first", 1, "limit", SHOWN + 1);
+		narrow(ask, v->query);
+		visit_ask(v, ask);
+	}
 	visit_go(v);
 }
 

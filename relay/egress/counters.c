@@ -45,6 +45,13 @@ class_of(const char *status)
 }
 
 void
+egress_count_connection(struct egress_counters *c, const struct tls_info *tls)
+{
+	atomic_fetch_add_explicit(tls != NULL ? &c->tls[tls_version_of(tls)] : &c->clear,
+	    1, memory_order_relaxed);
+}
+
+void
 egress_count_bounce(struct egress_counters *c, const char *status)
 {
 	atomic_fetch_add_explicit(&c->failed, 1, memory_order_relaxed);

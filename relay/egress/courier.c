@@ -84,6 +84,7 @@ courier_new(const struct courier_options *o)
 	c->log = o->log;
 	c->spool = o->spool;
 	c->directory = o->directory;
+	c->counters = o->counters;
 	c->resolver = o->resolver;
 	c->config = config_ref(o->config);
 	list_init(&c->deliveries);

@@ -21,7 +21,8 @@ struct courier {
 	struct spool *spool;
 	struct resolver *resolver; /* borrowed */
 	const struct config *config;
-	struct directory *directory; /* borrowed; NULL: nobody has a mailbox */
+	struct directory *directory;      /* borrowed; NULL: nobody has a mailbox */
+	struct egress_counters *counters; /* borrowed; NULL: nobody counts */
 	struct list deliveries;
 	struct list idle; /* struct idle, the most recently used first */
 	unsigned idle_count;

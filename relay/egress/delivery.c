@@ -281,6 +281,10 @@ on_lost(struct delivery *d)
 	struct verdict why = *client_verdict(d->client), refusal;
 	bool in_mail = d->mail.rcpts > 0;
 	bool stale = d->reused && client_stale(d->client);
+	if (!in_mail && client_stage(d->client) == STAGE_TLS &&
+	    d->courier->counters != NULL)
+		atomic_fetch_add_explicit(
+		    &d->courier->counters->tls_failed, 1, memory_order_relaxed);
 	d->job->maybe_delivered |= client_maybe_delivered(d->client);
 	if (stale) {
 		d->mail.rcpts = 0;
@@ -305,6 +309,9 @@ delivery_on_client(void *arg, enum client_event ev)
 	uint64_t was = hand_take(d->job->id);
 	switch (ev) {
 	case CLIENT_READY:
+		if (d->courier->counters != NULL)
+			egress_count_connection(
+			    d->courier->counters, client_tls(d->client));
 		delivery_connected(d);
 		delivery_send(d);
 		break;

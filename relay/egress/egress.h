@@ -30,6 +30,7 @@
 #include "base/histogram.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/tls.h"
 #include "relay/config.h"
 #include "resolver/resolver.h"
 #include "spool/spool.h"
@@ -38,14 +39,16 @@
 
 struct courier;
 struct directory;
+struct egress_counters;
 
 struct courier_options {
 	struct loop *loop;
 	struct log *log;
 	struct spool *spool;
-	struct resolver *resolver;   /* borrowed; the same thread's */
-	const struct config *config; /* a reference is taken */
-	struct directory *directory; /* borrowed; NULL: nobody has a mailbox */
+	struct resolver *resolver;        /* borrowed; the same thread's */
+	const struct config *config;      /* a reference is taken */
+	struct directory *directory;      /* borrowed; NULL: nobody has a mailbox */
+	struct egress_counters *counters; /* borrowed; NULL: nobody counts */
 };
 
 struct courier *courier_new(const struct courier_options *o);
@@ -77,9 +80,14 @@ struct egress_counters {
 	atomic_uint_fast64_t fetches, rows; /* slices of the schedule, rows in them */
 	atomic_uint_fast64_t attempts, delivered, deferred, failed, notices, duplicates;
 	atomic_uint_fast64_t bounced_by[BOUNCE_CLASSES];
-	struct histogram seconds; /* from arrival to delivery, of each recipient */
+	/* connections that mail could be sent on: by TLS version, or without */
+	atomic_uint_fast64_t tls[TLS_VERSIONS], clear;
+	atomic_uint_fast64_t tls_failed; /* those that TLS has kept from that */
+	struct histogram seconds;        /* from arrival to delivery, of each recipient */
 };
 void egress_counters_init(struct egress_counters *c);
+void egress_count_connection(
+    struct egress_counters *c, const struct tls_info *tls); /* NULL: in the clear */
 void egress_count_bounce(struct egress_counters *c, const char *status); /* "5.4.7" */
 
 struct scheduler_options {
@@ -135,6 +143,7 @@ bool scheduler_resume(struct scheduler *s, struct span key); /* false: was not p
 struct scheduler_status {
 	uint64_t destinations, down, running, ready, paused;
 	uint64_t stuck;       /* damaged in the spool, and not tried */
+	bool all_paused;      /* "out" */
 	struct wall next_due; /* the scheduler's next step; 0: nothing waits for a time */
 };
 void scheduler_status(const struct scheduler *s, struct scheduler_status *out);

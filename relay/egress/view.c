@@ -44,6 +44,12 @@ scheduler_status(const struct scheduler *s, struct scheduler_status *out)
 		const struct entry *e = CONTAINER_OF(k, struct entry, node);
 		out->stuck += e->state == ENTRY_STUCK;
 	}
+	LIST_EACH (&s->pauses, k) {
+		const struct pause *p = CONTAINER_OF(k, struct pause, link);
+		out->all_paused |=
+		    strcmp(p->key, "out") == 0 &&
+		    (p->until.ms == 0 || p->until.ms > scheduler_now(s).ms);
+	}
 	if (s->timers.n > 0)
 		out->next_due = (struct wall){heap_min(&s->timers)->key};
 }

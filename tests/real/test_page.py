@@ -18,6 +18,8 @@ import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import real  # noqa: E402
+import upstream  # noqa: E402
+from test_relay import Hop, Keeper, SMTP  # noqa: E402
 
 PROMTOOL = os.path.join(real.PEERS, "prometheus/usr/bin/promtool")
 USER, PASSWORD = "admin", "ordinary"
@@ -108,7 +110,42 @@ route "no" {{ deliver = "reject" text = "not here" }}
                 (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
 
 
+class TlsHop(Hop):
+    """A next hop that offers STARTTLS."""
+
+    context = None
+
+    def factory(self):
+        return SMTP(self.handler, hostname="hop.test", tls_context=self.context)
+
+
 class Figures(PageTest):
+
+    def test_tls_of_next_hops(self):
+        """Connections to next hops: in the clear, with TLS, and those that TLS has prevented."""
+        handler, hops = Keeper(), []
+        for kind in (Hop, TlsHop, Hop):
+            hop = kind(handler, hostname="127.0.0.1", port=real.free_port())
+            if kind is TlsHop:
+                hop.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                hop.context.load_cert_chain(*upstream.Authority(self.dir + "/ca").issue("hop.test"))
+            hop.start()
+            self.addCleanup(hop.stop)
+            hops.append(hop.port)
+        relay = self.paging("".join(
+            f'route "r{i}" {{ to = {{"r{i}.test"}} via = {{"127.0.0.1:{port}"}} tls = {tls} }}\n'
+            for i, (port, tls) in enumerate(zip(hops, ("opportunistic", "opportunistic", "required")))))
+        page = Page(self.port)
+        for i in range(3):
+            self.send(relay, "a@b.test", f"x@r{i}.test")
+        relay.log(r" delivered .*to=<x@r0.test>")
+        relay.log(r" delivered .*to=<x@r1.test>")
+        relay.log(r" deferred .*to=<x@r2.test>")
+        got = self.figures(page)
+        self.assertEqual(got['relayd_outgoing_connections_total{tls="none"}'], 1)
+        self.assertEqual(got['relayd_outgoing_connections_total{tls="1.3"}'], 1)
+        self.assertEqual(got["relayd_outgoing_tls_failures_total"], 1)
+        self.assertGreaterEqual(got["relayd_schedule_fetches_total"], 0)
 
     def test_scrape(self):
         relay = self.paging()
@@ -211,6 +248,72 @@ class Figures(PageTest):
         a = page.sign_in(self.secret, Origin=f"https://127.0.0.1:{self.port}")
         self.assertEqual(a.status, 303)
         self.assertIn("; Secure", a.fields["Set-Cookie"])
+
+
+class Many(PageTest):
+    """More destinations than a page shows."""
+
+    def test_destinations(self):
+        # one is tried, and nobody answers about it; the others wait for their turn
+        relay = self.paging('route "mx" { to = {".fill.test"} deliver = "mx" rate = {"1/1d"} }\n'
+                            f'dns {{ servers = {{"127.0.0.1:{real.free_port()}"}} timeout = "1s" }}')
+        relay.stop()
+        subprocess.run([os.path.join(real.BUILD, "fill"), "--spool", self.dir + "/spool",
+                        "--messages", "250", "--destinations", "250"],
+                       check=True, stdout=subprocess.DEVNULL, timeout=real.LIMIT)
+        relay.start()
+        self.send(relay, "a@b.test", "x@down.test")
+        relay.log(r" deferred .*to=<x@down.test>")
+        real.wait_for("all of them", lambda: len(relay.ctl("--json", "hosts").stdout.split("\n"))
+                      == 252)
+        page = Page(self.port)
+        self.assertEqual(page.sign_in(self.secret).status, 303)
+
+        def shown(path):
+            text = page.get(path).text
+            return re.findall(r'<th role="rowheader" scope="row">((?:mx/|via:)\S+?)</th>', text), text
+        first, text = shown("/")
+        self.assertEqual(len(first), 100)
+        self.assertIn("via:down", first[:2])
+        self.assertIn("1 to 100", text)
+        self.assertNotIn("Those before", text)
+        every = set()
+        path = "/"
+        for _ in range(3):
+            rows, text = shown(path)
+            every |= set(rows)
+            found = re.search(r'href="([^"]*)#destinations">Those after', text)
+            path = html.unescape(found[1]) if found else None
+        self.assertIsNone(path)
+        self.assertIn("201 to 251", text)
+        self.assertEqual(len(every), 251)
+        rows, text = shown("/?find=D24.fill&span=day")
+        self.assertEqual(rows, ["mx/mx:d24.fill.test"])
+        self.assertIn('data-from="/live?find=D24.fill&amp;span=day"', text)
+        self.assertIn("mx:d24.fill.test", page.get("/live?find=D24.fill").text)
+        self.assertIn("There is none like this", page.get("/?find=%3Cscript%3E&skip=x").text)
+        self.assertNotIn("<script>", page.get('/?find=%3Cscript%3E').text.replace(
+            "<script src", ""))
+        self.assertEqual(page.get("/?skip=99999999999999999999&find=%FF").status, 200)
+
+    def test_switches(self):
+        """The one button that makes sense."""
+        relay = self.paging()
+        page = Page(self.port)
+        page.sign_in(self.secret)
+
+        def buttons():
+            text = page.get("/").text
+            part = text[text.index("All of it"):]
+            return re.findall(r'<button name="do" value="(\w+)">', part)
+        self.assertEqual(buttons(), ["pause", "pause"])
+        self.assertEqual(page.act("pause", {"what": "out", "back": "/"}).status, 303)
+        self.assertEqual(buttons(), ["pause", "resume"])
+        relay.ctl("pause", "in")
+        self.assertEqual(buttons(), ["resume", "resume"])
+        self.assertEqual(page.act("resume", {"what": "out", "back": "/"}).status, 303)
+        relay.ctl("resume", "in")
+        self.assertEqual(buttons(), ["pause", "pause"])
 
 
 class Guarded(PageTest):

@@ -52,6 +52,13 @@ sessions(void *arg)
 	return 7;
 }
 
+static bool
+paused_in(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
 static const char *
 not_ready(void *arg)
 {
@@ -101,7 +108,7 @@ setup(void **state)
 	    .pickup = &f->pickup,
 	    .resolver = &f->resolver,
 	    .budget = &f->budget,
-	    .host = {the_config, sessions, not_ready, ping, NULL, 2, f}};
+	    .host = {the_config, sessions, not_ready, paused_in, ping, NULL, 2, f}};
 	f->page = page_new(&po);
 	*state = f;
 	return 0;
