@@ -7,8 +7,11 @@ import glob
 import io
 import json
 import os
+import pty
 import re
+import select
 import shutil
+import signal
 import smtplib
 import subprocess
 import sys
@@ -391,6 +394,42 @@ class Completion(real.RealTest):
                 text = f.read()
             for command in commands:
                 self.assertRegex(text, pattern.format(command), f"{command} in {file}")
+
+    def zsh(self, relay, line):
+        """What a line becomes, on a terminal, when it was typed and Tab was pressed."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ.update(TERM="dumb", RELAYD_CONF=relay.file,
+                              PATH=real.BUILD + ":" + os.environ["PATH"])
+            os.execvp("zsh", ["zsh", "-f", "-i"])
+        seen = b""
+
+        def has(pattern):
+            nonlocal seen
+            if select.select([fd], [], [], 0)[0]:
+                seen += os.read(fd, 4096)
+            return re.search(pattern, seen)
+        try:
+            os.write(fd, f"PS1=; fpath=({real.ROOT}/tools/completion $fpath); autoload -U compinit; "
+                         "compinit -D -u; show() { print -r \"line<$BUFFER>\" }; zle -N show; "
+                         "bindkey '^X' show; print rea''dy\n".encode())
+            wait_for(f"zsh: {seen}", lambda: has(rb"\nready\r"))
+            os.write(fd, line.encode() + b"\t\x18")
+            return wait_for(f"what {line!r} becomes", lambda: has(rb"line<([^>]*)>\r"))[1].decode()
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.close(fd)
+            os.waitpid(pid, 0)
+
+    def test_zsh(self):
+        relay = self.relay(HOLD)
+        relay.add_user("annabel", "open sesame")
+        for line, whole in (("relayctl stat", "relayctl status "),
+                            ("relayctl spool com", "relayctl spool compact "),
+                            ("relayctl user passwd ann", "relayctl user passwd annabel "),
+                            ("relayctl user delete annabel --dr",
+                             "relayctl user delete annabel --dry-run ")):
+            self.assertEqual(self.zsh(relay, line), whole)
 
     def test_zsh_loads(self):
         script = (f"fpath=({real.ROOT}/tools/completion $fpath); autoload -U compinit; "
