@@ -172,6 +172,15 @@ build_rule(struct reading *r, const struct block *b, struct config *c)
 	struct rule *rule = &t->rule[t->n++];
 	*rule = (struct rule){.name = mem_strdup(b->title), .line = b->at.line};
 	build_keys(r, b, "rule", rule);
+	/* as the last one that may be meant */
+	if (t->n == 1 && rule->action != RULE_ACCEPT &&
+	    rule->from.n + rule->to.n + rule->helo.n + rule->clients.n +
+		    rule->listeners.n + rule->accounts.n ==
+		0)
+		reading_warning(r, b->at,
+		    "rule \"%.60s\" fits all mail; say what it is for: to = "
+		    "{\"example.org\"}, from, client, ...",
+		    b->title);
 }
 
 static void

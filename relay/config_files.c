@@ -155,7 +155,8 @@ open_server(struct opening *o, struct tls_server **out, enum tls_profile profile
 	buf_init(&why, 1024);
 	*out = tls_server_new(&so, &why);
 	if (*out == NULL)
-		say(o, false, "tls: %.*s", SPAN_ARG(buf_span(&why)));
+		say(o, false, "tls: %.*s; name PEM files that relayd may read",
+		    SPAN_ARG(buf_span(&why)));
 	buf_clear(&why);
 }
 
@@ -214,7 +215,8 @@ check_authority(struct opening *o, const char *what, const char *path)
 	buf_init(&why, 1024);
 	struct tls_client *tc = tls_client_new(path, &why);
 	if (tc == NULL)
-		say(o, false, "%s: %.*s", what, SPAN_ARG(buf_span(&why)));
+		say(o, false, "%s: %.*s; name a PEM file that relayd may read", what,
+		    SPAN_ARG(buf_span(&why)));
 	tls_client_free(&tc);
 	buf_clear(&why);
 }
@@ -276,7 +278,8 @@ open_routes(struct opening *o)
 	for (size_t i = 0; i < t->n; i++) {
 		struct route *r = &t->route[i];
 		char what[128];
-		(void)snprintf(what, sizeof(what), "route \"%.64s\": tls-ca", r->name);
+		(void)snprintf(what, sizeof(what), "route \"%.64s\" (line %u): tls-ca",
+		    r->name, r->line);
 		check_authority(o, what, r->tls_ca);
 		if (r->secret_file != NULL && r->secret == NULL)
 			open_secret(o, r);

@@ -739,6 +739,26 @@ test_many_at_once(void **state)
 }
 
 static void
+test_rule_for_all(void **state)
+{
+	struct buf said;
+	(void)state;
+	buf_init(&said, 4096);
+	struct config *c = config_parse("t.conf",
+	    BASE "rule a { action = hold }\nrule b { action = accept }\n"
+		 "rule c { }\n",
+	    &said);
+	assert_non_null(c);
+	buf_add_char(&said, '\0');
+	assert_non_null(
+	    strstr(said.p, "t.conf:4: warning: rule \"a\" fits all mail; say"));
+	assert_null(strstr(said.p, "rule \"b\""));
+	assert_null(strstr(said.p, "rule \"c\""));
+	buf_clear(&said);
+	drop(c);
+}
+
+static void
 test_warnings(void **state)
 {
 	(void)state;
@@ -1329,6 +1349,7 @@ main(void)
 	    cmocka_unit_test(test_files_beside),
 	    cmocka_unit_test(test_many_at_once),
 	    cmocka_unit_test(test_warnings),
+	    cmocka_unit_test(test_rule_for_all),
 	    cmocka_unit_test(test_environment),
 	    cmocka_unit_test_setup_teardown(test_includes, make_dir, remove_dir),
 	    cmocka_unit_test_setup_teardown(test_failing_includes, make_dir, remove_dir),
