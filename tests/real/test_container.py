@@ -90,6 +90,23 @@ class Container(real.RealTest):
         p.child.wait(real.LIMIT)
         self.assertEqual(p.child.returncode, 0)
 
+    def test_read_only_root(self):
+        """Nothing is written but below the one volume, as process 1."""
+        file = self.config()
+        mount = (f"mount --bind {self.dir} {self.dir} && mount -o remount,bind,ro / && "
+                 "! touch /etc/relayd-was-here 2>/dev/null && "
+                 f"exec {RELAYD} -c {file}")
+        p = self.start(UNSHARE + ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", mount])
+        p.wait_line(r" started ")
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=real.LIMIT) as s:
+            s.sendmail("me@relay.test", ["a@example.org"], "Subject: hi\n\nhello\n")
+        outer = p.child.pid
+        with open(f"/proc/{outer}/task/{outer}/children", encoding="ascii") as f:
+            os.kill(int(f.read().split()[0]), signal.SIGTERM)
+        p.wait_line(r" stopped ")
+        p.child.wait(real.LIMIT)
+        self.assertEqual(p.child.returncode, 0)
+
     def test_status_of_the_first_process(self):
         with open(self.config(), "a", encoding="utf-8") as f:
             f.write("nonsense = 1\n")
