@@ -3,9 +3,12 @@
  * hand - the sheet, the signals' handler, and the judgement at the next start.
  *
  * A line is its thread's own; others only read it.  Lines are given out as threads ask
- * for them, and a sheet that is opened anew gives them out anew (generation).  What
- * stands in the file is believed only as far as it makes sense: a power cut may have
- * left any of it.
+ * for them, and a sheet that is opened anew gives them out anew (generation).
+ *
+ * The file is not mapped: to write to a page of a file may wait for the disk, and where
+ * the file system copies on write a full disk makes it a SIGBUS.  So the sheet is memory,
+ * and the handler writes it out.  What stands in the file is believed only as far as it
+ * makes sense: a power cut may have left any of it.
  */
 #include "base/hand.h"
 
@@ -14,6 +17,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -59,6 +63,7 @@ static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 static struct {
 	struct sheet *sheet; /* NULL: none */
+	int fd;              /* of its file */
 	atomic_uint generation, lines, suspects;
 	atomic_bool blameless;
 	struct sigaction old[FATALS];
@@ -74,6 +79,49 @@ static _Thread_local struct {
 	bool known;
 	char stack[STACK_SIZE];
 } self;
+
+/* ---- the file; of the handler, too */
+
+static bool
+write_part(const struct sheet *s, size_t from, size_t to)
+{
+	while (from < to) {
+		ssize_t n =
+		    pwrite(board.fd, (const char *)s + from, to - from, (off_t)from);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		from += (size_t)n;
+	}
+	return true;
+}
+
+/* The end is told of by what comes first, so that is written last. */
+static bool
+write_out(const struct sheet *s)
+{
+	size_t head = offsetof(struct sheet, line);
+	return write_part(s, head, sizeof(*s)) && write_part(s, 0, head);
+}
+
+/* A shorter file leaves the rest as it is. */
+static bool
+read_in(struct sheet *s)
+{
+	size_t at = 0;
+	while (at < sizeof(*s)) {
+		ssize_t n = pread(board.fd, (char *)s + at, sizeof(*s) - at, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		if (n == 0)
+			break;
+		at += (size_t)n;
+	}
+	return true;
+}
 
 /* ---- lines */
 
@@ -176,8 +224,10 @@ on_fatal(int signo, siginfo_t *info, void *context)
 	bool from_outside = info->si_code <= 0 && info->si_pid != getpid();
 	int saved = errno;
 	(void)context;
-	if (s != NULL && !atomic_load(&board.blameless) && atomic_load(&s->signal) == 0)
+	if (s != NULL && !atomic_load(&board.blameless) && atomic_load(&s->signal) == 0) {
 		note_end(s, signo, from_outside);
+		(void)write_out(s);
+	}
 	for (size_t i = 0; i < FATALS; i++)
 		if (fatal[i] == signo)
 			(void)sigaction(signo, &board.old[i], NULL);
@@ -258,6 +308,8 @@ hand_clear(uint64_t id)
 	if (x != NULL) {
 		forget(x);
 		atomic_fetch_sub(&board.suspects, 1);
+		size_t at = (size_t)((char *)x - (char *)board.sheet);
+		(void)write_part(board.sheet, at, at + sizeof(*x));
 	}
 	(void)pthread_mutex_unlock(&board.lock);
 }
@@ -376,20 +428,33 @@ wipe(struct sheet *s)
 
 /* ---- open, close */
 
-/* All of it must take room now: a page that the disk has none for would be a SIGBUS. */
+static void
+drop_sheet(struct sheet *s)
+{
+	(void)munmap(s, sizeof(*s));
+	(void)close(board.fd);
+}
+
+/* All of it takes room in the file now: at a crash there may be none. */
 static struct sheet *
-map(int fd, enum err *why)
+make_sheet(int fd, enum err *why)
 {
 	int e = posix_fallocate(fd, 0, sizeof(struct sheet));
-	void *p = MAP_FAILED;
-	if (e == 0) {
-		p = mmap(NULL, sizeof(struct sheet), PROT_READ | PROT_WRITE, MAP_SHARED,
-		    fd, 0);
-		e = errno;
-	}
-	if (p != MAP_FAILED)
-		return p;
 	*why = err_from_errno(e);
+	if (e != 0)
+		return NULL;
+	board.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	*why = err_from_errno(errno);
+	if (board.fd < 0)
+		return NULL;
+	struct sheet *s = mmap(
+	    NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (s != MAP_FAILED && read_in(s))
+		return s;
+	*why = err_from_errno(errno);
+	if (s != MAP_FAILED)
+		(void)munmap(s, sizeof(*s));
+	(void)close(board.fd);
 	return NULL;
 }
 
@@ -400,15 +465,15 @@ hand_open(int fd, struct wall now, void (*told)(void *arg, const struct hand_cra
 	enum err e = ERR_IO;
 	if (board.sheet != NULL)
 		return ERR_EXISTS;
-	struct sheet *s = map(fd, &e);
+	struct sheet *s = make_sheet(fd, &e);
 	if (s == NULL)
 		return e;
 	look_over(s, now);
 	struct judge j = {.sheet = s, .now = now, .told = told, .arg = arg};
 	judge(&j);
 	wipe(s);
-	if (msync(s, sizeof(*s), MS_SYNC) != 0) {
-		(void)munmap(s, sizeof(*s));
+	if (!write_out(s) || fsync(board.fd) != 0) {
+		drop_sheet(s);
 		return ERR_IO;
 	}
 	atomic_store(&board.lines, 0);
@@ -430,7 +495,7 @@ hand_close(void)
 	board.sheet = NULL;
 	atomic_fetch_add_explicit(&board.generation, 1, memory_order_release);
 	atomic_store(&board.suspects, 0);
-	(void)munmap(s, sizeof(*s));
+	drop_sheet(s);
 }
 
 /* ---- who stands still */

@@ -6,11 +6,11 @@
  *	... work on whatever id names ...
  *	hand_back(was);
  *
- * A sheet of memory that is a file has a line for each thread, and a line holds the
- * number that the thread works on: two stores, no system call.  A crash of the process
- * leaves the file as it was.  When a signal says that we are wrong (SIGSEGV, SIGBUS,
- * SIGFPE, SIGILL, SIGABRT), its handler notes on the sheet which thread it was, and lets
- * the signal do its work.  hand_open() at the next start judges:
+ * A sheet of memory has a line for each thread, and a line holds the number that the
+ * thread works on: two stores, no system call.  When a signal says that we are wrong
+ * (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT), its handler notes on the sheet which thread
+ * it was, writes the sheet to its file, and lets the signal do its work.  hand_open() at
+ * the next start judges:
  *
  *	- the thread had something in hand: that is a suspect;
  *	- it had nothing: whatever any thread had, now or just before, is one, for
@@ -51,7 +51,7 @@ struct hand_crash {
 /*
  * Take the file into use (the descriptor stays the caller's), and tell of each suspect
  * of the last crash.  ERR_EXISTS: this process has a sheet already; else there is no
- * room, or it cannot be mapped.
+ * room, or the file cannot be read, written or flushed.
  */
 enum err hand_open(int fd, struct wall now,
     void (*told)(void *arg, const struct hand_crash *c), void *arg);

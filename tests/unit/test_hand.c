@@ -104,6 +104,16 @@ by_memory(void)
 	abort();
 }
 
+/* What becomes of the file meanwhile is not felt; the end writes it anew. */
+static void
+by_abort_without_a_file(void)
+{
+	if (ftruncate(fd, 0) != 0)
+		_exit(1);
+	(void)hand_take(7);
+	abort();
+}
+
 static void
 by_kill(void)
 {
@@ -268,6 +278,7 @@ test_ends(void **state)
 	    {"check", by_check, 1, {7}},
 	    {"what it had before", by_nothing_in_hand, 1, {7}},
 	    {"no memory", by_memory, 0, {0}},
+	    {"the file was cut", by_abort_without_a_file, 1, {7}},
 	    {"kill -9", by_kill, 0, {0}},
 	    {"exit", by_exit, 0, {0}},
 	    {"this thread", by_this_thread, 1, {7}},
