@@ -13,7 +13,7 @@ struct act {
 	const uint16_t *index; /* borrowed during scheduler_act only; NULL: all */
 	size_t n;
 	enum admin_action action;
-	bool condemned;   /* the message, which has been set aside for it */
+	uint64_t id;      /* of the message */
 	unsigned waiting; /* reports under way */
 	unsigned touched, applied;
 	bool failed;
@@ -27,7 +27,7 @@ chosen(void *arg, const struct recipient *r)
 {
 	const struct act *a = arg;
 	if (a->action == ADMIN_RELEASE && r->state != RECIPIENT_HELD &&
-	    !(r->state == RECIPIENT_ASIDE && a->condemned))
+	    !suspect_is_aside(a->id, r))
 		return false;
 	if (a->action == ADMIN_HOLD && r->state != RECIPIENT_WAITING)
 		return false;
@@ -162,7 +162,7 @@ scheduler_act(struct scheduler *s, enum admin_action action, const struct messag
 	a->n = n;
 	a->done = done;
 	a->arg = arg;
-	a->condemned = hand_condemned(m->id);
+	a->id = m->id;
 	later_init(&a->later, s->loop, tell, a);
 	act_on(a, m);
 	if (action == ADMIN_RELEASE && a->touched > 0)

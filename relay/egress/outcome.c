@@ -161,8 +161,7 @@ report_aside(struct reporter *p)
 	unsigned crashes = hand_crashes(p->job->id);
 	if (hand_condemned(p->job->id)) {
 		struct verdict v = verdict_make(451, "4.3.0",
-		    "set aside: relayd has crashed %u times with this message in hand",
-		    crashes);
+		    SUSPECT_REPLY " %u times with this message in hand", crashes);
 		o.reply = verdict_line(&v, &p->line);
 		o.attempted = true;
 		LOG(p->s->log, EV_SET_ASIDE, F_STR("id", p->id),

@@ -259,11 +259,15 @@ void on_job_ended(struct job *j);
 
 /* ---- suspect.c: messages that relayd had in hand when it crashed */
 
+/* What is kept as the reply of a recipient that is set aside for it. */
+#define SUSPECT_REPLY "set aside: relayd has crashed"
+
 /* True: another one is tried just now, and this one comes back to it later. */
 bool suspect_waits(struct entry *e);
 void suspect_ended(struct entry *e);        /* the next one may be tried */
 void suspect_reported(const struct job *j); /* on disk: did it come through? */
-void suspects_call(struct scheduler *s);    /* those that have gone are forgotten */
+bool suspect_is_aside(uint64_t id, const struct recipient *r); /* for our crashes */
+void suspects_call(struct scheduler *s); /* those that have gone are forgotten */
 
 /* ---- sweep.c */
 void sweep_start(struct scheduler *s);

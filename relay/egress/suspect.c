@@ -52,6 +52,16 @@ suspect_reported(const struct job *j)
 		}
 }
 
+/* The file `hands` may be lost, or have forgotten it (a backup does not have it): then
+ * the reply still says so. */
+bool
+suspect_is_aside(uint64_t id, const struct recipient *r)
+{
+	return r->state == RECIPIENT_ASIDE &&
+	       (hand_condemned(id) ||
+		   span_starts(r->reply, SPAN("451 4.3.0 " SUSPECT_REPLY)));
+}
+
 /* ---- those that have gone */
 
 struct roll {

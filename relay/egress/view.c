@@ -214,11 +214,12 @@ scheduler_explain(const struct scheduler *s, const struct message *m,
 	if (r->state == RECIPIENT_HELD) {
 		buf_add_str(out,
 		    "It is held until an administrator releases it: relayctl release.");
-	} else if (r->state == RECIPIENT_ASIDE && hand_condemned(m->id)) {
+	} else if (suspect_is_aside(m->id, r)) {
+		unsigned known = hand_crashes(m->id);
 		buf_addf(out,
 		    "It is set aside: relayd has crashed %u times with this message in "
 		    "hand. Please report it; when relayd is better: relayctl release.",
-		    hand_crashes(m->id));
+		    known > HAND_CRASHES ? known : HAND_CRASHES);
 	} else if (r->state == RECIPIENT_ASIDE) {
 		buf_add_str(out, "The stored message is damaged; it is kept for "
 				 "inspection and not sent.");

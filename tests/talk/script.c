@@ -657,6 +657,7 @@ static const struct {
     {"spool", read_spool, 0},
     {"mailboxes", read_mailboxes, 0},
     {"reload", read_reload, 0},
+    {"lose", NULL, STEP_LOSE},
     {"stop", NULL, STEP_STOP},
     {"start", NULL, STEP_START},
     {"restart", NULL, STEP_RESTART},

@@ -65,6 +65,7 @@ enum step_kind {
 	STEP_SPOOL,     /* n: messages */
 	STEP_MAILBOXES, /* word: the owner; text: picture.h */
 	STEP_RELOAD,    /* text: a configuration; wrong: it must be refused */
+	STEP_LOSE,      /* words: files of the spool */
 	STEP_STOP,
 	STEP_START,
 	STEP_RESTART,

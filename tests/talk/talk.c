@@ -127,6 +127,21 @@ plan(struct stage *s, const struct step *step)
 	fault_plan(step->kind == STEP_DIE ? FAULT_DIE : FAULT_FAIL, step->text, step->n);
 }
 
+/* As after a backup that did not have them. */
+static void
+lose(struct stage *s, const struct step *step)
+{
+	for (size_t i = 0; i < step->words; i++) {
+		struct buf path;
+		buf_init(&path, 0);
+		buf_addf(&path, "%s/spool/%s", s->dir, step->word[i]);
+		char *name = buf_take(&path);
+		if (unlink(name) != 0)
+			stage_fail(s, step->line, "%s cannot be removed", name);
+		mem_free(&name);
+	}
+}
+
 static void
 stop(struct stage *s, struct cast *c)
 {
@@ -163,6 +178,7 @@ play_step(struct stage *s, struct cast *c, struct step *step)
 	case STEP_SPOOL: check_spool(s, step); break;
 	case STEP_MAILBOXES: check_mailboxes(s, step); break;
 	case STEP_RELOAD: reload(s, step); break;
+	case STEP_LOSE: lose(s, step); break;
 	case STEP_STOP: stop(s, c); break;
 	case STEP_START: stage_start(s); break;
 	case STEP_RESTART: restart(s, c, step); break;
