@@ -5,10 +5,11 @@
  * and TRAY_NONE, that nothing is in, for names that only take what is moved there.
  *
  * Each administrator has trays of his own, so that what he has read, marked and taken
- *from view is his, and nobody else's.  A tray is no table on disk: it is what the queue
- *held when somebody looked, in memory: the newest TRAY_MAX messages, and as many that are
- *held or aside, however old.  Its uids begin anew with each start, so flags that outlive
- *one would have no mail to belong to; its uidvalidity is the time at which it was made.
+ * from view is his, and nobody else's.  A tray is no table on disk: it is what the queue
+ * held when somebody looked, in memory: the newest TRAY_MAX messages, and as many that
+ * are held or aside, however old.  Its uids begin anew with each start, so flags that
+ * outlive one would have no mail to belong to; its uidvalidity is the time at which it
+ * was made.
  *
  *	set = spool_tray_enter(spool, account)  an administrator has signed in
  *	tray_of(set, TRAY_QUEUE)                the number of one of his trays

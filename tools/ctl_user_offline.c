@@ -70,8 +70,7 @@ mail_is_thought_of(struct ctl *c, const json_t *request)
 	if (add)
 		fprintf(stderr,
 		    "relayctl: a mailbox of that name holds %llu mail%s: is there such "
-		    "an "
-		    "account (relayctl user list), or from an earlier one? "
+		    "an account (relayctl user list), or from an earlier one? "
 		    "--keep-mail gives that to the new account; or start relayd and "
 		    "remove it with: relayctl mailbox delete %s --all\n",
 		    n, n == 1 ? "" : "s", name);

@@ -11,8 +11,8 @@
  *
  * A client:
  *
- *	tc = tls_client_new(ca_file, &why);        one per thread: keeps sessions to
- *resume io_start_tls_client(io, tc, &peer);        IO_TLS, else IO_ERROR
+ *	tc = tls_client_new(ca_file, &why);        one per thread: it can resume sessions
+ *	io_start_tls_client(io, tc, &peer);        IO_TLS, else IO_ERROR
  *	io_tls(io)->verified, ->trouble            what the certificate was worth
  *
  * Both are TLS 1.2 and later at security level 2, without renegotiation and

@@ -250,8 +250,8 @@ mail_is_thought_of(struct control_client *cc, const json_t *request, const char 
 		control_endf(cc, 1,
 		    "a mailbox of that name holds %llu mail%s: is there such an account "
 		    "(relayctl user list), or from an earlier one? --keep-mail gives "
-		    "that "
-		    "to the new account, relayctl mailbox delete %s --all removes it",
+		    "that to the new account, relayctl mailbox delete %s --all removes "
+		    "it",
 		    n, n == 1 ? "" : "s", owner);
 	else
 		control_endf(cc, 1,

@@ -12,8 +12,8 @@
  *
  *	s = http_server_new(&options);
  *	http_listen(s, fd);                             takes it
- *	serve(arg, client, request)                     the request is borrowed for the
- *call http_answer(client, &reply);                    once; then the client is not ours
+ *	serve(arg, client, request)                     the request is borrowed
+ *	http_answer(client, &reply);                    once; then the client is not ours
  *	http_server_free(&s);
  */
 #ifndef RELAY_CONTROL_HTTP_H

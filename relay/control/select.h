@@ -8,8 +8,7 @@
  *	state   waiting, held, aside, new (no attempt yet), deferred (at least one)
  *	older, younger           a duration: "2h"
  *	code    "451" or "4.7.1": what the last reply begins with or its enhanced code
- *	all     true: everything (needed where nothing else is said and something would
- *change)
+ *	all     true: everything; whoever changes something must say that, or less
  */
 #ifndef RELAY_CONTROL_SELECT_H
 #define RELAY_CONTROL_SELECT_H

@@ -4,8 +4,7 @@
  *
  *	METHODS  we offer "no authentication" only      05 01 00 -> 05 00
  *	CONNECT  to the next hop's address              05 01 00 atyp address port
- *	         -> 05 00 00 atyp bound-address port, then the connection is the next
- *hop's
+ *	         -> 05 00 00 atyp bound-address port, then all is the next hop's
  *
  * Names are looked up here and never handed to the proxy.  Each octet of an answer
  * is judged as soon as it has come; the longest answer has 262 of them.

@@ -4,8 +4,7 @@
  * TLS, sign in, QUIT; one line of findings per host.  Uses the same connection
  * code as a delivery, and says what each host offered and how long it took.
  *
- *	probe_start(courier, route_name, domain, told, done, arg)   on the courier's
- *thread
+ *	probe_start(courier, route_name, domain, told, done, arg)   on its thread
  */
 #ifndef RELAY_EGRESS_PROBE_H
 #define RELAY_EGRESS_PROBE_H

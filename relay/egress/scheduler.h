@@ -9,9 +9,10 @@
  * for it; `head` is a lower bound of the due times of its rows that are not in
  * memory.
  *
- *	         scheduler_accepted / fetch          pump               on_job_ended
- *	(spool) ---------------------------> READY ------> RUNNING ---------------->
- *REPORTING --> (gone)
+ *	         accepted / fetch          pump             on_job_ended
+ *	(spool) ------------------> READY ------> RUNNING --------------> REPORTING
+ *
+ * and when the report is on disk, it is gone.
  *
  * A destination is UP, or DOWN until retry_at after a failure of all its hosts;
  * then one entry goes out as a probe (PROBING), and its fate decides for all.

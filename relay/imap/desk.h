@@ -4,9 +4,10 @@
  * lives on the main thread, beside the scheduler; sessions of all threads ask it.
  *
  *	desk = desk_new(&options);                        main thread
- *	desk_watch(desk, true); ... desk_watch(desk, false);   an administrator is signed
- *in q = desk_look_start(desk, inbox, done, arg);      the trays as the queue is now q =
- *desk_act_start(desk, &order, inbox, done, arg); desk_cancel(&q);
+ *	desk_watch(desk, true); ... desk_watch(desk, false);   while one is signed in
+ *	q = desk_look_start(desk, inbox, done, arg);      the trays as the queue is now
+ *	q = desk_act_start(desk, &order, inbox, done, arg);
+ *	desk_cancel(&q);
  *
  * While anybody watches, the queue is looked at every few seconds (spool/tray.h), so that
  * sessions in IDLE hear of it.  An action is what relayctl does (scheduler_act) for all

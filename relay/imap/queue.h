@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * queue (private to imap) - the relay's queue among the mailboxes of an administrator:
- * who signed in with a secret for it (relayctl user secret add NAME LABEL --service
- *queue) sees
+ * who signed in with a secret for it (relayctl user secret add, --service queue) sees
  *
  *	Queue         all that is not delivered yet, its state as keywords: $New $Deferred
  *	              $Active $Held $Aside

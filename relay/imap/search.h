@@ -13,10 +13,10 @@
  *
  * TEXT and BODY read the octets each time; there is no index of them, because measuring
  * has not shown a need: 40 MB in 10,000 mails take 0.18 s (tests/bench/reading.py;
- *Dovecot without an index 0.78 s).  One of words would not find substrings; one of
- *trigrams is about as large as the text, and is written for every message that comes, in
- *the transaction that its sender waits for, whether anybody ever searches or not.  What
- *can decide without the octets (flags, days, sizes, the usual fields) is asked first.
+ * Dovecot without an index 0.78 s).  One of words would not find substrings; one of
+ * trigrams is about as large as the text, and is written for every message that comes, in
+ * the transaction that its sender waits for, whether anybody ever searches or not.  What
+ * can decide without the octets (flags, days, sizes, the usual fields) is asked first.
  */
 #ifndef RELAY_IMAP_SEARCH_H
 #define RELAY_IMAP_SEARCH_H

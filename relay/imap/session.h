@@ -14,8 +14,8 @@
  *	fetch*.c    FETCH                     store.c     STORE
  *	copy.c      COPY, MOVE, EXPUNGE       append.c    APPEND
  *	find.c      SEARCH, SORT, THREAD      idle.c      IDLE, NOTIFY
- *	extra.c     ID, QUOTA, METADATA, COMPRESS  queue.c, veil.c  an administrator's
- *folders
+ *	extra.c     ID, QUOTA, METADATA, COMPRESS
+ *	queue.c     an administrator's folders  veil.c  what he is shown of a mail
  *
  * Any answer may end the session: io is NULL then, and the struct is swept at the end of
  * the turn.

@@ -12,8 +12,8 @@
  *	mime_free(&m);
  *
  * Nothing that a message can hold is an error: a multipart without a boundary is one
- *leaf, what is nested deeper, is more, or has a longer header than the bounds allow is a
- *leaf whose inside is not looked at.  Offsets count octets of the whole as it was taken.
+ * leaf, what is nested deeper, is more, or has a longer header than the bounds allow is a
+ * leaf whose inside is not looked at.  Offsets count octets of the whole as it was taken.
  * Fields are kept as they stand, unfolded; encoded words are not decoded.
  */
 #ifndef RELAY_MIME_MIME_H

@@ -7,8 +7,10 @@
  *
  *	drops = drops_new(world);                         once
  *	p = pickup_new(&options);                         per io thread
- *	pickup_serve(p, fd, hop, peer, listener);         the ingress has accepted and
- *counted it pickup_reload(p, config); pickup_drain(p, on_empty, arg); pickup_free(&p);
+ *	pickup_serve(p, fd, hop, peer, listener);         the ingress has accepted it
+ *	pickup_reload(p, config);
+ *	pickup_drain(p, on_empty, arg);
+ *	pickup_free(&p);
  *
  * A session that is idle costs its struct and its io; what a mailbox needs in memory are
  * runs of uids, not its mails.  Nothing is deleted before QUIT, and QUIT is answered when

@@ -5,7 +5,7 @@
  * Lines come one at a time; while a session waits for the pool, the spool or sign-in its
  * io is paused and nothing arrives, so that answers come in the order of the commands
  * however many were sent at once (PIPELINING).  Any answer may end the session: io is
- *NULL then, and the struct is swept at the end of the turn.
+ * NULL then, and the struct is swept at the end of the turn.
  *
  *	pop.c       life, lines, answers      verbs.c     the commands
  *	login.c     USER, PASS, AUTH          listing.c   LIST, UIDL

@@ -5,8 +5,7 @@
  *	helper_start(&h, "/var/lib/relayd/accounts", channels, &why);
  *	signin_new(loop, log, helper_channel(h, i));        one channel per thread
  *	sandbox_relayd(...)                                 only after this
- *	helper_stop(&h);                                    closes, waits, kills after a
- *while
+ *	helper_stop(&h);                                    closes, waits, then kills
  *
  * relayd executes itself (/proc/self/exe) as "relayd: accounts".  The process
  * that is started first is a keeper: it forks the one that works and forks it

@@ -15,10 +15,11 @@
  *	control (main thread)  --signin_admin---------->
  *
  *	x = signin_begin(s, "SCRAM-SHA-256", &facts, initial, on_answer, session);
- *	on_answer(session, &a):  SIGNIN_CHALLENGE  send a->data, then signin_respond(x,
- *...) SIGNIN_DONE       a->card says who it is (x is gone) SIGNIN_FAILED     a->verdict
- *is the answer    (x is gone) signin_cancel(&x)        no more answers; the client said
- *"*" or went away
+ *	on_answer(session, &a):
+ *		SIGNIN_CHALLENGE   send a->data, then signin_respond(x, ...)
+ *		SIGNIN_DONE        a->card says who it is (x is gone)
+ *		SIGNIN_FAILED      a->verdict is the answer (x is gone)
+ *	signin_cancel(&x);       no more answers; the client said "*" or went away
  *
  * An answer never comes before the call has returned, and always on the loop of
  * the struct signin.  A failure comes when it is due, not sooner: `delay` after

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * daemon_rig - a whole relayd on one loop, with a real spool, a scripted DNS and nobody
- *to dial: what the fuzz targets of SMTP sessions and of the control protocol talk to.
- *Mail that it takes is for a route that throws it away, a mailbox, or a next hop that
+ * to dial: what the fuzz targets of SMTP sessions and of the control protocol talk to.
+ * Mail that it takes is for a route that throws it away, a mailbox, or a next hop that
  * cannot be reached.
  *
  *	struct daemon_rig *r = daemon_rig_new();

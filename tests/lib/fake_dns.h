@@ -17,8 +17,7 @@
  *	gone.example       NXDOMAIN
  *	x.example          GARBAGE                  an answer that is no DNS message
  *	e.example          EMPTY                    an answer of no octets
- *	w.example          WRONGID                  also WRONGNAME: answers to something
- *else
+ *	w.example          WRONGID                  also WRONGNAME: answers others
  *
  * Lines end at a newline or ';'; '#' begins a comment.  Names that no line
  * mentions do not exist (NXDOMAIN); names with other types, and names above

@@ -2,8 +2,9 @@
 /*
  * power - cuts the power at every moment of a recorded life of the spool.
  *
- *	power [--seed N] [--cuts N] [--random N] [--batches N] [--jobs N] [--plant
- *NAME]... power --self-test      each planted bug must be found, and nothing without one
+ *	power [--seed N] [--cuts N] [--random N] [--batches N] [--jobs N]
+ *	      [--plant NAME]...
+ *	power --self-test      each planted bug must be found, and nothing without one
  *	power --only POSITION:STATE --seed N    one state again, which stays for a look
  *	power --recorded STREAM    that of a relayd (daemon.py), not of lives of its own
  *

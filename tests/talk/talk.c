@@ -3,9 +3,10 @@
  * talk - plays talks against the daemon's code in this process.
  *
  *	talk [-v] FILES...          each once
- *	talk [-v] --crash [--every=N] FILES...  each again and again, dying (then: with a
- *call that fails) at the first, second, ... pass of any fault, until one run meets no
- *more of them
+ *	talk [-v] --crash [--every=N] FILES...
+ *
+ * The second plays each again and again, dying (then: with a call that fails) at the
+ * first, second, ... pass of any fault, until one run meets no more of them.
  *
  * Each talk is played in a child process, so that it may die.  After a planned
  * death a new child goes on behind the next `restart`; in a crash run it opens
