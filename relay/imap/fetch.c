@@ -13,6 +13,7 @@
 #include "relay/imap/session.h"
 #include "relay/imap/veil.h"
 
+#define UNREADABLE "a message cannot be read; the log says more"
 #define FOUND_MAX 64         /* structures that one slice stores */
 #define READ_MAX (16u << 20) /* octets of one query, of which little may be sent */
 
@@ -29,7 +30,7 @@ struct slice {
 	size_t n, next; /* written up to here: the rest was too much at once */
 	size_t from;
 	uint64_t read; /* octets of mails that were read whole for this query */
-	bool stuck, gone;
+	bool stuck, gone, damaged;
 	struct fetch_mail mail[FETCH_SLICE];
 	struct buf flags; /* where their flags are written */
 	size_t flags_at[FETCH_SLICE + 1];
@@ -44,7 +45,7 @@ struct fetching {
 	struct set uids;
 	size_t range; /* where the next slice begins */
 	uint32_t at;  /* the uid; 0: at the beginning of the range */
-	bool expunged, unknown_cte, too_big;
+	bool expunged, damaged, unknown_cte, too_big;
 	struct slice *slice;
 	struct mail_change *seen; /* what becomes \Seen; NULL: nothing yet */
 	struct spool_request *storing;
@@ -250,6 +251,8 @@ read_next(struct slice *x, struct spool_reader *r)
 		kept_mail_free(&kept);
 	} else if (e == ERR_NOT_FOUND) {
 		x->gone = true;
+	} else if (e == ERR_DAMAGED) {
+		x->damaged = true; /* the others are told of */
 	} else {
 		x->err = e;
 	}
@@ -292,11 +295,13 @@ static void
 finish(struct imap *s)
 {
 	struct fetching *f = of_job(s);
-	bool expunged = f->expunged && !s->by_uid, unknown = f->unknown_cte,
-	     too_big = f->too_big;
+	bool expunged = f->expunged && !s->by_uid, damaged = f->damaged,
+	     unknown = f->unknown_cte, too_big = f->too_big;
 	s->job = NULL;
 	fetching_free(f);
-	if (unknown)
+	if (damaged)
+		imap_no(s, "[SERVERBUG] ", UNREADABLE);
+	else if (unknown)
 		imap_no(s, "[UNKNOWN-CTE] ", "this encoding cannot be decoded");
 	else if (too_big)
 		imap_no(s, "[TOOBIG] ", "this part is too large to be decoded here");
@@ -368,6 +373,7 @@ on_slice(void *arg)
 	f->unknown_cte = f->unknown_cte || x->out.unknown_cte > 0;
 	f->too_big = f->too_big || x->out.too_big > 0;
 	f->expunged = f->expunged || x->gone;
+	f->damaged = f->damaged || x->damaged;
 	send_out(s, &x->out);
 	keep_found(s, &x->out);
 	fetch_out_clear(&x->out);
@@ -376,7 +382,7 @@ on_slice(void *arg)
 		slice_free(x);
 		s->job = NULL;
 		fetching_free(f);
-		imap_no(s, "[SERVERBUG] ", "a message cannot be read; the log says more");
+		imap_no(s, "[SERVERBUG] ", UNREADABLE);
 		return;
 	}
 	if (x->next == x->n) {
