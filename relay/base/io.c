@@ -59,6 +59,7 @@ destroy(struct io *io)
 	(void)close(io->watch.fd);
 	io_drop_queued(io);
 	tap_free(&io->tap);
+	io_wipe_input(io, 0);
 	mem_free(&io->in);
 	mem_free(&io);
 }

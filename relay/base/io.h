@@ -101,6 +101,9 @@ enum io_line io_line(struct io *io, size_t max, struct span *line);
 struct span io_input(const struct io *io);
 void io_consume(struct io *io, size_t n);
 
+/* What was taken of it so far held a password: it is wiped when the buffer goes. */
+void io_forget(struct io *io);
+
 void io_pause(struct io *io);  /* counts are not kept: pause twice, resume once */
 void io_resume(struct io *io); /* buffered input is delivered at the end of this turn */
 bool io_paused(const struct io *io);

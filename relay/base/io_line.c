@@ -16,6 +16,20 @@
 
 /* ---- the buffer */
 
+void
+io_forget(struct io *io)
+{
+	io->flags |= IO_F_FORGET;
+}
+
+void
+io_wipe_input(struct io *io, size_t from)
+{
+	if (io_has(io, IO_F_FORGET) && io->in != NULL)
+		explicit_bzero(io->in + from, io->end - from);
+	io->flags &= ~(unsigned)IO_F_FORGET;
+}
+
 bool
 io_make_room(struct io *io)
 {
@@ -23,8 +37,10 @@ io_make_room(struct io *io)
 		return false;
 	if (io->start > 0 &&
 	    (io->start == io->end || io->cap - io->end < READ_CHUNK / 4)) {
-		memmove(io->in, io->in + io->start, io_buffered(io));
-		io->end -= io->start;
+		size_t left = io_buffered(io);
+		memmove(io->in, io->in + io->start, left);
+		io_wipe_input(io, left);
+		io->end = left;
 		io->start = 0;
 	}
 	if (io->cap - io->end < READ_CHUNK / 4 && io->cap < IO_INPUT_MAX) {
@@ -39,6 +55,7 @@ void
 io_release_input(struct io *io)
 {
 	if (io->in != NULL && io->start == io->end) {
+		io_wipe_input(io, 0);
 		mem_free(&io->in);
 		io->start = io->end = io->cap = io->scanned = 0;
 	}

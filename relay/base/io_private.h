@@ -29,7 +29,8 @@ enum io_flags {
 	IO_F_SHAKING = 8192, /* TLS was asked for and does not stand yet */
 	IO_F_MORE = 16384,   /* what is written now has something right behind it */
 	IO_F_NO_SENDFILE = 32768, /* the kernel does not want to */
-	IO_F_BULK = 65536, /* the last input filled its buffer: take a larger one */
+	IO_F_BULK = 65536,    /* the last input filled its buffer: take a larger one */
+	IO_F_FORGET = 131072, /* in[0..start) held a password */
 };
 
 struct io {
@@ -82,7 +83,8 @@ void io_read_on(void *arg);
 
 /* Room to read into at in[end..cap); false if IO_INPUT_MAX bytes are buffered. */
 bool io_make_room(struct io *io);
-void io_release_input(struct io *io); /* an idle connection has no buffer */
+void io_release_input(struct io *io);           /* an idle connection has no buffer */
+void io_wipe_input(struct io *io, size_t from); /* if io_forget() was called for it */
 void io_skip(struct io *io); /* throw away what belongs to a line that has been refused */
 
 /* ---- io_deflate.c */

@@ -34,6 +34,7 @@ tls_common(SSL_CTX *ctx)
 					SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 					   SSL_OP_IGNORE_UNEXPECTED_EOF |
+					   SSL_OP_CLEANSE_PLAINTEXT |
 					   SSL_OP_CIPHER_SERVER_PREFERENCE);
 	/* a call returns after each record, so that no peer keeps us inside one */
 	(void)SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);

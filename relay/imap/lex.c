@@ -8,6 +8,7 @@
 
 struct lex_memory {
 	struct lex_memory *next;
+	size_t n;
 	char bytes[];
 };
 
@@ -22,6 +23,7 @@ lex_clear(struct lex *l)
 {
 	while (l->memory != NULL) {
 		struct lex_memory *next = l->memory->next;
+		explicit_bzero(l->memory->bytes, l->memory->n); /* LOGIN's words, too */
 		mem_free(&l->memory);
 		l->memory = next;
 	}
@@ -32,6 +34,7 @@ keep(struct lex *l, size_t n)
 {
 	struct lex_memory *m = mem_alloc(sizeof(*m) + n + 1);
 	m->next = l->memory;
+	m->n = n;
 	l->memory = m;
 	return m->bytes;
 }

@@ -280,6 +280,7 @@ signing_take_response(struct imap *s)
 	case IO_TOO_LONG: spoil(s, "response too long"); return true;
 	case IO_LINE: break;
 	}
+	io_forget(s->io);
 	s->signing->expects = false;
 	if (span_eq(line, SPAN("*"))) {
 		spoil(s, "cancelled");

@@ -21,11 +21,26 @@ reader_reset(struct imap *s)
 {
 	struct reader *r = &s->reader;
 	lex_clear(&s->lex);
+	if (r->secret && r->text.p != NULL)
+		explicit_bzero(r->text.p, r->text.cap);
+	r->secret = false;
 	if (r->text.cap > TEXT_KEPT)
 		buf_clear(&r->text);
 	buf_reset(&r->text);
 	r->text.max = IMAP_COMMAND_MAX + IMAP_LINE_MAX;
 	r->refused = false;
+}
+
+/* What follows is taken from the client and kept, and may be a password. */
+static void
+guard_secret(struct imap *s, uint64_t octets)
+{
+	if (s->state != IMAP_BEFORE)
+		return;
+	size_t n = octets < IMAP_COMMAND_BEFORE ? (size_t)octets : IMAP_COMMAND_BEFORE;
+	io_forget(s->io);
+	s->reader.secret = true;
+	(void)buf_room(&s->reader.text, n + TEXT_KEPT / 2); /* growing leaves a copy */
 }
 
 /* ---- literals */
@@ -161,8 +176,10 @@ take_octets(struct imap *s)
 	in = span_cut(in, 0, n);
 	if (r->state == READER_APPEND)
 		append_octets(s, in);
-	else if (r->state == READER_LITERAL)
+	else if (r->state == READER_LITERAL) {
+		guard_secret(s, in.n);
 		buf_add_span(&r->text, in);
+	}
 	r->left -= n;
 	io_consume(s->io, n);
 	if (r->left == 0)
@@ -185,6 +202,7 @@ end_of_line(struct imap *s, struct span line)
 			reader_reset(s);
 		return true;
 	}
+	guard_secret(s, line.n + (literal && !l.absurd ? l.octets : 0));
 	buf_add_span(&r->text, line);
 	if (literal) {
 		buf_add_str(&r->text, "\r\n");

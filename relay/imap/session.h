@@ -62,6 +62,7 @@ enum reader_state {
 struct reader {
 	enum reader_state state;
 	struct buf text; /* of the command so far */
+	bool secret;     /* a password may be in it: nobody has signed in */
 	uint64_t left;
 	bool refused; /* the rest of the command is thrown away */
 };

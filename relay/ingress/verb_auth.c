@@ -229,6 +229,7 @@ take_response(struct session *s)
 	case IO_TOO_LONG: spoil(s, 500, "5.5.6", "Response too long"); return true;
 	case IO_LINE: break;
 	}
+	io_forget(s->io);
 	if (span_eq(line, SPAN("*")))
 		spoil(s, 501, "5.7.0", "Cancelled");
 	else if (s->auth->card != NULL)
@@ -245,6 +246,7 @@ const struct session_state session_auth = {"auth", take_response};
 bool
 check_auth(struct session *s, struct span args, union command *c)
 {
+	io_forget(s->io);
 	if (!is_wanted(s)) {
 		session_error(s, 502, "5.5.1", "Not offered here");
 		return false;

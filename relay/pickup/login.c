@@ -321,6 +321,7 @@ wipe(struct buf *b)
 void
 login_pass(struct pop *s, struct span args)
 {
+	io_forget(s->io);
 	if (!may_be_clear(s))
 		return;
 	if (s->user == NULL) {
@@ -401,6 +402,7 @@ login_take_response(struct pop *s)
 	case IO_TOO_LONG: spoil(s, "response too long"); return true;
 	case IO_LINE: break;
 	}
+	io_forget(s->io);
 	s->signing->expects = false;
 	if (span_eq(line, SPAN("*"))) {
 		spoil(s, "cancelled");
@@ -447,6 +449,7 @@ login_auth(struct pop *s, struct span args)
 	struct scan in = scan_over(args);
 	struct span mechanism, text;
 	struct buf data;
+	io_forget(s->io);
 	if (args.n == 0) {
 		list_mechanisms(s);
 		return;

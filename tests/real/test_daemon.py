@@ -3,11 +3,13 @@
 """The daemon as an administrator meets it: configuration, signals, the stopped
 spool, the sendmail command."""
 import os
+import shutil
 import signal
 import smtplib
 import socket
 import stat
 import subprocess
+import tempfile
 import unittest
 
 import real
@@ -161,12 +163,37 @@ class Daemon(RealTest):
             status = f.read()
         self.assertRegex(status, r"Uid:\s+65534\s+65534\s+65534\s+65534")
         self.assertRegex(status, r"CapEff:\s+0000000000000000")
+        # not dumpable: what the kernel shows of its memory is root's, not that user's
+        self.assertEqual(os.stat(f"/proc/{pid}/mem").st_uid, 0)
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            helpers = f.read().split()
+        self.assertEqual([os.stat(f"/proc/{p}/mem").st_uid for p in helpers], [0])
         send(relay.port, body="x" * 60 + "\r\n" + ("y" * 70 + "\r\n") * 6000)  # a file, too
         self.assertEqual(os.stat(os.path.join(self.dir, "spool")).st_uid, 65534)
         self.assertEqual(len(relay.queue()), 1)
         relay.stop()
         relay.start()
         self.assertEqual(len(relay.queue()), 1)
+
+    def test_reads_no_file_elsewhere(self):
+        """What is not beside its configuration, or the system's, is out of reach while it runs (landlock)."""
+        elsewhere = tempfile.mkdtemp(prefix="relayd-elsewhere.")
+        self.addCleanup(shutil.rmtree, elsewhere)
+        words = os.path.join(elsewhere, "secret")
+        with open(words, "w", encoding="ascii") as f:
+            f.write("xyzzy\n")
+        os.chmod(words, 0o600)
+        up = f'route "up" {{ via = {{"127.0.0.1:9"}} tls = "none" user = "me" secret-file = "{words}" auth-in-clear = true }}\n'
+        relay = self.relay(VIA % 9)
+        if any("no landlock" in line for line in relay.process.lines):
+            self.skipTest("no landlock in this kernel")
+        relay.write(up)
+        relay.process.child.send_signal(signal.SIGHUP)
+        relay.log(r" reload-failed .*Permission denied")
+        relay.stop()
+        relay.start()  # named when it starts, it is read
+        relay.process.child.send_signal(signal.SIGHUP)
+        relay.process.wait_line(r" reloaded ")
 
     @unittest.skipIf(os.geteuid() != 0, "only root can mount")
     def test_a_new_spool_on_a_full_disk_is_an_error(self):

@@ -3,10 +3,14 @@
 """The built daemon besieged: loops and backscatter, floods and slow clients by the hundred,
 a low ceiling of memory and of descriptors, guessing, what others on the machine may touch,
 and POP3 at the level of octets.  Each test ends with an honest client who is served."""
+import array
+import base64
+import itertools
 import os
 import re
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -306,13 +310,13 @@ class Campaign(unittest.TestCase):
 # ---- guessing
 
 class Guessing(Besieged):
-    def doors(self):
+    def doors(self, more=""):
         self.hop = Hop(self)
         self.pop, self.imap = free_port(), free_port()
         relay = self.relay(f'{HELD}route "all" {{ via = {{"127.0.0.1:{self.hop.port}"}} }}\n'
                            'accounts { delay = "0s" attempts = 8 lockout = "10m" }\n'
                            f'listener "pop" {{ bind = {{"127.0.0.1:{self.pop}"}} protocol = "pop3" tls = "none" auth-in-clear = true }}\n'
-                           f'listener "imap" {{ bind = {{"127.0.0.1:{self.imap}"}} protocol = "imap" tls = "none" auth-in-clear = true }}\n',
+                           f'listener "imap" {{ bind = {{"127.0.0.1:{self.imap}"}} protocol = "imap" tls = "none" auth-in-clear = true }}\n' + more,
                            listener='auth = "optional" auth-in-clear = true')
         relay.add_user("alice", PASSWORD, "--address", "alice@held.example")
         return relay
@@ -414,6 +418,89 @@ class Guessing(Besieged):
         self.sane(relay)
 
 
+# ---- what is left of a password in memory
+
+def memory_of(pid):
+    """What the process has written into memory of its own; PermissionError if nobody may look."""
+    found, page = [], resource.getpagesize()
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem, \
+         open(f"/proc/{pid}/pagemap", "rb", 0) as pages:
+        for line in maps:
+            where, rights, _, _, _, *name = line.split(None, 5)
+            low, high = (int(x, 16) // page for x in where.split("-"))
+            if "w" not in rights or (name and name[0].startswith("/")):
+                continue
+            pages.seek(low * 8)
+            there = array.array("Q", pages.read((high - low) * 8))
+            for used, run in itertools.groupby(range(len(there)), lambda i: there[i] >> 62 != 0):
+                if not used:
+                    continue
+                run = list(run)
+                try:
+                    mem.seek((low + run[0]) * page)
+                    found.append(mem.read(len(run) * page))
+                except OSError:  # it has just been given back
+                    pass
+    return b"\n".join(found)
+
+
+@unittest.skipIf(real.VARIANT not in ("release", "test"), "sanitizers keep memory of their own")
+class Leftovers(Besieged):
+    doors = Guessing.doors
+
+    def secure(self, port):
+        """A client inside TLS; the certificate is what relayd made for itself."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        c = Client(port)
+        c.f.close()
+        c.s = context.wrap_socket(c.s)
+        c.f = c.s.makefile("rb")
+        return c
+
+    def test_no_password_stays_in_memory(self):
+        """Nobody's plain words are in any of the processes once they have been judged."""
+        relay = self.doors(f'listener "imaps" {{ bind = {{"127.0.0.1:{(safe := free_port())}"}} '
+                           'protocol = "imap" tls = "implicit" }\n')
+        daemon = relay.process.child.pid
+        try:
+            self.assertIn(b"relay.test", memory_of(daemon))  # who looks for it finds what is there
+        except PermissionError:
+            self.skipTest("only root may look")
+
+        def processes(pid):
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+                return [pid] + [p for child in f.read().split() for p in processes(int(child))]
+        plain = lambda name, password: b"\0" + name + b"\0" + password
+        code = base64.b64encode
+        ways = {
+            "SMTP PLAIN": (relay.port, lambda n, p: [HELLO, b"AUTH PLAIN " + code(plain(n, p)) + b"\r\n"], b"235 "),
+            "SMTP LOGIN": (relay.port, lambda n, p: [HELLO, b"AUTH LOGIN\r\n", code(n) + b"\r\n", code(p) + b"\r\n"],
+                           b"235 "),
+            "POP3 PASS": (self.pop, lambda n, p: [b"USER " + n + b"\r\n", b"PASS " + p + b"\r\n"], b"+OK "),
+            "POP3 AUTH": (self.pop, lambda n, p: [b"AUTH PLAIN\r\n", code(plain(n, p)) + b"\r\n"], b"+OK "),
+            "IMAP quoted": (self.imap, lambda n, p: [b'1 LOGIN %s "%s"\r\n' % (n, p)], b"1 OK "),
+            "IMAP literal": (self.imap, lambda n, p: [b"1 LOGIN %s {%d}\r\n" % (n, len(p)), p + b"\r\n"], b"1 OK "),
+            "IMAP initial": (self.imap, lambda n, p: [b"1 AUTHENTICATE PLAIN " + code(plain(n, p)) + b"\r\n"], b"1 OK "),
+            "IMAP, wrong": (self.imap, lambda n, p: [b'1 LOGIN %s "%s"\r\n' % (n[1:], p)], b"1 NO "),
+            "IMAP in TLS": (safe, lambda n, p: [b'1 LOGIN %s "%s"\r\n' % (n, p)], b"1 OK "),
+        }
+        for i, (way, (port, words, want)) in enumerate(ways.items()):
+            name, password = b"user%03d" % i, b"%03d Zebra Quagga Okapi" % i
+            relay.add_user(name.decode(), password.decode())
+            with self.subTest(way=way), self.secure(port) if port == safe else Client(port) as c:
+                c.reply()
+                for word in words(name, password):
+                    got = c.ask(word)
+                self.assertTrue(got.startswith(want), got)
+                traces = [password[4:], code(password)[4:-4], code(plain(name, password))[12:-4]]
+                for p in processes(daemon):
+                    wait_for(f"process {p} to forget what came by {way}",
+                             lambda p=p: not any(t in memory_of(p) for t in traces))
+        self.sane(relay)
+
+
 # ---- others on the same machine
 
 class Neighbours(Besieged):
@@ -444,7 +531,7 @@ class Neighbours(Besieged):
     def test_leaves_no_core(self):
         relay = self.front()
         pid = relay.process.child.pid
-        self.assertEqual(resource.prlimit(pid, resource.RLIMIT_CORE)[0], 0)
+        self.assertEqual(resource.prlimit(pid, resource.RLIMIT_CORE), (0, 0))
         with open(f"/proc/{pid}/status", encoding="ascii") as f:
             self.assertRegex(f.read(), r"NoNewPrivs:\s+1")
         self.sane(relay)

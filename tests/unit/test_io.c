@@ -248,6 +248,31 @@ test_long_lines(void **state)
 	expect(f, "fine\n");
 }
 
+/* Behind a password that was taken no copy of it stays when the rest moves. */
+static void
+test_forget(void **state)
+{
+	struct fixture *f = *state;
+	static const char secret[] = "PASS secret\r\n";
+	const size_t rest = READ_CHUNK - READ_CHUNK / 4, all = rest + sizeof(secret) - 1;
+	char *text = mem_alloc(all);
+	memset(text, 'y', all);
+	memcpy(text, secret, sizeof(secret) - 1);
+	f->max = READ_CHUNK;
+	say(f, text, all);
+	mem_free(&text);
+	expect(f, "PASS secret\n");
+	assert_int_equal(io_input(f->io).n, rest);
+	assert_memory_equal(f->io->in, secret, sizeof(secret) - 1);
+	io_forget(f->io);
+	assert_true(io_make_room(f->io));
+	assert_int_equal(io_input(f->io).n, rest);
+	for (size_t i = 0; i < rest; i++)
+		assert_int_equal(f->io->in[i], 'y');
+	for (size_t i = rest; i < all; i++)
+		assert_int_equal(f->io->in[i], 0);
+}
+
 static void
 test_pause(void **state)
 {
@@ -845,6 +870,7 @@ main(void)
 	    T(test_any_split),
 	    T(test_bare_lf_is_told_at_once),
 	    T(test_long_lines),
+	    T(test_forget),
 	    T(test_pause),
 	    T(test_eof_after_input),
 	    T(test_free_in_callback),
