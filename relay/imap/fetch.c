@@ -183,7 +183,7 @@ write_one(struct slice *x, size_t i, const struct mail_sight *sight,
 	struct buf made;
 	buf_init(&made, 0);
 	uint64_t was = hand_take(sight->row.message);
-	if (kept != NULL && content_in_memory(kept->message->content))
+	if (kept != NULL && content_slices(kept->message->content) > 0)
 		FAULT_BYTES("mail.read", content_slice(kept->message->content, 0));
 	bool shaped = !(x->program->needs & NEED_SHAPE);
 	if (!shaped && sight->structure.p != NULL &&
