@@ -242,4 +242,4 @@ def run(options):
                 if server:
                     server.stop()
                 shutil.rmtree(directory, True)
-    table.save("waiting", results)
+    table.save(options, "waiting", results)
