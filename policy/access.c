@@ -31,13 +31,11 @@ access_is_own(const struct access_facts *f)
 static bool
 has_domain(struct span address)
 {
-	size_t at = address.n;
-	while (at > 0 && address.p[at - 1] != '@')
-		at--;
+	size_t at = span_find_last(address, '@');
 	struct buf canonical;
 	buf_init(&canonical, 1024);
-	bool ok = at > 0 &&
-		  domain_canonical(span_cut(address, at, address.n), &canonical) == OK;
+	bool ok = at < address.n && domain_canonical(span_cut(address, at + 1, address.n),
+					&canonical) == OK;
 	buf_clear(&canonical);
 	return ok;
 }

@@ -76,12 +76,9 @@ route_pattern_parse(struct span text, struct route_pattern *out, struct buf *why
 struct span
 address_domain_of(struct span address, struct span *local)
 {
-	size_t at = address.n;
-	while (at > 0 && address.p[at - 1] != '@')
-		at--;
-	*local = span_cut(address, 0, at ? at - 1 : address.n);
-	return at ? span_cut(address, at, address.n)
-		  : (struct span){address.p + address.n, 0};
+	size_t at = span_find_last(address, '@');
+	*local = span_cut(address, 0, at);
+	return span_cut(address, at + 1, address.n);
 }
 
 static bool

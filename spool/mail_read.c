@@ -191,16 +191,24 @@ see_front(struct spool_reader *r, unsigned want, unsigned char id[KEY_BODY],
 }
 
 static enum err
+get_mail(struct spool_reader *r, uint32_t number, uint32_t uid, struct mail_record *out)
+{
+	unsigned char key[KEY_MAIL];
+	struct span v;
+	*out = (struct mail_record){0};
+	mail_key_put(key, number, uid);
+	enum err e = get(r, DB_MAIL, key, KEY_MAIL, &v);
+	return e == OK ? record_get_mail(v, out) : e;
+}
+
+static enum err
 see(struct spool_reader *r, uint32_t number, unsigned want, uint32_t uid,
     struct mail_sight *x)
 {
-	unsigned char key[KEY_MAIL], id[KEY_BODY];
-	struct mail_record m = {0};
+	unsigned char id[KEY_BODY];
+	struct mail_record m;
 	struct span v;
-	mail_key_put(key, number, uid);
-	enum err e = get(r, DB_MAIL, key, KEY_MAIL, &v);
-	if (e == OK)
-		e = record_get_mail(v, &m);
+	enum err e = get_mail(r, number, uid, &m);
 	if (e != OK)
 		return e;
 	*x = (struct mail_sight){.own = m.own};
@@ -251,13 +259,8 @@ static enum err
 load_mail(struct spool_reader *r, uint32_t number, uint32_t uid, bool with_content,
     struct kept_mail *out)
 {
-	unsigned char key[KEY_MAIL];
-	struct mail_record m = {0};
-	struct span v;
-	mail_key_put(key, number, uid);
-	enum err e = get(r, DB_MAIL, key, KEY_MAIL, &v);
-	if (e == OK)
-		e = record_get_mail(v, &m);
+	struct mail_record m;
+	enum err e = get_mail(r, number, uid, &m);
 	if (e != OK)
 		return e;
 	e = reader_message(r, m.message, with_content, &out->message);

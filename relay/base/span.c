@@ -79,6 +79,15 @@ span_find(struct span s, char c)
 	return at ? (size_t)(at - s.p) : s.n;
 }
 
+size_t
+span_find_last(struct span s, char c)
+{
+	size_t i = s.n;
+	while (i > 0 && s.p[i - 1] != c)
+		i--;
+	return i > 0 ? i - 1 : s.n;
+}
+
 struct span
 span_trim(struct span s)
 {

@@ -33,6 +33,7 @@ bool span_iends(struct span s, struct span suffix);
 
 /* Index of the first byte c in s, or s.n. */
 size_t span_find(struct span s, char c);
+size_t span_find_last(struct span s, char c); /* of the last one */
 
 /* Without blanks (space, tab) at both ends. */
 struct span span_trim(struct span s);

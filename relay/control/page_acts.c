@@ -80,11 +80,8 @@ render_question(struct visit *v)
 {
 	struct buf *b = &v->out;
 	bool bounce = strcmp(v->verb, "bounce") == 0;
-	if (!v->signed_in) {
-		page_signin(v->page, v->client, "/", SIGNIN_FIRST);
-		v->client = NULL;
+	if (!visit_signed_in(v, "/"))
 		return;
-	}
 	mem_free(&v->target);
 	v->target = mem_strdup(v->back);
 	html_begin(v, bounce ? "Bounce?" : "Delete?", "");

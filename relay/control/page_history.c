@@ -117,11 +117,8 @@ static void
 render(struct visit *v)
 {
 	struct buf *b = &v->out;
-	if (!v->signed_in) {
-		page_signin(v->page, v->client, v->target, SIGNIN_FIRST);
-		v->client = NULL;
+	if (!visit_signed_in(v, v->target))
 		return;
-	}
 	html_begin(v, "History", "/history");
 	buf_add_str(b, "<h1>History</h1>\n");
 	put_search(v);

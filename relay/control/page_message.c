@@ -143,11 +143,8 @@ static void
 render(struct visit *v)
 {
 	struct buf *b = &v->out;
-	if (!v->signed_in) {
-		page_signin(v->page, v->client, v->target, SIGNIN_FIRST);
-		v->client = NULL;
+	if (!visit_signed_in(v, v->target))
 		return;
-	}
 	const json_t *m = json_array_get(v->ask[0].lines, 0);
 	if (m == NULL && json_array_size(v->ask[2].lines) > 0) {
 		html_begin(v, "Message", "");

@@ -202,6 +202,8 @@ void visit_ask(struct visit *v, json_t *request); /* takes it */
 void visit_go(struct visit *v);
 void visit_answer(struct visit *v, unsigned status); /* v->out, as HTML */
 void visit_redirect(struct visit *v, const char *to);
+/* False: nobody has; the answer is a page to sign in on, which leads back there. */
+bool visit_signed_in(struct visit *v, const char *back);
 void visit_end(struct visit *v); /* answered before visit_go() */
 void visits_clear(struct page *p);
 

@@ -193,11 +193,8 @@ static void
 render(struct visit *v)
 {
 	struct buf *b = &v->out;
-	if (!v->signed_in) {
-		page_signin(v->page, v->client, v->target, SIGNIN_FIRST);
-		v->client = NULL;
+	if (!visit_signed_in(v, v->target))
 		return;
-	}
 	const struct visit_ask *a = &v->ask[0];
 	html_begin(v, "Queue", "/queue");
 	buf_add_str(b, "<h1>Queue</h1>\n");

@@ -159,6 +159,16 @@ visit_redirect(struct visit *v, const char *to)
 	v->client = NULL;
 }
 
+bool
+visit_signed_in(struct visit *v, const char *back)
+{
+	if (v->signed_in)
+		return true;
+	page_signin(v->page, v->client, back, SIGNIN_FIRST);
+	v->client = NULL;
+	return false;
+}
+
 void
 visit_end(struct visit *v)
 {

@@ -131,13 +131,11 @@ address_like(const char *pattern, struct span address)
 	return like;
 }
 
-static struct span
-domain_of(struct span address)
+struct span
+select_domain(struct span address)
 {
-	size_t at = address.n;
-	while (at > 0 && address.p[at - 1] != '@')
-		at--;
-	return span_cut(address, at, address.n);
+	size_t at = span_find_last(address, '@');
+	return at < address.n ? span_cut(address, at + 1, address.n) : address;
 }
 
 static bool
@@ -181,7 +179,7 @@ selector_matches(const struct selector *s, const struct message *m,
 	       (s->from == NULL || address_like(s->from, m->sender)) &&
 	       (s->to == NULL || address_like(s->to, r->address)) &&
 	       (s->domain == NULL ||
-		   span_ieq(domain_of(r->address), span_str(s->domain))) &&
+		   span_ieq(select_domain(r->address), span_str(s->domain))) &&
 	       (s->state == NULL || state_is(s->state, r)) &&
 	       (s->route == NULL || route_is(s, m, r)) &&
 	       (s->code == NULL || code_is(s->code, r->reply)) &&

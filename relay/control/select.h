@@ -34,4 +34,7 @@ bool selector_is_empty(const struct selector *s); /* nothing was said, not even 
 bool selector_matches(const struct selector *s, const struct message *m,
     const struct recipient *r, struct wall now);
 
+/* Of an address, for people; all of one that has none. */
+struct span select_domain(struct span address);
+
 #endif

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "relay/control/select.h"
 #include "relay/routing.h"
 
 #define BUCKETS 10
@@ -99,15 +100,6 @@ shape_free(struct shape **sp)
 	mem_free(sp);
 }
 
-static struct span
-domain_of(struct span address)
-{
-	size_t at = address.n;
-	while (at > 0 && address.p[at - 1] != '@')
-		at--;
-	return span_cut(address, at, address.n);
-}
-
 static bool
 is_digit(char c)
 {
@@ -135,9 +127,9 @@ name_of(const struct shape *s, const struct message *m, const struct recipient *
 	const struct route *route = NULL;
 	struct span name = {0};
 	switch (s->o.by) {
-	case SHAPE_DOMAIN: name = domain_of(r->address); break;
+	case SHAPE_DOMAIN: name = select_domain(r->address); break;
 	case SHAPE_SENDER:
-		name = m->sender.n > 0 ? domain_of(m->sender) : SPAN("(notices)");
+		name = m->sender.n > 0 ? select_domain(m->sender) : SPAN("(notices)");
 		break;
 	case SHAPE_ROUTE:
 		if (s->o.routes != NULL)

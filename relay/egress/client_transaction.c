@@ -79,10 +79,8 @@ is_parameter(struct span s)
 static size_t
 domain_at(struct span s)
 {
-	size_t at = s.n;
-	while (at > 0 && s.p[at - 1] != '@')
-		at--;
-	return at > 0 ? at : s.n;
+	size_t at = span_find_last(s, '@');
+	return at < s.n ? at + 1 : s.n;
 }
 
 static bool

@@ -37,16 +37,12 @@ or_nothing(const struct buf *b)
 static void
 add_spec(struct addresses *a, struct span name, struct span route, struct span spec)
 {
-	size_t at = spec.n;
-	while (at > 0 && spec.p[at - 1] != '@')
-		at--;
-	if (spec.n == 0)
-		tell(a, name, route, SPAN(""), SPAN(""));
-	else if (at == 0)
-		tell(a, name, route, spec, SPAN(""));
+	size_t at = span_find_last(spec, '@');
+	if (at == spec.n)
+		tell(a, name, route, spec.n > 0 ? spec : SPAN(""), SPAN(""));
 	else
-		tell(a, name, route, span_cut(spec, 0, at - 1),
-		    span_cut(spec, at, spec.n));
+		tell(a, name, route, span_cut(spec, 0, at),
+		    span_cut(spec, at + 1, spec.n));
 }
 
 static void
