@@ -87,9 +87,68 @@ door_facts_clear(struct door_facts *x)
 	buf_clear(&x->unique);
 }
 
-const char *
-door_tls_text(const struct io *io)
+/* ---- the log */
+
+static void
+count_one(atomic_uint_fast64_t *count)
+{
+	atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+}
+
+void
+door_tls_stands(struct door_client c, atomic_uint_fast64_t count[TLS_VERSIONS])
+{
+	const struct tls_info *i = io_tls(c.io);
+	char client[NET_TEXT];
+	net_format_ip(c.peer, client);
+	count_one(&count[tls_version_of(i)]);
+	LOG(c.log, EV_TLS, F_STR("client", client), F_STR("listener", c.listener),
+	    F_STR("version", i->version), F_STR("cipher", i->cipher),
+	    F_STR("sni", i->sni),
+	    F_STR("certificate", i->certificate ? i->fingerprint : "-"),
+	    F_STR("subject", i->subject),
+	    F_STR("trouble", i->certificate && !i->verified ? i->trouble : "-"));
+}
+
+void
+door_tls_failed(struct door_client c, const char *why, atomic_uint_fast64_t *count)
+{
+	char client[NET_TEXT];
+	net_format_ip(c.peer, client);
+	count_one(count);
+	LOG(c.log, EV_TLS_FAILED, F_STR("client", client), F_STR("listener", c.listener),
+	    F_STR("why", why));
+}
+
+/* "TLSv1.3", or "-". */
+static const char *
+tls_text(const struct io *io)
 {
 	const struct tls_info *i = io != NULL ? io_tls(io) : NULL;
 	return i != NULL ? i->version : "-";
+}
+
+void
+door_signed_in(struct door_client c, const struct account_card *card,
+    const char *mechanism, atomic_uint_fast64_t *count)
+{
+	char client[NET_TEXT];
+	net_format_ip(c.peer, client);
+	count_one(count);
+	LOG(c.log, EV_SIGNED_IN, F_STR("client", client), F_STR("account", card->name),
+	    F_STR("mechanism", mechanism),
+	    F_STR("secret", card->secret != NULL ? card->secret : ""),
+	    F_STR("tls", tls_text(c.io)), F_STR("listener", c.listener));
+}
+
+void
+door_sign_in_failed(struct door_client c, struct span mechanism, const char *name,
+    const char *why, atomic_uint_fast64_t *count)
+{
+	char client[NET_TEXT];
+	net_format_ip(c.peer, client);
+	count_one(count);
+	LOG(c.log, EV_SIGN_IN_FAILED, F_STR("client", client), F_STR("name", name),
+	    F_SPAN("mechanism", mechanism), F_STR("why", why),
+	    F_STR("tls", tls_text(c.io)), F_STR("listener", c.listener));
 }

@@ -7,7 +7,10 @@
 #ifndef RELAY_DOOR_H
 #define RELAY_DOOR_H
 
+#include <stdatomic.h>
+
 #include "base/io.h"
+#include "base/log.h"
 #include "relay/config.h"
 #include "relay/signin/signin.h"
 
@@ -37,7 +40,20 @@ void door_facts_init(struct door_facts *x, const char *service, const struct con
     const struct io *io, const struct net_addr *peer, bool certificate);
 void door_facts_clear(struct door_facts *x);
 
-/* "TLSv1.3", or "-". */
-const char *door_tls_text(const struct io *io);
+/* ---- what is logged of a client, and counted, whatever it speaks */
+
+struct door_client {
+	struct log *log;
+	const struct io *io; /* NULL: it has gone */
+	const struct net_addr *peer;
+	const char *listener;
+};
+void door_tls_stands(struct door_client c, atomic_uint_fast64_t count[TLS_VERSIONS]);
+void door_tls_failed(struct door_client c, const char *why, atomic_uint_fast64_t *count);
+void door_signed_in(struct door_client c, const struct account_card *card,
+    const char *mechanism, atomic_uint_fast64_t *count);
+/* The name is what the client says. */
+void door_sign_in_failed(struct door_client c, struct span mechanism, const char *name,
+    const char *why, atomic_uint_fast64_t *count);
 
 #endif

@@ -34,6 +34,7 @@ struct buf {
 
 void buf_init(struct buf *b, size_t max);
 void buf_clear(struct buf *b); /* free the bytes; b is empty and usable again */
+void buf_wipe(struct buf *b);  /* the same for what held a secret: zeroed first */
 void buf_reset(struct buf *b); /* n = 0, the memory is kept */
 
 void buf_add(struct buf *b, const void *p, size_t n);

@@ -197,8 +197,7 @@ let_in(struct signing_in *x, const char *account)
 	buf_add_char(&cookie, '\0');
 	struct http_reply r = {.status = 303, .location = x->back, .cookie = cookie.p};
 	http_answer(x->client, &r);
-	explicit_bzero(cookie.p, cookie.n);
-	buf_clear(&cookie);
+	buf_wipe(&cookie);
 }
 
 static void
@@ -265,16 +264,7 @@ begin(struct page *p, struct http_client *c, const struct http_request *r,
 	    .hostname = page_config(p)->policy.hostname};
 	x->exchange =
 	    signin_begin(p->o.signin, SPAN("PLAIN"), &f, buf_span(&plain), on_answer, x);
-	explicit_bzero(plain.p, plain.cap);
-	buf_clear(&plain);
-}
-
-static void
-wipe(struct buf *b)
-{
-	if (b->p != NULL)
-		explicit_bzero(b->p, b->cap);
-	buf_clear(b);
+	buf_wipe(&plain);
 }
 
 void
@@ -297,7 +287,7 @@ session_sign_in(struct page *p, struct http_client *c, const struct http_request
 	} else {
 		begin(p, c, r, buf_span(&name), buf_span(&password));
 	}
-	wipe(&password);
+	buf_wipe(&password);
 	buf_clear(&name);
 	/* what the io has buffered was the form itself */
 	explicit_bzero((char *)(uintptr_t)r->body.p, r->body.n);

@@ -48,14 +48,6 @@ auth_forget(struct client *c)
 	c->auth.offered = 0;
 }
 
-static void
-wipe_buf(struct buf *b)
-{
-	if (b->p != NULL)
-		explicit_bzero(b->p, b->cap);
-	buf_reset(b);
-}
-
 /* It is over, one way or the other. */
 void
 auth_wipe(struct client *c)
@@ -129,7 +121,7 @@ send_line(struct client *c)
 	io_tap_hide(c->io, false, true);
 	io_add_span(c->io, buf_span(&c->out));
 	io_tap_hide(c->io, false, false);
-	wipe_buf(&c->out);
+	buf_wipe(&c->out);
 }
 
 static const struct client_state *
@@ -140,10 +132,9 @@ answer(struct client *c, struct span challenge)
 	buf_reset(&c->out);
 	if (e == OK && !add_message(c, buf_span(&message)))
 		e = ERR_RANGE;
-	wipe_buf(&message);
-	buf_clear(&message);
+	buf_wipe(&message);
 	if (e != OK) {
-		wipe_buf(&c->out);
+		buf_wipe(&c->out);
 		return auth_lost(c, 454, "4.7.0",
 		    e == ERR_RANGE
 			? "the server asks for too much"
@@ -226,8 +217,7 @@ send_auth(struct client *c, enum sasl_mechanism m, const struct sasl_credentials
 			c->auth.sasl = sasl_client_new(m, cred);
 		}
 	}
-	wipe_buf(&message);
-	buf_clear(&message);
+	buf_wipe(&message);
 	send_line(c);
 	return &AUTH;
 }
@@ -256,7 +246,6 @@ auth_start(struct client *c)
 		next = send_auth(c, m, &cred);
 	else
 		next = no_mechanism(c);
-	wipe_buf(&binding);
-	buf_clear(&binding);
+	buf_wipe(&binding);
 	return next;
 }

@@ -42,16 +42,6 @@ signing_expects_line(const struct imap *s)
 /* ---- the end of it */
 
 static void
-log_failed(const struct imap *s, const char *mechanism, const char *name, const char *why)
-{
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	LOG(s->pickup->o.log, EV_SIGN_IN_FAILED, F_STR("client", client),
-	    F_STR("name", name), F_STR("mechanism", mechanism), F_STR("why", why),
-	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
-}
-
-static void
 signing_free(struct imap *s)
 {
 	struct signing *x = s->signing;
@@ -68,7 +58,8 @@ signing_end(struct imap *s, const char *why)
 	if (s->signing == NULL)
 		return;
 	if (s->io != NULL && s->card == NULL)
-		log_failed(s, s->signing->mechanism, "", why);
+		door_sign_in_failed(imap_client(s), span_str(s->signing->mechanism), "",
+		    why, &s->pickup->o.counters->failed_logins);
 	signing_free(s);
 }
 
@@ -89,19 +80,6 @@ spoil(struct imap *s, const char *text)
 }
 
 /* ---- answers of sign-in */
-
-static void
-log_signed_in(const struct imap *s)
-{
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	LOG(s->pickup->o.log, EV_SIGNED_IN, F_STR("client", client),
-	    F_STR("account", s->card->name), F_STR("mechanism", s->signing->mechanism),
-	    F_STR("secret", s->card->secret != NULL ? s->card->secret : ""),
-	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
-	atomic_fetch_add_explicit(
-	    &s->pickup->o.counters->logins, 1, memory_order_relaxed);
-}
 
 static void
 say_signed_in(struct imap *s)
@@ -131,7 +109,8 @@ succeed(struct imap *s, struct account_card *card)
 		return;
 	}
 	s->card = card;
-	log_signed_in(s);
+	door_signed_in(
+	    imap_client(s), card, s->signing->mechanism, &s->pickup->o.counters->logins);
 	signing_free(s);
 	s->state = IMAP_IN;
 	s->errors = 0;
@@ -142,12 +121,11 @@ succeed(struct imap *s, struct account_card *card)
 static void
 fail(struct imap *s, const struct signin_answer *a)
 {
-	const char *mechanism = s->signing->mechanism;
 	bool wrong = a->verdict.code == 535;
-	log_failed(s, mechanism, a->name, a->why != NULL ? a->why : a->verdict.text);
+	door_sign_in_failed(imap_client(s), span_str(s->signing->mechanism), a->name,
+	    a->why != NULL ? a->why : a->verdict.text,
+	    &s->pickup->o.counters->failed_logins);
 	signing_free(s);
-	atomic_fetch_add_explicit(
-	    &s->pickup->o.counters->failed_logins, 1, memory_order_relaxed);
 	if (wrong)
 		imap_no(s, "[AUTHENTICATIONFAILED] ", a->verdict.text);
 	else if (verdict_temporary(&a->verdict))
@@ -218,14 +196,6 @@ may_be_clear(struct imap *s)
 	return false;
 }
 
-static void
-wipe(struct buf *b)
-{
-	if (b->p != NULL)
-		explicit_bzero(b->p, b->cap);
-	buf_clear(b);
-}
-
 void
 run_login(struct imap *s, struct lex *l)
 {
@@ -245,7 +215,7 @@ run_login(struct imap *s, struct lex *l)
 	buf_add_span(&plain, password);
 	begin(s, SPAN("PLAIN"), buf_span(&plain));
 	span_copy(SPAN("LOGIN"), s->signing->mechanism, sizeof(s->signing->mechanism));
-	wipe(&plain);
+	buf_wipe(&plain);
 }
 
 /* ---- AUTHENTICATE */
@@ -264,7 +234,7 @@ respond(struct imap *s, struct span line)
 		    data.n > 0 ? buf_span(&data) : (struct span){"", 0});
 		imap_wait(s);
 	}
-	wipe(&data);
+	buf_wipe(&data);
 }
 
 bool
@@ -328,7 +298,7 @@ run_authenticate(struct imap *s, struct lex *l)
 		imap_bad(s, "", "not base64, or too long");
 	else
 		begin(s, mechanism, data.n > 0 ? buf_span(&data) : (struct span){"", 0});
-	wipe(&data);
+	buf_wipe(&data);
 }
 
 /* ---- TLS, and the way out */

@@ -24,6 +24,7 @@
 #define RELAY_IMAP_SESSION_H
 
 #include "base/io.h"
+#include "relay/door.h"
 #include "relay/imap/imap.h"
 #include "relay/imap/lex.h"
 #include "relay/imap/numbers.h"
@@ -135,6 +136,12 @@ struct imap {
 	struct instant began;
 	struct timer turn; /* goes on in the next turn */
 };
+
+static inline struct door_client
+imap_client(const struct imap *s)
+{
+	return (struct door_client){s->pickup->o.log, s->io, &s->peer, s->listener_name};
+}
 
 /* ---- session.c */
 void imap_end(struct imap *s, const char *why);   /* what is queued still goes out */

@@ -95,29 +95,13 @@ opening_certificate(
 	       name_list_has(&c->tls.client_fingerprints, span_str(i->fingerprint));
 }
 
-static void
-log_tls(const struct session *s, const struct tls_info *i)
-{
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	LOG(s->in->o.log, EV_TLS, F_STR("client", client),
-	    F_STR("listener", s->listener_name), F_STR("version", i->version),
-	    F_STR("cipher", i->cipher), F_STR("sni", i->sni),
-	    F_STR("certificate", i->certificate ? i->fingerprint : "-"),
-	    F_STR("subject", i->subject),
-	    F_STR("trouble", i->certificate && !i->verified ? i->trouble : "-"));
-}
-
 void
 opening_tls(struct session *s)
 {
-	const struct tls_info *i = io_tls(s->io);
 	/* after XCLIENT it is the proxy's, not the client's */
-	s->certificate =
-	    !s->xclient_told && opening_certificate(s->config, s->listener, i);
-	log_tls(s, i);
-	atomic_fetch_add_explicit(
-	    &s->in->o.counters->tls[tls_version_of(i)], 1, memory_order_relaxed);
+	s->certificate = !s->xclient_told &&
+			 opening_certificate(s->config, s->listener, io_tls(s->io));
+	door_tls_stands(session_client(s), s->in->o.counters->tls);
 	session_forget(s);
 	if (!s->greeted)
 		opening_greet(s);
@@ -128,11 +112,6 @@ opening_tls(struct session *s)
 void
 opening_failed(struct session *s, const char *why)
 {
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	atomic_fetch_add_explicit(
-	    &s->in->o.counters->tls_failed, 1, memory_order_relaxed);
-	LOG(s->in->o.log, EV_TLS_FAILED, F_STR("client", client),
-	    F_STR("listener", s->listener_name), F_STR("why", why));
+	door_tls_failed(session_client(s), why, &s->in->o.counters->tls_failed);
 	session_break(s, "no TLS");
 }

@@ -107,6 +107,12 @@ struct ingress {
 	void *on_empty_arg;
 };
 
+static inline struct door_client
+session_client(const struct session *s)
+{
+	return (struct door_client){s->in->o.log, s->io, &s->peer, s->listener_name};
+}
+
 /* ---- of the ingress */
 
 /* The header of a proxy was there: serve the client that it told of (takes fd). */

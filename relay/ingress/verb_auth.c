@@ -59,28 +59,10 @@ auth_mechanisms(const struct session *s, struct buf *out)
 /* ---- the end of an exchange */
 
 static void
-log_failed(
-    const struct session *s, struct span mechanism, const char *name, const char *why)
+failed(const struct session *s, struct span mechanism, const char *name, const char *why)
 {
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	atomic_fetch_add_explicit(
-	    &s->in->o.counters->failed_signins, 1, memory_order_relaxed);
-	LOG(s->in->o.log, EV_SIGN_IN_FAILED, F_STR("client", client), F_STR("name", name),
-	    F_SPAN("mechanism", mechanism), F_STR("why", why),
-	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
-}
-
-static void
-log_signed_in(const struct session *s)
-{
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	atomic_fetch_add_explicit(&s->in->o.counters->signins, 1, memory_order_relaxed);
-	LOG(s->in->o.log, EV_SIGNED_IN, F_STR("client", client),
-	    F_STR("account", s->card->name), F_STR("mechanism", s->auth->mechanism),
-	    F_STR("secret", s->card->secret != NULL ? s->card->secret : ""),
-	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
+	door_sign_in_failed(
+	    session_client(s), mechanism, name, why, &s->in->o.counters->failed_signins);
 }
 
 static void
@@ -96,7 +78,7 @@ auth_end(struct session *s, const char *why)
 {
 	if (s->auth == NULL)
 		return;
-	log_failed(s, span_str(s->auth->mechanism), "", why);
+	failed(s, span_str(s->auth->mechanism), "", why);
 	auth_free(s);
 	session_enter(s, &session_command);
 }
@@ -113,7 +95,8 @@ static void
 succeed(struct session *s, struct account_card *card)
 {
 	s->card = card;
-	log_signed_in(s);
+	door_signed_in(
+	    session_client(s), card, s->auth->mechanism, &s->in->o.counters->signins);
 	auth_free(s);
 	session_enter(s, &session_command);
 	session_say(s, "235 2.7.0 Signed in");
@@ -122,7 +105,7 @@ succeed(struct session *s, struct account_card *card)
 static void
 fail(struct session *s, const struct signin_answer *a)
 {
-	log_failed(s, span_str(s->auth->mechanism), a->name,
+	failed(s, span_str(s->auth->mechanism), a->name,
 	    a->why != NULL ? a->why : a->verdict.text);
 	auth_free(s);
 	session_enter(s, &session_command);
@@ -186,14 +169,6 @@ decode(struct session *s, struct span text, struct buf *out)
 	return true;
 }
 
-static void
-forget_secret(struct buf *b)
-{
-	if (b->p != NULL)
-		explicit_bzero(b->p, b->cap);
-	buf_clear(b);
-}
-
 /* After the last data of a success only an empty response makes sense. */
 static void
 confirm(struct session *s, struct span line)
@@ -216,7 +191,7 @@ respond(struct session *s, struct span line)
 		    s->exchange, data.n > 0 ? buf_span(&data) : (struct span){"", 0});
 		session_wait(s);
 	}
-	forget_secret(&data);
+	buf_wipe(&data);
 }
 
 static bool
@@ -264,8 +239,7 @@ check_auth(struct session *s, struct span args, union command *c)
 		return false;
 	}
 	if (!door_clear_ok(s->listener, s->io, &s->peer)) {
-		log_failed(
-		    s, span_cut(args, 0, span_find(args, ' ')), "", "not without TLS");
+		failed(s, span_cut(args, 0, span_find(args, ' ')), "", "not without TLS");
 		session_error(s, 538, "5.7.11", "Signing in needs TLS here");
 		return false;
 	}
@@ -312,5 +286,5 @@ proceed_auth(struct session *s, const union command *c)
 		door_facts_clear(&x);
 		session_wait(s);
 	}
-	forget_secret(&data);
+	buf_wipe(&data);
 }

@@ -62,16 +62,6 @@ login_mechanisms(const struct pop *s, struct buf *out)
 /* ---- the end of it */
 
 static void
-log_failed(const struct pop *s, const char *mechanism, const char *name, const char *why)
-{
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	LOG(s->pickup->o.log, EV_SIGN_IN_FAILED, F_STR("client", client),
-	    F_STR("name", name), F_STR("mechanism", mechanism), F_STR("why", why),
-	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
-}
-
-static void
 opening_free(void *arg)
 {
 	struct opening *o = arg;
@@ -107,7 +97,8 @@ login_end(struct pop *s, const char *why)
 	if (s->signing == NULL)
 		return;
 	if (s->io != NULL && s->card == NULL)
-		log_failed(s, s->signing->mechanism, "", why);
+		door_sign_in_failed(pop_client(s), span_str(s->signing->mechanism), "",
+		    why, &s->pickup->o.counters->failed_logins);
 	signing_free(s);
 }
 
@@ -174,19 +165,6 @@ open_maildrop(struct pop *s)
 }
 
 static void
-log_signed_in(const struct pop *s)
-{
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	LOG(s->pickup->o.log, EV_SIGNED_IN, F_STR("client", client),
-	    F_STR("account", s->card->name), F_STR("mechanism", s->signing->mechanism),
-	    F_STR("secret", s->card->secret != NULL ? s->card->secret : ""),
-	    F_STR("tls", door_tls_text(s->io)), F_STR("listener", s->listener_name));
-	atomic_fetch_add_explicit(
-	    &s->pickup->o.counters->logins, 1, memory_order_relaxed);
-}
-
-static void
 turn_away(struct pop *s, const char *code, const char *text)
 {
 	signing_free(s);
@@ -200,7 +178,8 @@ static void
 succeed(struct pop *s, struct account_card *card)
 {
 	s->card = card;
-	log_signed_in(s);
+	door_signed_in(
+	    pop_client(s), card, s->signing->mechanism, &s->pickup->o.counters->logins);
 	span_copy(span_str(card->name), s->owner, sizeof(s->owner));
 	for (char *c = s->owner; *c != '\0'; c++)
 		*c = ascii_lower(*c);
@@ -223,12 +202,11 @@ succeed(struct pop *s, struct account_card *card)
 static void
 fail(struct pop *s, const struct signin_answer *a)
 {
-	const char *mechanism = s->signing->mechanism;
 	bool wrong = a->verdict.code == 535;
-	log_failed(s, mechanism, a->name, a->why != NULL ? a->why : a->verdict.text);
+	door_sign_in_failed(pop_client(s), span_str(s->signing->mechanism), a->name,
+	    a->why != NULL ? a->why : a->verdict.text,
+	    &s->pickup->o.counters->failed_logins);
 	signing_free(s);
-	atomic_fetch_add_explicit(
-	    &s->pickup->o.counters->failed_logins, 1, memory_order_relaxed);
 	pop_error(s,
 	    wrong                            ? "[AUTH] "
 	    : verdict_temporary(&a->verdict) ? "[SYS/TEMP] "
@@ -310,14 +288,6 @@ login_user(struct pop *s, struct span args)
 	pop_ok(s, "send PASS");
 }
 
-static void
-wipe(struct buf *b)
-{
-	if (b->p != NULL)
-		explicit_bzero(b->p, b->cap);
-	buf_clear(b);
-}
-
 void
 login_pass(struct pop *s, struct span args)
 {
@@ -337,7 +307,7 @@ login_pass(struct pop *s, struct span args)
 	mem_free(&s->user);
 	begin(s, SPAN("PLAIN"), buf_span(&plain));
 	span_copy(SPAN("USER"), s->signing->mechanism, sizeof(s->signing->mechanism));
-	wipe(&plain);
+	buf_wipe(&plain);
 }
 
 /* RFC 1939 7: the password itself stays with the client. */
@@ -386,7 +356,7 @@ respond(struct pop *s, struct span line)
 		    data.n > 0 ? buf_span(&data) : (struct span){"", 0});
 		pop_wait(s);
 	}
-	wipe(&data);
+	buf_wipe(&data);
 }
 
 bool
@@ -472,5 +442,5 @@ login_auth(struct pop *s, struct span args)
 		pop_error(s, "", "not base64, or too long");
 	else
 		begin(s, mechanism, data.n > 0 ? buf_span(&data) : (struct span){"", 0});
-	wipe(&data);
+	buf_wipe(&data);
 }

@@ -201,27 +201,14 @@ greet(struct pop *s)
 static void
 on_tls_failed(struct pop *s, const char *why)
 {
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	atomic_fetch_add_explicit(
-	    &s->pickup->o.counters->tls_failed, 1, memory_order_relaxed);
-	LOG(s->pickup->o.log, EV_TLS_FAILED, F_STR("client", client),
-	    F_STR("listener", s->listener_name), F_STR("why", why));
+	door_tls_failed(pop_client(s), why, &s->pickup->o.counters->tls_failed);
 	pop_break(s, "no TLS");
 }
 
 static void
 on_tls(struct pop *s)
 {
-	const struct tls_info *i = io_tls(s->io);
-	char client[NET_TEXT];
-	net_format_ip(&s->peer, client);
-	atomic_fetch_add_explicit(
-	    &s->pickup->o.counters->tls[tls_version_of(i)], 1, memory_order_relaxed);
-	LOG(s->pickup->o.log, EV_TLS, F_STR("client", client),
-	    F_STR("listener", s->listener_name), F_STR("version", i->version),
-	    F_STR("cipher", i->cipher), F_STR("sni", i->sni),
-	    F_STR("certificate", i->certificate ? i->fingerprint : "-"));
+	door_tls_stands(pop_client(s), s->pickup->o.counters->tls);
 	s->handshake = false;
 	pop_forget(s);
 	if (!s->greeted)

@@ -18,6 +18,7 @@
 #include "base/dot.h"
 #include "base/io.h"
 #include "base/list.h"
+#include "relay/door.h"
 #include "relay/pickup/maildrop.h"
 #include "relay/pickup/seat.h"
 
@@ -76,6 +77,12 @@ struct pop {
 	struct instant began;
 	struct timer turn; /* goes on in the next turn */
 };
+
+static inline struct door_client
+pop_client(const struct pop *s)
+{
+	return (struct door_client){s->pickup->o.log, s->io, &s->peer, s->listener_name};
+}
 
 /* ---- pop.c */
 void pop_start(struct pickup *p, int fd, const struct net_addr *hop,

@@ -445,8 +445,7 @@ tell_password(struct admin *q, struct span password)
 	json_str(&j, "password", password);
 	json_close(&j, '}');
 	q->told(q->arg, buf_span(&out), false);
-	explicit_bzero(out.p, out.n);
-	buf_clear(&out);
+	buf_wipe(&out);
 }
 
 static void
@@ -489,8 +488,7 @@ secret_add(struct admin *q)
 		name_list_clear(&services);
 		end(q, 1, "the password could not be hashed");
 	}
-	explicit_bzero(password.p, password.n);
-	buf_clear(&password);
+	buf_wipe(&password);
 }
 
 static void

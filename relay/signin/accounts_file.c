@@ -28,9 +28,7 @@ take_octets(const json_t *value, uint8_t *out, size_t n)
 	bool ok = text != NULL && base64_decode(span_str(text), &b) == OK && b.n == n;
 	if (ok)
 		memcpy(out, b.p, n);
-	if (b.p != NULL)
-		explicit_bzero(b.p, b.n);
-	buf_clear(&b);
+	buf_wipe(&b);
 	return ok;
 }
 
@@ -228,9 +226,7 @@ load(struct accounts *a, struct buf *why)
 	enum err e = fstat(fd, &st) == 0 ? read_file(fd, &st, &text, why) : ERR_IO;
 	if (e == OK)
 		e = take_text(a, buf_span(&text), why);
-	if (text.p != NULL)
-		explicit_bzero(text.p, text.n);
-	buf_clear(&text);
+	buf_wipe(&text);
 	(void)close(fd);
 	return e;
 }
@@ -376,8 +372,6 @@ accounts_save(struct accounts *a)
 	if (e == OK && (renameat(a->dir, "accounts.new", a->dir, "accounts") != 0 ||
 			   fsync(a->dir) != 0))
 		e = err_from_errno(errno);
-	if (text.p != NULL)
-		explicit_bzero(text.p, text.n);
-	buf_clear(&text);
+	buf_wipe(&text);
 	return e;
 }

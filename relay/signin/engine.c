@@ -65,8 +65,7 @@ static void
 post(struct channel *c, struct buf *record)
 {
 	wire_send(c->wire, buf_span(record));
-	explicit_bzero(record->p, record->n);
-	buf_clear(record);
+	buf_wipe(record);
 }
 
 static void

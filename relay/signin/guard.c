@@ -189,8 +189,7 @@ digest(struct guard *g, struct span name, struct span password, const char *serv
 	buf_add_str(&b, service);
 	hmac_of(DIGEST_SHA256, (struct span){(const char *)g->key, sizeof(g->key)},
 	    buf_span(&b), out);
-	explicit_bzero(b.p, b.n);
-	buf_clear(&b);
+	buf_wipe(&b);
 }
 
 void

@@ -94,8 +94,7 @@ is_digest_of(struct span timestamp, const char *plain, struct span digest)
 	buf_add_span(&b, timestamp);
 	buf_add_str(&b, plain);
 	digest_of(DIGEST_MD5, buf_span(&b), octets);
-	explicit_bzero(b.p, b.n);
-	buf_clear(&b);
+	buf_wipe(&b);
 	if (digest.n != sizeof(given))
 		return false;
 	for (size_t i = 0; i < sizeof(text); i++) {

@@ -67,8 +67,7 @@ post(struct signin *s, struct buf *b)
 {
 	if (s->wire != NULL)
 		wire_send(s->wire, buf_span(b));
-	explicit_bzero(b->p, b->n);
-	buf_clear(b);
+	buf_wipe(b);
 }
 
 static void

@@ -87,6 +87,10 @@ test_trim_find_lower(void **state)
 	assert_int_equal(span_find(SPAN("abc"), '.'), 3);
 	assert_int_equal(span_find(SPAN("ab\0"), '\0'), 2);
 	assert_int_equal(span_find(absent, '.'), 0);
+	assert_int_equal(span_find_last(SPAN("a.b.c"), '.'), 3);
+	assert_int_equal(span_find_last(SPAN(".bc"), '.'), 0);
+	assert_int_equal(span_find_last(SPAN("abc"), '.'), 3);
+	assert_int_equal(span_find_last(absent, '.'), 0);
 	for (int c = -128; c < 128; c++) {
 		int want = c >= 'A' && c <= 'Z' ? c + 32 : c;
 		assert_int_equal(ascii_lower((char)c), want);
@@ -182,6 +186,15 @@ test_buf_grows(void **state)
 	assert_string_equal(taken, "");
 	mem_free(&taken);
 	buf_clear(&b);
+	buf_clear(&b);
+	buf_wipe(&b);
+	buf_init(&b, 10);
+	buf_add_str(&b, "secret");
+	buf_wipe(&b);
+	assert_int_equal(b.n, 0);
+	assert_null(b.p);
+	buf_add_str(&b, "more than ten octets");
+	assert_true(b.overflow);
 	buf_clear(&b);
 }
 
