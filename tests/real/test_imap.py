@@ -102,6 +102,29 @@ class Reading(RealTest):
                               timeout=10 * real.LIMIT, check=False, errors="replace", **more)
         return done.returncode, done.stdout
 
+    def mutt(self, relay, secret, folder, keys, *options):
+        """mutt on a terminal, in that folder, as if somebody pressed these keys."""
+        rc = os.path.join(self.dir, "muttrc")
+        with open(rc, "w", encoding="ascii") as f:
+            f.write(f"""set imap_user = {USER}
+set imap_pass = "{secret}"
+set ssl_starttls = no
+set ssl_force_tls = no
+set folder = imap://127.0.0.1:{relay.imap}/
+set spoolfile = +{folder}
+set mbox_type = mbox
+set confirmappend = no
+set confirmcreate = no
+set delete = yes
+set quit = yes
+set sleep_time = 0
+push "{keys}"
+""")
+        code, out = self.run_client(["script", "-qec", " ".join(("mutt", *options, "-F", rc)), "/dev/null"],
+                                    env={**os.environ, "HOME": self.dir, "TERM": "xterm"})
+        self.assertEqual(code, 0, out)
+        return out
+
     def contents(self, relay, name="INBOX", user=USER):
         """What the mailbox holds: uid -> (flags, digest of the octets)."""
         m = self.login(relay, user)
@@ -251,24 +274,8 @@ class Imap(Reading):
         with smtplib.SMTP("127.0.0.1", relay.port) as c:
             for i in range(12):
                 c.sendmail("a@b.test", ["u@held.test"], message(i).as_bytes())
-        rc = os.path.join(self.dir, "muttrc")
-        with open(rc, "w", encoding="ascii") as f:
-            f.write(f"""set imap_user = {USER}
-set imap_pass = "{secret}"
-set ssl_starttls = no
-set ssl_force_tls = no
-set folder = imap://127.0.0.1:{relay.imap}/
-set spoolfile = +Quarantine
-set confirmappend = no
-set confirmcreate = no
-set delete = yes
-set quit = yes
-set sleep_time = 0
-push "<save-message><kill-line>=!Discard<enter><sync-mailbox><quit>"
-""")
-        code, out = self.run_client(["script", "-qec", f"mutt -F {rc}", "/dev/null"],
-                                    env={**os.environ, "HOME": self.dir, "TERM": "xterm"})
-        self.assertEqual(code, 0, out)
+        self.mutt(relay, secret, "Quarantine",
+                  "<save-message><kill-line>=!Discard<enter><sync-mailbox><quit>")
         wait_for("one less", lambda: len(relay.queue()) == 11)
         acted = [line for line in relay.process.lines if " what=delete account=alice" in line]
         self.assertEqual(len(acted), 1, acted)
@@ -627,23 +634,8 @@ push "<delete-message><sync-mailbox><tag-pattern>~A<enter><tag-prefix><set-flag>
                        f"secret={label} " in line for line in relay.process.lines)
         for label, secret in secrets.items():
             box = os.path.join(self.dir, f"mutt-{label}")
-            rc = os.path.join(self.dir, "muttrc")
-            with open(rc, "w", encoding="ascii") as f:
-                f.write(f"""set imap_user = {USER}
-set imap_pass = "{secret}"
-set ssl_starttls = no
-set ssl_force_tls = no
-set folder = imap://127.0.0.1:{relay.imap}/
-set spoolfile = +INBOX
-set mbox_type = mbox
-set confirmappend = no
-set confirmcreate = no
-set sleep_time = 0
-push "<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{box}<enter><quit>"
-""")
-            code, out = self.run_client(["script", "-qec", f"mutt -R -F {rc}", "/dev/null"],
-                                        env={**os.environ, "HOME": self.dir, "TERM": "xterm"})
-            self.assertEqual(code, 0, out)
+            out = self.mutt(relay, secret, "INBOX",
+                            f"<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{box}<enter><quit>", "-R")
             with open(box, encoding="ascii", errors="replace") as f:
                 self.assertEqual(len(re.findall("^From ", f.read(), re.M)), 3, out)
             wait_for("mutt's line", lambda: signed_in(label, "SCRAM-SHA-256") == 1)
