@@ -33,8 +33,9 @@
 #define STACK_SIZE (16u << 10) /* of the handler, for a thread whose own is full */
 
 struct line {
-	_Alignas(64) atomic_uint_fast64_t now, last; /* in hand; what was before that */
-	atomic_uint turn;                            /* raised by each hand_back() */
+	_Alignas(64) atomic_uint_fast64_t now; /* in hand */
+	atomic_uint_fast64_t last;             /* the message before that */
+	atomic_uint turn;                      /* raised by each hand_back() */
 	/* the watching thread's */
 	uint64_t seen;
 	unsigned seen_turn;
@@ -153,6 +154,12 @@ own_line(void)
 	return self.line;
 }
 
+static bool
+is_message(uint64_t id)
+{
+	return id != 0 && id != HAND_SESSION;
+}
+
 uint64_t
 hand_take(uint64_t id)
 {
@@ -173,7 +180,7 @@ hand_back(uint64_t was)
 		return;
 	atomic_signal_fence(memory_order_seq_cst);
 	uint64_t had = atomic_load_explicit(&l->now, memory_order_relaxed);
-	if (had != 0)
+	if (is_message(had))
 		atomic_store_explicit(&l->last, had, memory_order_relaxed);
 	atomic_store_explicit(&l->now, was, memory_order_relaxed);
 	unsigned turn = atomic_load_explicit(&l->turn, memory_order_relaxed);
@@ -352,7 +359,7 @@ accuse(struct judge *j, uint64_t id)
 	for (size_t i = 0; i < j->n; i++)
 		if (j->had[i] == id)
 			return;
-	if (id == 0)
+	if (!is_message(id))
 		return;
 	j->had[j->n++] = id;
 	struct suspect *x = row_for(j->sheet, id);
@@ -512,7 +519,7 @@ hand_look(struct instant now, int64_t every_ms, uint64_t *id)
 		struct line *l = &s->line[i];
 		uint64_t has = atomic_load_explicit(&l->now, memory_order_relaxed);
 		unsigned turn = atomic_load_explicit(&l->turn, memory_order_relaxed);
-		if (has == 0 || has != l->seen || turn != l->seen_turn) {
+		if (!is_message(has) || has != l->seen || turn != l->seen_turn) {
 			l->seen = has;
 			l->seen_turn = turn;
 			l->since = now;

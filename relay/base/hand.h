@@ -12,7 +12,8 @@
  * it was, writes the sheet to its file, and lets the signal do its work.  hand_open() at
  * the next start judges:
  *
- *	- the thread had something in hand: that is a suspect;
+ *	- the thread had a message in hand: that is a suspect;
+ *	- it had what is no message (HAND_SESSION): nobody is.  See below;
  *	- it had nothing: whatever any thread had, now or just before, is one, for
  *	  memory may be spoilt long before it hurts;
  *	- SIGABRT from outside (a watchdog): what threads had that stood still, which
@@ -24,6 +25,15 @@
  * HAND_CRASHES it is condemned, and whoever would work on it leaves it alone.  One that
  * comes through is cleared.  Suspects should be worked on one at a time: then the next
  * crash tells who it was.
+ *
+ * Memory may have been spoilt by a message when a session crashes, too.  But by far the
+ * likeliest reason is what the session has just read, and that is a stranger's: were
+ * everything accused, he could have other people's mail set aside by crashing us twice.
+ * A message that spoils memory, on the other hand, is in hand again after every start,
+ * and does not hit sessions alone: the first crash in its own hand, or where nothing is
+ * known, counts.  So a connection (io) is HAND_SESSION unless somebody says which message
+ * it is for (io_in_hand()): a next hop's words are put down to the mail that goes there,
+ * which would be tried again, and would crash us again.
  *
  * One sheet a process, and with it the only mutable file-scope state beside fault.c's:
  * a signal's handler cannot be handed anything.  Without hand_open() nothing is noted.
@@ -41,6 +51,7 @@
 #define HAND_CRASHES 2   /* then it is condemned */
 #define HAND_SUSPECTS 64 /* that are known at a time; the oldest is forgotten first */
 #define HAND_THREADS 128 /* what more of them have in hand is not noted */
+#define HAND_SESSION UINT64_MAX /* to work on what is no message, and nobody's fault */
 
 struct hand_crash {
 	uint64_t id;
@@ -57,7 +68,8 @@ enum err hand_open(int fd, struct wall now,
     void (*told)(void *arg, const struct hand_crash *c), void *arg);
 void hand_close(void); /* when no other thread has anything in hand */
 
-/* From now on this thread works on id (0: on nothing).  Returns what it had before. */
+/* From now on this thread works on id (0: on what nothing is known of).  Returns what it
+ * had before. */
 uint64_t hand_take(uint64_t id);
 void hand_back(uint64_t was); /* to hand_take()'s answer */
 
@@ -75,9 +87,9 @@ void hand_clear(uint64_t id);
 size_t hand_suspects(uint64_t id[HAND_SUSPECTS]);
 
 /*
- * Called every so often (every_ms) by the thread that watches: who has the same thing in
- * hand as twice before, and has not put it down since, stands still.  Returns the longest
- * time that one does, and what it is.
+ * Called every so often (every_ms) by the thread that watches: who has the same message
+ * in hand as twice before, and has not put it down since, stands still.  Returns the
+ * longest time that one does, and what it is.
  */
 int64_t hand_look(struct instant now, int64_t every_ms, uint64_t *id);
 

@@ -10,6 +10,9 @@
  * The callback is told in a loop until it takes nothing more; it is never told
  * while paused, and never from inside a call that it makes itself.
  *
+ * The loop comes in at four places (on_ready, on_later, on_timer, io_read_on); each notes
+ * what the connection is for, so that a crash anywhere below is put down to it.
+ *
  * In the usual turn a connection costs two system calls, recv and sendmsg: the
  * descriptor is watched for writing only after the kernel has refused some.
  */
@@ -22,6 +25,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/fault.h"
+#include "base/hand.h"
 #include "base/mem.h"
 
 #define READ_BUDGET (64u << 10) /* per turn and connection: others are served, too */
@@ -119,6 +124,7 @@ offer(struct io *io)
 		if (is_full(io))
 			return true; /* IO_DRAINED comes, and then the rest of it */
 		size_t before = io_buffered(io);
+		FAULT_BYTES("io.input", io_input(io));
 		if (!tell(io, IO_INPUT))
 			return false;
 		if (io_buffered(io) == before)
@@ -269,23 +275,28 @@ shake(struct io *io)
 	update_watch(io);
 }
 
-/* The end of a turn in which something was queued, resumed, or went wrong. */
+/* Before the owner hears of the end he is offered what came before it. */
 static void
-on_later(void *arg)
+end_broken(struct io *io)
 {
-	struct io *io = arg;
+	read_last(io);
+	if (!offer(io))
+		return;
+	io->flags = (io->flags & ~(unsigned)IO_F_ERROR) | IO_F_DEAD;
+	watch_set(&io->watch, 0);
+	(void)tell(io, IO_ERROR);
+}
+
+static void
+end_turn(struct io *io)
+{
 	io_write_queued(io);
 	if (io_has(io, IO_F_FINISH)) {
 		finish_if_done(io);
 		return;
 	}
 	if (io_has(io, IO_F_ERROR)) {
-		read_last(io);
-		if (!offer(io))
-			return;
-		io->flags = (io->flags & ~(unsigned)IO_F_ERROR) | IO_F_DEAD;
-		watch_set(&io->watch, 0);
-		(void)tell(io, IO_ERROR);
+		end_broken(io);
 		return;
 	}
 	if (io_has(io, IO_F_CONNECTING | IO_F_DEAD))
@@ -305,12 +316,24 @@ on_later(void *arg)
 		update_watch(io);
 }
 
+/* The end of a turn in which something was queued, resumed, or went wrong. */
+static void
+on_later(void *arg)
+{
+	struct io *io = arg;
+	uint64_t was = hand_take(io->hand);
+	end_turn(io);
+	hand_back(was);
+}
+
 void
 io_read_on(void *arg)
 {
 	struct io *io = arg;
+	uint64_t was = hand_take(io->hand);
 	if (may_read(io))
 		read_some(io, READ_BUDGET);
+	hand_back(was);
 }
 
 static void
@@ -344,9 +367,8 @@ discard_input(struct io *io)
 }
 
 static void
-on_ready(void *arg, unsigned what)
+serve(struct io *io, unsigned what)
 {
-	struct io *io = arg;
 	if (io_has(io, IO_F_CONNECTING)) {
 		on_connected(io);
 		return;
@@ -370,11 +392,19 @@ on_ready(void *arg, unsigned what)
 		read_some(io, READ_BUDGET);
 }
 
-/* The timer may have been set for an earlier deadline than there is now. */
 static void
-on_timer(void *arg)
+on_ready(void *arg, unsigned what)
 {
 	struct io *io = arg;
+	uint64_t was = hand_take(io->hand);
+	serve(io, what);
+	hand_back(was);
+}
+
+/* The timer may have been set for an earlier deadline than there is now. */
+static void
+look_at_deadline(struct io *io)
+{
 	if (io_has(io, IO_F_FINISH)) {
 		destroy(io);
 		return;
@@ -390,6 +420,15 @@ on_timer(void *arg)
 	(void)tell(io, IO_TIMEOUT);
 }
 
+static void
+on_timer(void *arg)
+{
+	struct io *io = arg;
+	uint64_t was = hand_take(io->hand);
+	look_at_deadline(io);
+	hand_back(was);
+}
+
 /* ---- life */
 
 static struct io *
@@ -399,6 +438,7 @@ make(struct loop *l, int fd, io_fn *fn, void *arg)
 	io->loop = l;
 	io->fn = fn;
 	io->arg = arg;
+	io->hand = HAND_SESSION;
 	list_init(&io->out);
 	watch_init(&io->watch, l, fd, on_ready, io);
 	later_init(&io->later, l, on_later, io);
@@ -502,6 +542,12 @@ io_paused(const struct io *io)
 }
 
 /* ---- state */
+
+void
+io_in_hand(struct io *io, uint64_t message)
+{
+	io->hand = message != 0 ? message : HAND_SESSION;
+}
 
 void
 io_deadline(struct io *io, int64_t ms)

@@ -169,6 +169,10 @@ bool io_deflated(const struct io *io);
 
 /* ---- state */
 
+/* A crash that is due to this connection is put down to this message (hand.h); 0: to
+ * none, as it is at first. */
+void io_in_hand(struct io *io, uint64_t message);
+
 /* One deadline: IO_TIMEOUT after ms unless set anew or cleared (0). Cheap to set per
  * command. */
 void io_deadline(struct io *io, int64_t ms);

@@ -43,6 +43,7 @@ struct io {
 	struct instant deadline; /* 0: none */
 	unsigned flags;
 	enum err error;
+	uint64_t hand; /* whose fault a crash is */
 	/* input: in[start..end) */
 	char *in;
 	size_t start, end, cap;

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/hand.h"
 #include "base/mem.h"
 #include "relay/egress/client_private.h"
 
@@ -187,8 +186,9 @@ on_timeout(struct client *c)
 }
 
 static void
-handle_io(struct client *c, enum io_event ev)
+on_io(void *arg, enum io_event ev)
 {
+	struct client *c = arg;
 	switch (ev) {
 	case IO_CONNECTED:
 		client_enter(
@@ -208,15 +208,6 @@ handle_io(struct client *c, enum io_event ev)
 	case IO_TIMEOUT: on_timeout(c); break;
 	case IO_TLS: client_enter(c, tls_done(c)); break;
 	}
-}
-
-static void
-on_io(void *arg, enum io_event ev)
-{
-	struct client *c = arg;
-	uint64_t was = hand_take(c->mail != NULL ? c->mail->message->id : 0);
-	handle_io(c, ev);
-	hand_back(was);
 }
 
 /* Tell one thing; the owner may free the client in his callback. */
@@ -280,6 +271,7 @@ dial(struct client *c, const struct client_options *o)
 	int fd = world_dial(loop_world(c->loop), to, from);
 	if (fd >= 0) {
 		c->io = io_new_dialled(c->loop, fd, on_io, c);
+		io_in_hand(c->io, o->message);
 		tap(c, o);
 		client_enter(c, &CONNECT);
 		return;

@@ -69,6 +69,7 @@ struct client_options {
 	struct net_addr to;      /* with port */
 	const char *host;        /* its name, for texts */
 	const char *destination; /* what it is for, for whoever watches; NULL: nothing */
+	uint64_t message;        /* the one that it is dialled for; 0: for none */
 	const char *helo;        /* our name; a literal if we have none */
 	bool lmtp; /* RFC 2033: LHLO, and after the dot one answer per recipient */
 	const struct net_addr *from;  /* our own address; NULL: the system's choice */

@@ -508,6 +508,7 @@ void
 transaction_begin(struct client *c, struct mail *mail)
 {
 	c->mail = mail;
+	io_in_hand(c->io, mail->message->id); /* and it stays, for what follows the dot */
 	c->flown = c->landed = 0;
 	c->octets = 0;
 	c->accepted = c->settled = 0;

@@ -144,6 +144,7 @@ dial_now(struct delivery *d)
 	client_options_for(&target, d->config, d->route, d->now.host, &d->now.addr, via,
 	    d->tls, d->courier->log);
 	target.options.destination = d->job->dest;
+	target.options.message = d->job->id;
 	struct span name = address_name(&d->now.addr, &n);
 	if (may_go_clear(d, via) &&
 	    (d->clear || health_knows(health(d), HEALTH_CLEAR, name, now(d)))) {

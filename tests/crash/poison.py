@@ -140,6 +140,27 @@ class Poison(RealTest):
         better.stop()
         self.assertEqual(better.ends, [0])
 
+    def test_a_clients_words_set_nothing_aside(self):
+        """A client that crashes relayd as often as it likes keeps mail from going out for as long, and no
+        longer: none is suspected for it."""
+        sink = self.sink()
+        kept = Kept(self, MORE % sink.port, f"crash:io.input:{POISON}").ready()
+        kept.relay.ctl("pause", "out")
+        for i in range(20):
+            send(kept, f"fine {i}")
+        kept.relay.ctl("resume", "out")
+        for i in range(4):
+            kept.ready()
+            with socket.create_connection(("127.0.0.1", kept.relay.port), timeout=real.LIMIT) as s:
+                s.sendall(f"EHLO {POISON}\r\n".encode())
+                wait_for("it ends", lambda n=i: len(kept.ends) > n)
+        kept.ready()
+        wait_for("all have arrived", lambda: len(set(sink.ledger())) == 20)
+        kept.relay.wait_empty()
+        self.assertEqual(kept.ends, [-signal.SIGABRT] * 4)
+        self.assertEqual(kept.saw(" (crashed|set-aside) "), [])
+        kept.stop()
+
     def test_poison_among_a_hundred(self):
         self.crashes_by("delivery.send", 100)
 

@@ -168,6 +168,35 @@ by_an_idle_thread(void)
 	abort();
 }
 
+/* A stranger's octets, beside and behind messages. */
+static void
+by_a_session(void)
+{
+	beside_another();
+	hand_back(hand_take(7));
+	(void)hand_take(HAND_SESSION);
+	abort();
+}
+
+static void
+by_a_message_in_a_session(void)
+{
+	beside_another();
+	hand_back(hand_take(8));
+	(void)hand_take(HAND_SESSION);
+	(void)hand_take(7);
+	abort();
+}
+
+/* It was an episode: what was in hand before it is still what was last. */
+static void
+by_nothing_in_hand_behind_a_session(void)
+{
+	hand_back(hand_take(7));
+	hand_back(hand_take(HAND_SESSION));
+	abort();
+}
+
 static void
 from_outside(int signo)
 {
@@ -207,6 +236,16 @@ by_abort_from_outside_while_all_is_well(void)
 		(void)hand_look((struct instant){ms}, INT64_C(1) << 40, &id);
 	}
 	(void)hand_take(7);
+	from_outside(SIGABRT);
+}
+
+static void
+by_a_watchdog_over_a_session(void)
+{
+	uint64_t id;
+	(void)hand_take(HAND_SESSION);
+	for (int64_t ms = 1000; ms <= 3000; ms += 1000)
+		(void)hand_look((struct instant){ms}, INT64_C(1) << 40, &id);
 	from_outside(SIGABRT);
 }
 
@@ -283,6 +322,10 @@ test_ends(void **state)
 	    {"exit", by_exit, 0, {0}},
 	    {"this thread", by_this_thread, 1, {7}},
 	    {"an idle thread", by_an_idle_thread, 2, {9, 7}},
+	    {"a session", by_a_session, 0, {0}},
+	    {"a message in a session", by_a_message_in_a_session, 1, {7}},
+	    {"behind a session", by_nothing_in_hand_behind_a_session, 1, {7}},
+	    {"a watchdog over a session", by_a_watchdog_over_a_session, 0, {0}},
 	    {"kill -SEGV", by_segv_from_outside, 0, {0}},
 	    {"a watchdog", by_a_watchdog, 1, {9}},
 	    {"kill -ABRT", by_abort_from_outside_while_all_is_well, 0, {0}},

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "base/hand.h"
 #include "base/io_private.h"
 #include "base/mem.h"
 #include "tests/lib/fake_world.h"
@@ -843,6 +844,47 @@ test_set_owner(void **state)
 	expect(f, "");
 }
 
+static void
+on_io_look(void *arg, enum io_event ev)
+{
+	uint64_t had = hand_take(0);
+	hand_back(had);
+	if (ev == IO_INPUT || ev == IO_TIMEOUT)
+		*(uint64_t *)arg = had;
+}
+
+/* What a crash is put down to, wherever the loop comes in. */
+static void
+test_in_hand(void **state)
+{
+	struct fixture *f = *state;
+	char name[] = "/tmp/test_io.XXXXXX";
+	uint64_t had = 0;
+	int fd = mkstemp(name);
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(name), 0);
+	assert_int_equal(hand_open(fd, (struct wall){1}, NULL, NULL), OK);
+	io_set_owner(f->io, on_io_look, &had);
+	SAY(f, "x"); /* of the descriptor */
+	assert_int_equal(had, HAND_SESSION);
+	io_in_hand(f->io, 7);
+	had = 0;
+	io_resume(f->io); /* of the end of a turn */
+	settle(f);
+	assert_int_equal(had, 7);
+	had = 0;
+	io_deadline(f->io, 1000); /* of a timer */
+	fake_world_pass(&f->w, 1000);
+	settle(f);
+	assert_int_equal(had, 7);
+	io_in_hand(f->io, 0);
+	SAY(f, "y");
+	assert_int_equal(had, HAND_SESSION);
+	assert_int_equal(hand_take(0), 0); /* and it is put down */
+	hand_close();
+	(void)close(fd);
+}
+
 /* A file that has become shorter breaks the connection: nothing false is sent. */
 static void
 test_file_cut_short(void **state)
@@ -897,6 +939,7 @@ main(void)
 	    T(test_want_drained),
 	    T(test_deadline_is_lazy),
 	    T(test_set_owner),
+	    T(test_in_hand),
 	    T(test_file_cut_short),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
