@@ -8,7 +8,9 @@
  * Transfer-Encoding, a target that is not a path.  Everything is bounded: the head
  * (HTTP_HEAD_MAX octets, HTTP_FIELDS_MAX fields), the body (HTTP_BODY_MAX), the
  * connections, the requests on each, and the time that a client may take for its request
- * and for reading our answer.
+ * and for reading our answer.  When all connections are taken, one more is let in at the
+ * expense of the one that was served least recently and has no request with us: whoever
+ * holds them all with half a request each keeps nobody from asking /healthz.
  *
  *	s = http_server_new(&options);
  *	http_listen(s, fd);                             takes it

@@ -32,7 +32,8 @@ struct http_server {
 	struct http_server_options o;
 	struct listening listening[LISTENERS_MAX];
 	size_t listenings;
-	struct list clients, dead;
+	struct list clients; /* those served least recently first */
+	struct list dead;
 	unsigned count;
 	struct later reap;
 };
@@ -175,6 +176,8 @@ http_answer(struct http_client *c, const struct http_reply *r)
 		client_finish(c);
 		return;
 	}
+	list_remove(&c->link);
+	list_push(&c->server->clients, &c->link);
 	io_deadline(c->io, HTTP_IDLE_MS);
 	io_resume(c->io);
 }
@@ -260,12 +263,28 @@ on_io(void *arg, enum io_event ev)
 	}
 }
 
+/* For one more; no request that serve() has is broken off for it. */
+static bool
+make_room(struct http_server *s)
+{
+	if (s->count < HTTP_CLIENTS_MAX)
+		return true;
+	LIST_EACH (&s->clients, k) {
+		struct http_client *c = CONTAINER_OF(k, struct http_client, link);
+		if (!c->working) {
+			client_drop(c);
+			return true;
+		}
+	}
+	return false;
+}
+
 void
 http_serve(struct http_server *s, int fd, const struct net_addr *peer)
 {
 	struct tls_server *ts = NULL;
 	bool open = s->o.tls == NULL || s->o.tls(s->o.arg, &ts);
-	if (!open || s->count >= HTTP_CLIENTS_MAX) {
+	if (!open || !make_room(s)) {
 		(void)close(fd);
 		return;
 	}

@@ -382,23 +382,67 @@ test_gone(void **state)
 	(void)close(left); /* learnt when the server ends, or answers */
 }
 
+/* All connections at once, each with this much of a request. */
+static void
+crowd(struct fixture *f, int fd[HTTP_CLIENTS_MAX], const char *text)
+{
+	for (size_t i = 0; i < HTTP_CLIENTS_MAX; i++) {
+		fd[i] = dial(f);
+		say(f, fd[i], text);
+	}
+}
+
+static void
+close_all(int fd[HTTP_CLIENTS_MAX])
+{
+	for (size_t i = 0; i < HTTP_CLIENTS_MAX; i++)
+		(void)close(fd[i]);
+}
+
+/* Half a request each: one more is served all the same, and the oldest goes for it. */
 static void
 test_crowd(void **state)
 {
 	struct fixture *f = *state;
-	int fd[HTTP_CLIENTS_MAX + 1];
-	for (size_t i = 0; i < COUNT_OF(fd); i++)
-		fd[i] = dial(f);
-	settle(f);
-	assert_null(heard(f, fd[HTTP_CLIENTS_MAX]));
-	(void)close(fd[0]);
-	settle(f);
+	int fd[HTTP_CLIENTS_MAX];
+	crowd(f, fd, "GET / HTTP/1.1\r\nX: ");
+	say(f, fd[0], "a");                 /* an octet more makes it no younger */
+	say(f, fd[1], "a\r\n" HOST "\r\n"); /* to be served does */
+	assert_non_null(strstr(heard(f, fd[1]), "hello"));
+	for (size_t i = 0; i < 3; i++) {
+		static const size_t goes[] = {0, 2, 3};
+		assert_non_null(heard(f, fd[goes[i]]));
+		int next = dial(f);
+		say(f, next, "GET / HTTP/1.1\r\n" HOST "\r\n");
+		assert_non_null(strstr(heard(f, next), "hello"));
+		assert_null(heard(f, fd[goes[i]]));
+		assert_non_null(heard(f, fd[1]));
+		assert_non_null(heard(f, fd[goes[i] + 2]));
+		say(f, next, "G"); /* it stays */
+	}
+	close_all(fd);
+}
+
+/* A request that is being worked on is not broken off for a stranger. */
+static void
+test_busy(void **state)
+{
+	struct fixture *f = *state;
+	int fd[HTTP_CLIENTS_MAX];
+	crowd(f, fd, "GET /later HTTP/1.1\r\n" HOST "\r\n");
 	int next = dial(f);
+	assert_null(heard(f, next));
+	(void)close(next);
+	assert_false(f->gone);
+	answer(f->kept);
+	assert_non_null(strstr(heard(f, fd[HTTP_CLIENTS_MAX - 1]), "hello"));
+	next = dial(f);
 	say(f, next, "GET / HTTP/1.1\r\n" HOST "\r\n");
 	assert_non_null(strstr(heard(f, next), "hello"));
+	assert_null(heard(f, fd[HTTP_CLIENTS_MAX - 1]));
+	assert_false(f->gone);
 	(void)close(next);
-	for (size_t i = 1; i < COUNT_OF(fd); i++)
-		(void)close(fd[i]);
+	close_all(fd);
 }
 
 int
@@ -415,6 +459,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
