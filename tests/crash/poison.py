@@ -161,6 +161,35 @@ class Poison(RealTest):
         self.assertEqual(kept.saw(" (crashed|set-aside) "), [])
         kept.stop()
 
+    def test_a_backup_has_a_clean_sheet(self):
+        """What was set aside is that in a copy, too; how often it has crashed us is not known there."""
+        sink = self.sink()
+        kept = Kept(self, MORE % sink.port, f"crash:delivery.send:{POISON}").ready()
+        send(kept, POISON)
+        wait_for("it is set aside", lambda: kept.saw(" set-aside "))
+        kept.ready()
+        relay, spool, copy = kept.relay, os.path.join(self.dir, "spool"), os.path.join(self.dir, "copy")
+        wait_for("only that waits", lambda: states(relay) == ["aside"])
+        self.assertEqual(relay.ctl("spool", "backup", copy).returncode, 0)
+        kept.stop()
+        self.assertTrue(os.path.exists(os.path.join(spool, "hands")))
+        self.assertFalse(os.path.exists(os.path.join(copy, "hands")))
+        os.rename(spool, spool + ".old")
+        self.assertEqual(relay.ctl("spool", "restore", copy).returncode, 0)
+        self.assertFalse(os.path.exists(os.path.join(spool, "hands")))
+        # there it has two more tries, with the same relayd, if anybody wants that
+        again = Kept(self, relay.more, f"crash:delivery.send:{POISON}").ready()
+        self.assertEqual(states(again.relay), ["aside"])
+        again.relay.ctl("release", "--all", check=False)
+        wait_for("it is set aside again", lambda: again.saw(" set-aside "))
+        self.assertEqual(again.ends, [-signal.SIGABRT] * 2)
+        again.stop()
+        better = Kept(self, relay.more).ready()
+        self.assertIn("1", better.relay.ctl("release", "--all").stdout)
+        better.relay.wait_empty()
+        self.assertEqual(len(set(sink.ledger())), 1)
+        better.stop()
+
     def test_poison_among_a_hundred(self):
         self.crashes_by("delivery.send", 100)
 
