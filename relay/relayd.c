@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crypto.h"
 #include "base/mem.h"
 #include "relay/daemon.h"
 #include "relay/environment.h"
@@ -179,7 +180,7 @@ say_what_to_try(const struct config *c)
 }
 
 static int
-run(const struct arguments *a, const struct config *c)
+run(const struct arguments *a, const struct config *c, bool locked)
 {
 	struct log *log = log_new(world_real(), STDERR_FILENO);
 	log_set(log, c->log_level, c->log_format);
@@ -196,6 +197,11 @@ run(const struct arguments *a, const struct config *c)
 	struct daemon *d;
 	struct buf why;
 	buf_init(&why, 4096);
+	if (!locked)
+		LOG(log, EV_LIMIT,
+		    F_STR("what", "private keys cannot be locked in memory"),
+		    F_STR("now", "they may go to the swap: raise RLIMIT_MEMLOCK "
+				 "(LimitMEMLOCK=) to 8 MiB"));
 	struct service *service = service_new();
 	o.service = service;
 	int status = EXIT_UNAVAILABLE;
@@ -229,6 +235,8 @@ main(int argc, char **argv)
 	init_if_first();
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	bool locked =
+	    crypto_lock_keys(); /* of the process that stays, before it reads any */
 	struct buf errors;
 	buf_init(&errors, 256u << 10);
 	struct config *read = configuration(&a, &errors);
@@ -246,7 +254,7 @@ main(int argc, char **argv)
 		status = EXIT_SUCCESS;
 	} else {
 		raise_file_limit();
-		status = run(&a, c);
+		status = run(&a, c, locked);
 	}
 	config_unref(&c);
 	return status;

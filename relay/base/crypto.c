@@ -2,6 +2,10 @@
 /* crypto - libcrypto's one-shot calls; they fail only when memory does. */
 #include "base/crypto.h"
 
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -42,6 +46,56 @@ pbkdf2_of(enum digest d, struct span password, struct span salt, unsigned iterat
 	CHECK(
 	    PKCS5_PBKDF2_HMAC(password.p, (int)password.n, (const unsigned char *)salt.p,
 		(int)salt.n, (int)iterations, md_of(d), (int)digest_size(d), out) == 1);
+}
+
+#define KEYS_LEAST 32 /* octets of its smallest piece */
+
+/* What libcrypto calls gets no argument of ours; hence a thread's own flag. */
+static _Thread_local bool wipes;
+
+static void *
+take(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(n);
+}
+
+static void
+give_back(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (wipes && p != NULL)
+		OPENSSL_cleanse(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *
+take_anew(void *p, size_t n, const char *file, int line)
+{
+	if (!wipes || p == NULL)
+		return realloc(p, n);
+	size_t had = malloc_usable_size(p);
+	void *q = malloc(n);
+	if (q == NULL)
+		return NULL;
+	memcpy(q, p, had < n ? had : n);
+	give_back(p, file, line);
+	return q;
+}
+
+void
+crypto_wipe_freed(bool on)
+{
+	wipes = on;
+}
+
+bool
+crypto_lock_keys(void)
+{
+	(void)CRYPTO_set_mem_functions(take, take_anew, give_back);
+	return CRYPTO_secure_malloc_init(CRYPTO_KEYS_ROOM, KEYS_LEAST) == 1;
 }
 
 bool

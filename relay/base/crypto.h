@@ -23,6 +23,29 @@ void hmac_of(enum digest d, struct span key, struct span data, uint8_t *out);
 void pbkdf2_of(enum digest d, struct span password, struct span salt, unsigned iterations,
     uint8_t *out);
 
+/*
+ * From now on libcrypto keeps private keys in memory of their own: locked, so that it
+ * does not go to the swap, in no core dump, between pages that nobody may touch, wiped
+ * when it is given back.  Before the first key is read; once.  False: it is not locked
+ * (RLIMIT_MEMLOCK), or there is none; keys are then where all else is.
+ *
+ * EC and Ed25519 keys are nowhere else, if crypto_wipe_freed() is on while they are read.
+ * Of an RSA key libcrypto 3.0 makes copies for its arithmetic (the primes) that it
+ * allocates as anything else.
+ *
+ * It is CRYPTO_KEYS_ROOM large, and does not grow: with none left libcrypto reads no more
+ * keys and completes no handshake.  A connection has 32 to 128 octets of it for the key
+ * of its handshake, an RSA key of 4096 bits 1.8 KiB, so that is far away: every
+ * descriptor that relayd may have is a connection first.
+ */
+#define CRYPTO_KEYS_ROOM ((size_t)8 << 20) /* what anybody may lock on Debian */
+bool crypto_lock_keys(void);
+
+/* From here on what libcrypto frees on this thread is wiped first: a key that it reads it
+ * decodes in steps, and frees what they leave as it stands.  (Without effect where
+ * crypto_lock_keys() was not called.) */
+void crypto_wipe_freed(bool on);
+
 /* The same octets? In a time that depends on the lengths only. */
 bool same_secret(struct span a, struct span b);
 

@@ -35,7 +35,8 @@
  * it is for (io_in_hand()): a next hop's words are put down to the mail that goes there,
  * which would be tried again, and would crash us again.
  *
- * One sheet a process, and with it the only mutable file-scope state beside fault.c's:
+ * One sheet a process, and with it the only mutable file-scope state that threads share
+ * beside fault.c's:
  * a signal's handler cannot be handed anything.  Without hand_open() nothing is noted.
  */
 #ifndef BASE_HAND_H

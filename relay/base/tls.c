@@ -14,6 +14,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/check.h"
+#include "base/crypto.h"
 #include "base/mem.h"
 #include "base/net.h"
 
@@ -239,15 +240,36 @@ tls_describe(const struct tls_info *i, struct buf *out)
 
 /* ---- files */
 
+bool
+tls_pem_open(struct tls_pem *p, const char *file)
+{
+	FILE *f = fopen(file, "re");
+	if (f == NULL)
+		return false;
+	(void)setvbuf(f, p->room, _IOFBF, sizeof(p->room));
+	crypto_wipe_freed(true);
+	p->bio = BIO_new_fp(f, BIO_CLOSE);
+	CHECK(p->bio != NULL);
+	return true;
+}
+
+void
+tls_pem_close(struct tls_pem *p)
+{
+	(void)BIO_free(p->bio);
+	explicit_bzero(p->room, sizeof(p->room));
+	crypto_wipe_freed(false);
+}
+
 X509 *
 tls_read_certificate(const char *file)
 {
+	struct tls_pem p;
 	ERR_clear_error();
-	FILE *f = fopen(file, "re");
-	if (f == NULL)
+	if (!tls_pem_open(&p, file))
 		return NULL;
-	X509 *cert = PEM_read_X509_AUX(f, NULL, NULL, NULL);
-	(void)fclose(f);
+	X509 *cert = PEM_read_bio_X509_AUX(p.bio, NULL, NULL, NULL);
+	tls_pem_close(&p);
 	errno = 0;
 	return cert;
 }

@@ -16,6 +16,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "base/crypto.h"
 #include "base/mem.h"
 
 #define VALID_MS (3650 * DAY_MS)
@@ -85,12 +86,16 @@ write_pem(const char *path, X509 *cert, EVP_PKEY *key, struct buf *why)
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 	    cert != NULL ? 0644 : 0600);
 	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	char room[4096];
+	if (f != NULL)
+		(void)setvbuf(f, room, _IOFBF, sizeof(room));
 	bool ok = f != NULL && (cert != NULL ? PEM_write_X509(f, cert)
 					     : PEM_write_PrivateKey(f, key, NULL, NULL, 0,
 						   NULL, NULL)) == 1;
 	ok = ok && fflush(f) == 0 && fsync(fd) == 0;
 	if (f != NULL)
 		ok = fclose(f) == 0 && ok;
+	explicit_bzero(room, sizeof(room));
 	ok = ok && rename(temporary, path) == 0;
 	enum err e = ok ? OK : err_from_errno(errno);
 	if (!ok)
@@ -103,6 +108,7 @@ enum err
 tls_self_signed(const char *hostname, const char *certificate_file, const char *key_file,
     struct wall now, struct buf *why)
 {
+	crypto_wipe_freed(true);
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *cert = X509_new();
 	enum err e = ERR_IO;
@@ -115,6 +121,7 @@ tls_self_signed(const char *hostname, const char *certificate_file, const char *
 		e = write_pem(certificate_file, cert, NULL, why);
 	X509_free(cert);
 	EVP_PKEY_free(key);
+	crypto_wipe_freed(false);
 	ERR_clear_error();
 	return e;
 }

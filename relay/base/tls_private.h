@@ -33,6 +33,17 @@ void tls_trouble(long code, X509 *cert, char out[TLS_TROUBLE_TEXT]);
 /* What every context of ours has: versions, modes, options. */
 void tls_common(SSL_CTX *ctx);
 
+/*
+ * A PEM file, which may hold a key: what was read of it is wiped, and while it is open
+ * what OpenSSL frees on this thread, too.  False: errno.
+ */
+struct tls_pem {
+	BIO *bio;
+	char room[4096];
+};
+bool tls_pem_open(struct tls_pem *p, const char *file);
+void tls_pem_close(struct tls_pem *p);
+
 /* The first certificate of a PEM file; NULL, and tls_reason() or errno tells. */
 X509 *tls_read_certificate(const char *file);
 

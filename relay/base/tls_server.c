@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -169,7 +170,10 @@ static SSL_CTX *
 make_context(struct tls_server *ts, const struct tls_server_options *o, struct buf *why)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	CHECK(ctx != NULL);
+	if (ctx == NULL) { /* no room for keys (crypto.h) */
+		buf_addf(why, "TLS cannot be set up: %s", tls_reason());
+		return NULL;
+	}
 	SSL_CTX_set_default_passwd_cb(ctx, on_passphrase);
 	(void)SSL_CTX_set_tlsext_servername_callback(ctx, on_sni);
 	(void)SSL_CTX_set_tlsext_servername_arg(ctx, ts);
@@ -182,16 +186,52 @@ make_context(struct tls_server *ts, const struct tls_server_options *o, struct b
 	return NULL;
 }
 
+/* The certificate, and behind it those that lead to its authority. */
+static bool
+load_chain(SSL_CTX *ctx, const char *file)
+{
+	struct tls_pem p;
+	if (!tls_pem_open(&p, file))
+		return false;
+	X509 *cert = PEM_read_bio_X509_AUX(p.bio, NULL, on_passphrase, NULL);
+	bool ok = cert != NULL && SSL_CTX_use_certificate(ctx, cert) == 1 &&
+		  SSL_CTX_clear_chain_certs(ctx) == 1;
+	X509_free(cert);
+	while (
+	    ok && (cert = PEM_read_bio_X509(p.bio, NULL, on_passphrase, NULL)) != NULL) {
+		ok = SSL_CTX_add1_chain_cert(ctx, cert) == 1;
+		X509_free(cert);
+	}
+	tls_pem_close(&p);
+	ok = ok && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+	if (ok) /* that was its end */
+		ERR_clear_error();
+	return ok;
+}
+
+static bool
+load_key(SSL_CTX *ctx, const char *file)
+{
+	struct tls_pem p;
+	if (!tls_pem_open(&p, file))
+		return false;
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(p.bio, NULL, on_passphrase, NULL);
+	bool ok = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+	EVP_PKEY_free(key);
+	tls_pem_close(&p);
+	return ok;
+}
+
 static bool
 load_pair(SSL_CTX *ctx, const struct tls_files *f, struct buf *why)
 {
 	const char *key = f->key != NULL ? f->key : f->certificate;
 	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, f->certificate) != 1)
+	if (!load_chain(ctx, f->certificate))
 		buf_addf(why, "certificate %s: %s", f->certificate, tls_reason());
 	else if (access(key, R_OK) != 0)
 		buf_addf(why, "key %s: %s", key, strerror(errno));
-	else if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+	else if (!load_key(ctx, key))
 		buf_addf(why,
 		    "key %s: %s; it must be a PEM key without a passphrase, and that of "
 		    "%s",

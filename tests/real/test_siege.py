@@ -428,9 +428,9 @@ class Guessing(Besieged):
 
 # ---- what is left of a password in memory
 
-def memory_of(pid):
-    """What the process has written into memory of its own; PermissionError if nobody may look."""
-    found, page = [], resource.getpagesize()
+def pieces_of(pid):
+    """Where the process has written into memory of its own, and what; PermissionError if nobody may look."""
+    page = resource.getpagesize()
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem, \
          open(f"/proc/{pid}/pagemap", "rb", 0) as pages:
         for line in maps:
@@ -446,10 +446,24 @@ def memory_of(pid):
                 run = list(run)
                 try:
                     mem.seek((low + run[0]) * page)
-                    found.append(mem.read(len(run) * page))
+                    yield (low + run[0]) * page, mem.read(len(run) * page)
                 except OSError:  # it has just been given back
                     pass
-    return b"\n".join(found)
+
+
+def memory_of(pid):
+    return b"\n".join(octets for _, octets in pieces_of(pid))
+
+
+def locked(pid):
+    """Pages that do not go to the swap, as ranges of addresses."""
+    with open(f"/proc/{pid}/smaps", encoding="utf-8") as f:
+        for line in f:
+            found = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)
+            if found:
+                where = range(*(int(x, 16) for x in found.groups()))
+            elif line.startswith("VmFlags:") and " lo" in line:
+                yield where
 
 
 @unittest.skipIf(real.VARIANT not in ("release", "test"), "sanitizers keep memory of their own")
@@ -469,8 +483,7 @@ class Leftovers(Besieged):
 
     def test_no_password_stays_in_memory(self):
         """Nobody's plain words are in any of the processes once they have been judged."""
-        relay = self.doors(f'listener "imaps" {{ bind = {{"127.0.0.1:{(safe := free_port())}"}} '
-                           'protocol = "imap" tls = "implicit" }\n')
+        relay, safe = self.over_tls()
         daemon = relay.process.child.pid
         try:
             self.assertIn(b"relay.test", memory_of(daemon))  # who looks for it finds what is there
@@ -506,6 +519,63 @@ class Leftovers(Besieged):
                 for p in processes(daemon):
                     wait_for(f"process {p} to forget what came by {way}",
                              lambda p=p: not any(t in memory_of(p) for t in traces))
+        self.sane(relay)
+
+    def over_tls(self, more=""):
+        relay = self.doors(f'listener "imaps" {{ bind = {{"127.0.0.1:{(safe := free_port())}"}} '
+                           'protocol = "imap" tls = "implicit" }\n' + more)
+        return relay, safe
+
+    def test_key_that_relayd_makes_is_locked(self):
+        relay, safe = self.over_tls()
+        self.key_is_locked(relay, safe, self.dir + "/spool/tls/self-signed.key")
+
+    def test_key_beside_its_certificate_is_locked(self):
+        both = self.dir + "/both.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", both, "-out", both + ".c", "-subj", "/CN=relay.test"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(both + ".c", encoding="ascii") as cert, open(both, "a", encoding="ascii") as f:
+            f.write(cert.read())
+        relay, safe = self.over_tls(f'tls {{ certificate = "{both}" }}\n')
+        self.key_is_locked(relay, safe, both)
+
+    def key_is_locked(self, relay, safe, file):
+        """A key of P-256 is in memory that is locked, and nowhere else, after handshakes and reloads, too."""
+        daemon = relay.process.child.pid
+        text = subprocess.run(["openssl", "pkey", "-noout", "-text", "-in", file],
+                              check=True, stdout=subprocess.PIPE, text=True).stdout
+        key = bytes.fromhex(re.sub(r"[:\s]", "", re.search(r"priv:\s*([0-9a-f:\s]+)", text)[1])).rjust(32, b"\0")[-32:]
+        with open(file, encoding="ascii") as f:
+            pem = f.read().split("PRIVATE KEY-----")[1].split()[1]  # behind 48 octets, 12 of them the key's
+        traces = (key[8:24], key[::-1][8:24], pem.encode()[:32])
+
+        try:
+            for _ in range(3):
+                with self.secure(safe) as c:
+                    self.assertTrue(c.reply().startswith(b"* OK"))
+                self.assertEqual(relay.ctl("reload").returncode, 0)
+            where = [at + m.start() for at, octets in pieces_of(daemon) for t in traces
+                     for m in re.finditer(re.escape(t), octets)]
+        except PermissionError:
+            self.skipTest("only root may look")
+        ranges = list(locked(daemon))
+        self.assertEqual(len(ranges), 1, "the room for keys is locked, and nothing else")
+        self.assertEqual(len(ranges[0]), 8 << 20)
+        self.assertTrue(where)
+        self.assertEqual([hex(at) for at in where if at not in ranges[0]], [])
+        self.sane(relay)
+
+    def test_keys_that_cannot_be_locked(self):
+        """It is said, in one line, and all is served."""
+        relay = self.doors()
+        relay.stop()
+        relayd = [os.path.join(real.BUILD, "relayd"), "-c", relay.file]
+        weak = ["setpriv", "--bounding-set=-ipc_lock"] if os.geteuid() == 0 else []
+        relay.process = Process(["prlimit", "--memlock=65536:65536", *weak, *relayd])
+        relay.process.wait_line(r" started ")
+        self.assertEqual(list(locked(relay.process.child.pid)), [])
+        self.assertEqual(len([x for x in relay.process.lines if "private keys cannot be locked" in x]), 1)
         self.sane(relay)
 
 
