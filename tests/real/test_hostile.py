@@ -265,6 +265,25 @@ class Framing(Hostile):
                 self.assertEqual(codes(c.hello().send(sent).replies()), want)
         self.sane(relay)
 
+    def test_one_mechanism_after_the_other(self):
+        """CVE-2011-1720: what a mechanism has kept is never the next one's."""
+        relay = self.front(more=f'listener "auth" {{ bind = {{"127.0.0.1:{(port := real.free_port())}"}} '
+                           'auth = "optional" auth-in-clear = true }\nlimits { errors = 10000 }\n'
+                           'accounts { delay = "0s" attempts = 10000 }\n')
+        relay.add_user("joe", "open sesame")
+        steps = ((b"AUTH CRAM-MD5\r\n", 504), (b"*\r\n", 500), (b"AUTH PLAIN bad\r\n", 501),
+                 (b"AUTH LOGIN\r\n", 334), (b"*\r\n", 501), (b"AUTH SCRAM-SHA-256\r\n", 334), (b"*\r\n", 501),
+                 (b"AUTH SCRAM-SHA-256 biwsbj1qb2Uscj1hYmNkZWZnaA==\r\n", 334), (b"AUTH PLAIN\r\n", 501),
+                 (b"AUTH PLAIN\r\n", 334), (b"bad\r\n", 501),
+                 (b"AUTH LOGIN am9l\r\n", 334), (b"bad\r\n", 501))
+        with Client(port, limit=real.LIMIT) as c:
+            c.hello()
+            for i in range(100):
+                for step, want in steps:
+                    self.assertEqual(c.ask(step)[:3], b"%d" % want, (i, step))
+            self.assertEqual(c.ask(b"AUTH PLAIN AGpvZQBvcGVuIHNlc2FtZQ==\r\n")[:3], b"235")
+        self.sane(relay)
+
     def test_other_protocols(self):
         relay = self.front()
         mail = HELLO + ENVELOPE + b"DATA\r\n.\r\n"

@@ -198,6 +198,27 @@ class Hostile(Reading):
         self.honest(relay)
         self.assert_small(relay)
 
+    def test_nul_in_strings(self):
+        """CVE-2019-11500: of a string with a NUL nothing is copied, quoted, escaped or counted."""
+        relay = self.victim()
+        user, password = USER.encode(), PASSWORD.encode()
+        for octets in (b't1 LOGIN "a\0b" "c"\r\n',
+                       b't1 LOGIN "a" "c\0"\r\n',
+                       b't1 LOGIN "' + b"\\\0" * 2000 + b'" "c"\r\n',
+                       b't1 LOGIN "' + b"\\\0" * 2000,
+                       b't1 LOGIN "' + user + b'\0" "' + password + b'"\r\n',
+                       b't1 LOGIN "' + user + b'" "' + password + b'\0"\r\n',
+                       b"t1 LOGIN {%d+}\r\n%s\0 {%d+}\r\n%s\r\n" % (len(user) + 1, user, len(password), password),
+                       b"t1 LOGIN {%d+}\r\n%s {%d+}\r\n%s\0\r\n" % (len(user), user, len(password) + 1, password),
+                       b't1 AUTHENTICATE PLAIN "\0' + user + b"\0" + password + b'"\r\n'):
+            with self.subTest(octets=octets[:40]), Raw(relay.imap) as c:
+                c.send(octets + b"\r\nt2 NOOP\r\n").s.shutdown(socket.SHUT_WR)
+                answers = re.findall(rb"(?m)^(\S+) (OK|NO|BAD|BYE)", c.rest())
+                self.assertIn(answers[:1], ([(b"t1", b"BAD")], [(b"t1", b"NO")], [(b"*", b"BAD")], [(b"*", b"BYE")]))
+                self.assertNotIn((b"t1", b"OK"), answers)
+        self.honest(relay)
+        self.assert_small(relay)
+
     def test_limits_of_connections(self):
         relay = self.victim("limits { client-connections = 30 account-sessions = 10 }\n")
         many = []
