@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/content.h"
 #include "base/io.h"
 
 struct sender;
@@ -33,7 +34,7 @@ struct run {
 	char *auth; /* base64 of the PLAIN message */
 	int ledger;
 	int64_t give_up_ms, seconds_ms, pause_ms;
-	char *body; /* what follows the header */
+	struct content *body; /* what follows the header */
 	size_t body_n;
 	/* so far */
 	uint64_t next, accepted, refused, unknown, redials;

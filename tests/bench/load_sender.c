@@ -93,7 +93,7 @@ put_message(struct sender *s)
 	    "Message-ID: <%s-%llu@load>\r\nX-Ledger: %s-%llu\r\n\r\n",
 	    r->domain, r->domain, r->tag, (unsigned long long)s->message, r->tag,
 	    (unsigned long long)s->message);
-	io_add(s->io, r->body, r->body_n);
+	io_add_content(s->io, r->body, 0, r->body_n);
 	io_add(s->io, ".\r\n", 3);
 	s->dot_us = clock_us();
 	s->step = STEP_DOT;
