@@ -20,7 +20,7 @@
  *	structure.c    shapes of messages     event.c      what is told after a commit
  *	name_read.c    names, keywords        upgrade.c    what older formats lack
  *	tray.c         the queue as mailboxes tray_read.c  what is read of it
- *	backup.c       a spool as a whole
+ *	backup.c       a spool as a whole     ahead.c        zeros behind its end
  *	history_write.c   what has happened   history_read.c  and is asked for
  */
 #ifndef SPOOL_PRIVATE_H
@@ -50,6 +50,7 @@
 #define INLINE_MAX_DEFAULT (256u << 10)
 #define INLINE_LIMIT (100u << 20) /* chunk numbers have 16 bits */
 #define RESERVE_BYTES (32u << 20)
+#define ZEROS_FROM_DEFAULT (32u << 20)
 #define READERS_KEPT 8
 #define SLICE_ROWS 500                   /* per snapshot */
 #define DUE_MAX ((INT64_C(1) << 48) - 1) /* 48 bits in a key */
@@ -140,6 +141,12 @@ struct spool {
 	int reserve_fd;        /* the reserve file */
 	bool reserve;          /* it takes its room */
 	struct instant looked; /* at the free disk space */
+	struct {
+		int fd; /* data.mdb, to append to; -1: no zeros are put there */
+		unsigned page;
+		uint64_t from, end;  /* end: of the file, when it was looked at last */
+		atomic_bool filling; /* stays set when that has failed */
+	} ahead;
 
 	/* requests on their way */
 	struct inbox *in;
@@ -253,6 +260,10 @@ db_get_dest(MDB_txn *t, const struct spool *s, struct span key, uint32_t *number
 enum err
 db_seek(MDB_cursor *c, const void *key, size_t n, size_t prefix, MDB_val *k, MDB_val *v);
 enum err db_next(MDB_cursor *c, const void *key, size_t prefix, MDB_val *k, MDB_val *v);
+
+/* ---- ahead.c */
+void ahead_open(struct spool *s);
+void ahead_look(struct spool *s); /* behind a commit */
 
 /* ---- apply.c: what a request does inside the transaction.  ERR_NOT_FOUND and ERR_RANGE
  * are the request's own: it has written nothing.  Any other error spoils the transaction.

@@ -287,6 +287,8 @@ make(const struct spool_options *o)
 	s->max_size = o->max_size;
 	s->min_free = o->min_free;
 	s->inline_max = o->inline_max ? o->inline_max : INLINE_MAX_DEFAULT;
+	s->ahead.from = o->zeros_from ? o->zeros_from : ZEROS_FROM_DEFAULT;
+	s->ahead.fd = -1;
 	if (s->inline_max > INLINE_LIMIT)
 		s->inline_max = INLINE_LIMIT;
 	s->accepted_inbox = o->accepted_inbox;
@@ -327,6 +329,7 @@ destroy(struct spool **sp)
 	history_close(s);
 	if (s->hands)
 		hand_close();
+	close_fd(&s->ahead.fd);
 	close_fd(&s->reserve_fd);
 	close_fd(&s->lock);
 	close_fd(&s->dir);
@@ -354,6 +357,7 @@ prepare(struct spool *s, struct buf *why)
 		LOG(s->log, EV_SPOOL_SWEPT, F_INT("files", swept));
 	if (fsync(s->dir) != 0)
 		return cannot(why, s->path, "cannot be flushed", errno);
+	ahead_open(s);
 	(void)FAULT("spool.open.writer");
 	return writer_start(s);
 }

@@ -50,6 +50,8 @@ struct spool_options {
 	uint64_t max_size;   /* quota for content and records; 0: none */
 	uint64_t min_free;   /* refuse new mail when the file system has less; 0: never */
 	uint64_t inline_max; /* larger content goes to a file; 0: 256 KiB */
+	uint64_t zeros_from; /* a database of this size gets zeros behind its end, so that
+				it grows faster (ahead.c); 0: 32 MiB */
 	unsigned history_days; /* of what became of each recipient (history.h); 0: none */
 	uint64_t history_max;  /* octets of all of it; 0: no bound */
 	struct world *world;

@@ -123,6 +123,7 @@ commit(struct batch *b)
 	s->uidvalidity = b->uidvalidity;
 	s->freed = b->freed;
 	usage_apply(b);
+	ahead_look(s);
 	return OK;
 }
 

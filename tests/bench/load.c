@@ -117,7 +117,8 @@ write_times(const struct run *r, const char *file)
 
 /* ---- what was asked for */
 
-/* A large one is sent by sendfile(): what is measured is the relay, not copies made here. */
+/* A large one is sent by sendfile(): what is measured is the relay, not copies made here.
+ */
 static int
 file_of(const struct buf *b)
 {
@@ -140,7 +141,8 @@ make_body(struct run *r)
 		buf_add_str(&b, "\r\n");
 	}
 	r->body_n = b.n;
-	r->body = b.n < IN_A_FILE ? content_new(NULL) : content_from_file(file_of(&b), b.n);
+	r->body =
+	    b.n < IN_A_FILE ? content_new(NULL) : content_from_file(file_of(&b), b.n);
 	if (content_in_memory(r->body)) {
 		content_append(r->body, b.p, b.n);
 		content_seal(r->body);

@@ -369,6 +369,7 @@ begin(struct story *s)
 	s->dice = o->seed * 7919 + o->phase;
 	s->seed = o->phase * 10000;
 	r->options.inline_max = STORY_INLINE_MAX;
+	r->options.zeros_from = 1;
 	if (o->seed % 2 == 0 && o->phase == 0) /* somebody made it, and came no further */
 		CHECK(mkdir(r->dir, 0700) == 0);
 	fault_plan(o->dies > 0 ? FAULT_DIE : FAULT_NONE, NULL, o->dies);

@@ -159,10 +159,10 @@ assert_kept(struct spool_rig *r, const struct producer *p)
 }
 
 static void
-test_producers(void **state)
+run_producers(uint64_t zeros_from)
 {
-	(void)state;
 	struct spool_rig *r = spool_rig_new(2);
+	r->options.zeros_from = zeros_from;
 	struct producer *p = mem_alloc(PRODUCERS * sizeof(*p));
 	assert_int_equal(spool_rig_open(r), OK);
 	for (unsigned i = 0; i < PRODUCERS; i++) {
@@ -198,6 +198,21 @@ test_producers(void **state)
 	spool_rig_free(&r);
 }
 
+static void
+test_producers(void **state)
+{
+	(void)state;
+	run_producers(0);
+}
+
+/* The pool appends zeros to the database while the writer makes it longer. */
+static void
+test_zeros_beside_the_writer(void **state)
+{
+	(void)state;
+	run_producers(1);
+}
+
 /* Closed with work in every state: what was queued is stored, and closing takes no
  * second. */
 static void
@@ -230,6 +245,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_producers),
+	    cmocka_unit_test(test_zeros_beside_the_writer),
 	    cmocka_unit_test(test_close_under_load),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
