@@ -292,14 +292,18 @@ class Imapper(Client):
         self.appends = 0
 
     def read(self, m):
-        uids = [int(u) for u in m.uid("SEARCH", "ALL")[1][0].split()]
-        for uid in uids[:6]:
-            data = m.uid("FETCH", str(uid), "(BODY.PEEK[])")[1]
-            name = self.ledger.look_at(data[0][1]) if isinstance(data[0], tuple) else None
+        """The uids of what could be read: nobody deletes what he has not seen."""
+        uids = []
+        for uid in map(int, m.uid("SEARCH", "ALL")[1][0].split()[:6]):
+            code, data = m.uid("FETCH", str(uid), "(BODY.PEEK[])")
+            if code != "OK" or not isinstance(data[0], tuple):
+                continue
+            uids.append(uid)
+            name = self.ledger.look_at(data[0][1])
             if name:
                 with self.ledger.lock:
                     self.ledger.fetched.add((name, "bob"))
-        return uids[:6]
+        return uids
 
     def change(self, m, uids):
         half = len(uids) // 2
