@@ -237,8 +237,8 @@ static enum err
 copy_env(struct work *w, MDB_env *env, int out)
 {
 	struct copier c = {.env = env};
-	MDB_envinfo info;
-	MDB_stat st;
+	MDB_envinfo info = {0};
+	MDB_stat st = {0};
 	int ends[2];
 	if (mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &st) == 0)
 		w->r->before = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
