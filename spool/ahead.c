@@ -15,6 +15,9 @@
  * been written, and a page that is written later lies on zeros.  (Besides, it begins
  * while half of the last zeros are still to be used.)
  *
+ * Then they leave the page cache: what was written in one piece stays one piece there (a
+ * large folio), and to change a page of it costs more than to write a page anew.
+ *
  * A small spool goes without, and so does one whose disk has little room left.
  */
 #include <fcntl.h>
@@ -75,6 +78,7 @@ fill(struct spool_reader *r, void *arg)
 	while (good && size < f->until && !atomic_load(&s->stop)) {
 		good = append_zeros(s->ahead.fd, f->until - size) &&
 		       fdatasync(s->ahead.fd) == 0;
+		(void)posix_fadvise(s->ahead.fd, (off_t)size, 0, POSIX_FADV_DONTNEED);
 		size = file_size(s->ahead.fd);
 	}
 	atomic_store(&s->ahead.filling, !good);
