@@ -265,7 +265,7 @@ static void
 user_passwd(struct admin *q)
 {
 	char hash[HASH_TEXT];
-	struct span password;
+	struct span password = {0};
 	if ((brings_secret(q) || !is_dry(q)) && !hash_member(q, hash, &password))
 		return;
 	if (only_told(q))
