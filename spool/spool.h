@@ -244,7 +244,7 @@ struct spool_stat {
 	uint64_t kept;       /* messages that only mailboxes hold */
 	uint64_t mails;      /* in all mailboxes */
 	uint64_t bytes;      /* content and records, as the quota counts */
-	uint64_t file_bytes; /* of data.mdb */
+	uint64_t file_bytes; /* of data.mdb, with the zeros behind its end */
 	uint64_t free_pages, used_pages;
 	uint64_t commits, flush_us_total, requests; /* since start */
 	uint64_t disk_free;
