@@ -161,6 +161,7 @@ class Poison(RealTest):
         self.assertEqual(kept.saw(" (crashed|set-aside) "), [])
         kept.stop()
 
+    @unittest.skipIf(real.VARIANT == "tsan", "it leaves no room to map a spool a second time")
     def test_a_backup_has_a_clean_sheet(self):
         """What was set aside is that in a copy, too; how often it has crashed us is not known there."""
         sink = self.sink()
@@ -170,12 +171,14 @@ class Poison(RealTest):
         kept.ready()
         relay, spool, copy = kept.relay, os.path.join(self.dir, "spool"), os.path.join(self.dir, "copy")
         wait_for("only that waits", lambda: states(relay) == ["aside"])
-        self.assertEqual(relay.ctl("spool", "backup", copy).returncode, 0)
+        done = relay.ctl("spool", "backup", copy)
+        self.assertEqual(done.returncode, 0, done.stderr)
         kept.stop()
         self.assertTrue(os.path.exists(os.path.join(spool, "hands")))
         self.assertFalse(os.path.exists(os.path.join(copy, "hands")))
         os.rename(spool, spool + ".old")
-        self.assertEqual(relay.ctl("spool", "restore", copy).returncode, 0)
+        done = relay.ctl("spool", "restore", copy)
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertFalse(os.path.exists(os.path.join(spool, "hands")))
         # there it has two more tries, with the same relayd, if anybody wants that
         again = Kept(self, relay.more, f"crash:delivery.send:{POISON}").ready()

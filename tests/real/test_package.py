@@ -211,6 +211,7 @@ class Package(unittest.TestCase):
         exposure = self.inside("systemd-analyze", "security", "--offline=true", "--threshold=20",
                                "relayd.service", check=False)
         self.assertRegex(exposure, r"Overall exposure level for relayd.service: 1\.\d OK")
+        self.assertEqual(self.unit("MemorySwapMax"), "0")
 
         # as it is installed: mail from this machine is taken, the page is there
         manager = Manager(self.root)
