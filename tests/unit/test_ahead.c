@@ -134,7 +134,8 @@ test_not_on_a_full_disk(void **state)
 	assert_int_equal(spool_rig_open(r), OK);
 	CHECK(statvfs(r->dir, &v) == 0);
 	spool_rig_close(r);
-	r->options.min_free = (uint64_t)v.f_bavail * v.f_frsize - ((uint64_t)1 << 30);
+	/* between what mail needs and what zeros do; others use that disk, too */
+	r->options.min_free = (uint64_t)v.f_bavail * v.f_frsize - ((uint64_t)1 << 29);
 	if ((uint64_t)v.f_bavail * v.f_frsize < ENOUGH)
 		skip();
 	spool_rig_reopen(r);
