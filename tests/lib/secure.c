@@ -158,6 +158,14 @@ secure_send(struct secure *s, const void *p, size_t n)
 }
 
 void
+secure_renegotiate(struct secure *s)
+{
+	ERR_clear_error();
+	CHECK(SSL_renegotiate(s->ssl) == 1);
+	(void)not_now(s, SSL_do_handshake(s->ssl));
+}
+
+void
 secure_off(struct secure *s)
 {
 	(void)SSL_shutdown(s->ssl);

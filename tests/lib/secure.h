@@ -40,6 +40,9 @@ enum secure_is secure_shake(struct secure *s);
 ssize_t secure_recv(struct secure *s, void *p, size_t n);
 ssize_t secure_send(struct secure *s, const void *p, size_t n);
 
+/* Asks for another handshake (up to TLS 1.2); its first message goes out. */
+void secure_renegotiate(struct secure *s);
+
 /* close_notify; what is sent from now on goes out in the clear. */
 void secure_off(struct secure *s);
 

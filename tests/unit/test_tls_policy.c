@@ -30,6 +30,8 @@ test_names(void **state)
 	    {"DNS:*.a.test", "mx.a.test", NULL},
 	    {"DNS:m*.a.test", "mx.a.test", "other names"},
 	    {"DNS:*.a.test", "a.test", "other names"},
+	    {"DNS:*.*", "mx.test", "other names"},
+	    {"DNS:*", "mx.test", "other names"},
 	    {"DNS:x.test,IP:192.0.2.7", "192.0.2.7", NULL},
 	    {"DNS:x.test,IP:192.0.2.7", "192.0.2.8", "other names (x.test, 192.0.2.7)"},
 	    {"DNS:192.0.2.7", "192.0.2.7", "other names"},
@@ -148,6 +150,29 @@ test_versions(void **state)
 		hang_up(f, &s);
 		tls_server_unref(&ts);
 	}
+}
+
+/* Who asks for one handshake after the other gets none, and what was said stays said. */
+static void
+test_no_renegotiation(void **state)
+{
+	struct fixture *f = *state;
+	struct secure *s;
+	char text[16];
+	assert_int_equal(
+	    shake_with(f, f->ts, &s, &(struct secure_wish){.version = SPAN("1.2")}),
+	    SECURE_DONE);
+	assert_int_equal(secure_send(s, "before", 6), 6);
+	settle(f);
+	assert_true(span_eq(buf_span(&f->server.got), SPAN("before")));
+	f->server.tls = false;
+	secure_renegotiate(s);
+	settle(f);
+	assert_int_equal(secure_recv(s, text, sizeof(text)), 0); /* no_renegotiation */
+	settle(f);
+	assert_false(f->server.tls);
+	assert_true(span_eq(buf_span(&f->server.got), SPAN("before")));
+	hang_up(f, &s);
 }
 
 static void
@@ -291,6 +316,7 @@ main(void)
 		test_nobody_is_verified_without_a_name, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_many_names, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_no_renegotiation, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_client_certificates, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_unique, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sessions_are_bounded, setup, teardown),
