@@ -103,7 +103,8 @@ def run_traffic(chosen, options):
         results = one_traffic_case(case, options)
         print_traffic(case, results)
         table.save(options, case["name"],
-                   {"case": case, "seconds": options.seconds, "runs": results})
+                   {"case": case, "seconds": options.seconds, "runs": results,
+                    "summary": {name: table.summary(runs) for name, runs in results.items()}})
 
 
 def parse():

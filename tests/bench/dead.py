@@ -94,6 +94,7 @@ def measured(name, count, options):
         finally:
             relay.stop()
             sink.stop()
+    result["summary"] = {key: table.summary(result[key]) for key in ("alone", "beside", "while")}
     return result
 
 

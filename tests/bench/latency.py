@@ -62,4 +62,6 @@ def run(options):
             cells = [(table.number(table.median([r[span] for r in runs], p)), 10)
                      for p in ("p50", "p99")]
             table.row(f"{span if name == 'relayd' else '':<18} {name}", cells)
-    table.save(options, "latency", results)
+    summary = {name: {span: table.summary([r[span] for r in runs]) for span in SPANS}
+               for name, runs in results.items()}
+    table.save(options, "latency", dict(results, summary=summary))

@@ -17,6 +17,12 @@ def spread(runs, key):
     return (max(values) - min(values)) / middle * 100 if middle else 0
 
 
+def summary(runs):
+    """{figure: its median, and how far the runs lie apart}, of what is a number in each."""
+    keys = [k for k in runs[0] if all(isinstance(r.get(k), (int, float)) for r in runs)]
+    return {k: {"median": median(runs, k), "spread_percent": spread(runs, k)} for k in keys}
+
+
 def number(value, digits=None):
     """Three significant digits or so."""
     if value is None:

@@ -27,9 +27,12 @@ class Bench(real.RealTest):
         self.assertEqual(done.returncode, 0, done.stdout)
         for name in ("10k-10", "10k-20-tls-one"):
             with open(os.path.join(self.dir, name + ".json"), encoding="ascii") as f:
-                for run in json.load(f)["runs"]["relayd"]:
-                    self.assertGreaterEqual(run["messages"], 10)
-                    self.assertGreater(run["delivered"], 0)
+                found = json.load(f)
+            for run in found["runs"]["relayd"]:
+                self.assertGreaterEqual(run["messages"], 10)
+                self.assertGreater(run["delivered"], 0)
+            self.assertGreater(found["summary"]["relayd"]["delivered"]["median"], 0)
+            self.assertEqual(found["summary"]["relayd"]["delivered"]["spread_percent"], 0)
         for name in ("latency", "queue", "dead", "overload", "idle"):
             self.assertTrue(os.path.exists(os.path.join(self.dir, name + ".json")), name)
 
