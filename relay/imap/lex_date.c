@@ -117,6 +117,8 @@ scan_time(struct scan *in, int64_t *seconds)
 	    !scan_digits(in, 2, 2, 59, &m) || !scan_char(in, ':') ||
 	    !scan_digits(in, 2, 2, 60, &s))
 		return false;
+	if (s == 60) /* a leap second; behind that of 31-Dec-9999 there is no date */
+		s = 59;
 	*seconds = (int64_t)(h * 3600 + m * 60 + s);
 	return true;
 }
