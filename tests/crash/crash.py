@@ -357,7 +357,7 @@ listener "imap" {{ bind = {{"127.0.0.1:{imap}"}} protocol = "imap" auth-in-clear
 route "held" {{ to = {{"held.test"}} deliver = "mailbox" }}
 route "lmtp" {{ to = {{"lmtp.test"}} deliver = "lmtp" via = {{"127.0.0.1:{hop}"}} }}
 route "up" {{ via = {{"127.0.0.1:{hop}"}} }}
-retry {{ first = "1s" interval = "1s" jitter = "0%" expire = "1d" warn = "4h" }}
+retry {{ first = "1s" interval = "1s" jitter = "0%" expire = "60d" bounce-expire = "60d" warn = "4h" }}
 """
 
 
