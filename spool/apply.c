@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "spool/private.h"
 
@@ -243,6 +244,7 @@ accept_message(struct batch *b, struct message *m, uint64_t about)
 static enum err
 accept_if_fine(struct batch *b, struct message *m)
 {
+	FAULT_BYTES("spool.accept", m->sender);
 	if (!message_storable(m))
 		return ERR_RANGE;
 	enum err e = drops_fit(b, m->drop, m->drops);

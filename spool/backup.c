@@ -479,11 +479,24 @@ snapshot(struct work *w, const char *from)
 	return e;
 }
 
+/* What lies beside the database: the large files that it names, in `has`, and the rest. */
 static enum err
-fill(struct work *w, const char *from, const char *part)
+copy_others(struct work *w, const char *has)
 {
 	uint64_t *number = NULL;
 	size_t n = 0;
+	enum err e = files_of(w, has, &number, &n);
+	if (e == OK)
+		e = take_files(w, number, n);
+	mem_free(&number);
+	if (e == OK)
+		e = copy_flat(w, "accounts");
+	return e == OK ? copy_flat(w, "tls") : e;
+}
+
+static enum err
+fill(struct work *w, const char *from, const char *part)
+{
 	int big = make_dir(w, w->to, "big");
 	enum err e = big >= 0 ? touch(w, "owner.lock") : ERR_IO;
 	if (big >= 0)
@@ -491,14 +504,7 @@ fill(struct work *w, const char *from, const char *part)
 	if (e == OK)
 		e = snapshot(w, from);
 	if (e == OK)
-		e = files_of(w, part, &number, &n);
-	if (e == OK)
-		e = take_files(w, number, n);
-	mem_free(&number);
-	if (e == OK)
-		e = copy_flat(w, "accounts");
-	if (e == OK)
-		e = copy_flat(w, "tls");
+		e = copy_others(w, part);
 	if (e == OK)
 		e = verify(w, part);
 	if (e == OK && fsync(w->to) != 0)
@@ -596,16 +602,7 @@ must_be_empty(struct work *w, const char *to)
 static enum err
 put_back(struct work *w, const char *from)
 {
-	uint64_t *number = NULL;
-	size_t n = 0;
-	enum err e = files_of(w, from, &number, &n);
-	if (e == OK)
-		e = take_files(w, number, n);
-	mem_free(&number);
-	if (e == OK)
-		e = copy_flat(w, "accounts");
-	if (e == OK)
-		e = copy_flat(w, "tls");
+	enum err e = copy_others(w, from);
 	if (e == OK)
 		e = touch(w, "owner.lock");
 	if (e == OK)

@@ -45,6 +45,18 @@ is_own_error(enum err e)
 	return e == ERR_NOT_FOUND || e == ERR_RANGE || e == ERR_FULL || e == ERR_EXISTS;
 }
 
+/* The message that a crash over it is put down to (hand.h). One that is only arriving is a
+ * stranger's octets still. */
+static uint64_t
+in_hand(const struct spool_request *q)
+{
+	if (q->kind == REQUEST_REPORT)
+		return q->report->id;
+	if (q->kind == REQUEST_STRUCTURE)
+		return q->value;
+	return q->kind == REQUEST_ACCEPT ? HAND_SESSION : 0;
+}
+
 /* Apply until the transaction is large enough; *n becomes how many were looked at. */
 static enum err
 apply_all(struct batch *b, struct spool_request **q, size_t *n)
@@ -54,7 +66,7 @@ apply_all(struct batch *b, struct spool_request **q, size_t *n)
 		if (q[i]->result != OK ||
 		    atomic_load_explicit(&q[i]->cancelled, memory_order_relaxed))
 			continue;
-		uint64_t was = hand_take(q[i]->report != NULL ? q[i]->report->id : 0);
+		uint64_t was = hand_take(in_hand(q[i]));
 		enum err e = apply_request(b, q[i]);
 		hand_back(was);
 		q[i]->applied = e == OK;

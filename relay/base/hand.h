@@ -31,9 +31,10 @@
  * everything accused, he could have other people's mail set aside by crashing us twice.
  * A message that spoils memory, on the other hand, is in hand again after every start,
  * and does not hit sessions alone: the first crash in its own hand, or where nothing is
- * known, counts.  So a connection (io) is HAND_SESSION unless somebody says which message
- * it is for (io_in_hand()): a next hop's words are put down to the mail that goes there,
- * which would be tried again, and would crash us again.
+ * known, counts.  So a message that is only being stored is HAND_SESSION, and a
+ * connection (io) unless somebody says which message it is for (io_in_hand()): a next
+ * hop's words are put down to the mail that goes there, which would be tried again, and
+ * would crash us again.
  *
  * One sheet a process, and with it the only mutable file-scope state that threads share
  * beside fault.c's:
