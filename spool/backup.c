@@ -479,7 +479,8 @@ snapshot(struct work *w, const char *from)
 	return e;
 }
 
-/* What lies beside the database: the large files that it names, in `has`, and the rest. */
+/* What lies beside the database: the large files that it names, in `has`, and the rest.
+ */
 static enum err
 copy_others(struct work *w, const char *has)
 {

@@ -45,8 +45,8 @@ is_own_error(enum err e)
 	return e == ERR_NOT_FOUND || e == ERR_RANGE || e == ERR_FULL || e == ERR_EXISTS;
 }
 
-/* The message that a crash over it is put down to (hand.h). One that is only arriving is a
- * stranger's octets still. */
+/* The message that a crash over it is put down to (hand.h). One that is only arriving is
+ * a stranger's octets still. */
 static uint64_t
 in_hand(const struct spool_request *q)
 {
