@@ -356,9 +356,12 @@ on_sweep(void *arg)
 	sweep_slice(w);
 }
 
+/* Whatever has waited for longer than relayd was away gets one more try, and the network
+ * the time to come up: nothing expires at once. */
 void
 sweep_start(struct scheduler *s)
 {
+	s->expire_hold = instant_after(loop_now(s->loop), s->config->retry.interval_ms);
 	timer_init(&s->sweep_timer, s->loop, on_sweep, s);
 	timer_set(&s->sweep_timer, SECOND_MS);
 }
