@@ -16,7 +16,7 @@ import relays
 import table
 import traffic
 
-CASE = {"name": "queue", "size": 4096, "clients": 20}
+CASE = {"name": "queue", "size": 4096, "clients": 100}
 COUNTS = {"relayd": 100000, "postfix": 20000}
 SHORT = {"relayd": 10000, "postfix": 1000}
 SMOKE = {"relayd": 500, "postfix": 50}
