@@ -8,15 +8,13 @@
 #include "policy/address.h"
 #include "relay/control/client.h"
 
-#define ACTS_AT_ONCE 100 /* reports on their way to the spool, per command */
+#define ACTS_AT_ONCE 100 /* messages of a command that share commits */
 
 struct acting {
 	enum admin_action action;
 	bool dry_run;
 	uint64_t id; /* of the selector; 0: none */
 	uint64_t applied;
-	unsigned under_way;
-	bool held;
 };
 
 static const char *
@@ -94,7 +92,8 @@ act_end(struct walk *w, uint64_t messages, uint64_t recipients)
 void
 command_act(struct control_client *cc, const json_t *request, enum admin_action action)
 {
-	struct walk_options o = {.each = act_each, .end = act_end};
+	struct walk_options o = {
+	    .each = act_each, .end = act_end, .at_once = ACTS_AT_ONCE};
 	struct acting a = {.action = action};
 	if (!command_selector(cc, request, &o.selector))
 		return;

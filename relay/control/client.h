@@ -84,8 +84,9 @@ struct walk;
 struct walk_options {
 	struct selector selector; /* moved in */
 	uint64_t limit;           /* messages at most; 0: all */
-	/* A message with the indices that match; may call walk_hold() to wait for
-	 * walk_resume(). */
+	unsigned at_once;         /* so many may be under way; 0: one */
+	/* A message with the indices that match; may call walk_hold(): it is under way
+	 * until walk_resume(). */
 	void (*each)(
 	    struct walk *w, const struct message *m, const uint16_t *index, size_t n);
 	void (*end)(struct walk *w, uint64_t messages, uint64_t recipients);
@@ -96,7 +97,7 @@ void
 walk_start(struct control_client *cc, struct walk_options *o, void *arg, size_t arg_size);
 struct control_client *walk_client(struct walk *w);
 void *walk_arg(struct walk *w);
-void walk_hold(struct walk *w);   /* one more reason not to go on */
+void walk_hold(struct walk *w);   /* one more is under way */
 void walk_resume(struct walk *w); /* one less */
 
 /* A request may hold a password: overwrite its bytes, which are ours (io's, jansson's).

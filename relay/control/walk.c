@@ -2,7 +2,7 @@
 /*
  * walk - a slice of messages is read in the pool, each that matches is handed
  * on, and the next slice is read when the client has taken the lines and
- * nothing holds the walk back: a slow reader costs one slice of memory.
+ * nothing of this one is under way: a slow reader costs one slice of memory.
  */
 #include "base/check.h"
 #include "base/mem.h"
@@ -29,8 +29,8 @@ struct walk {
 	size_t at;
 	uint64_t after;
 	uint64_t messages, recipients;
-	unsigned held;
-	bool last; /* nothing behind this slice */
+	unsigned held; /* under way */
+	bool last;     /* nothing behind this slice */
 	struct later step;
 	uint16_t *index; /* MESSAGE_RCPT_MAX + 1, made at need */
 	size_t index_cap;
@@ -81,6 +81,7 @@ walk_gone(struct control_client *cc)
 	struct walk *w = cc->command;
 	w->client = NULL;
 	spool_cancel_query(&w->query);
+	later_clear(&w->step);
 	if (w->held == 0)
 		walk_free(w);
 }
@@ -166,7 +167,7 @@ step(void *arg)
 {
 	struct walk *w = arg;
 	while (w->slice != NULL && w->at < w->slice->n && !at_limit(w)) {
-		if (w->held > 0)
+		if (w->held > 0 && w->held >= w->o.at_once)
 			return;
 		if (control_full(w->client)) {
 			io_want_drained(w->client->io);

@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import smtplib
+import socket
 import subprocess
 import sys
 import tarfile
@@ -135,6 +136,38 @@ class Admin(real.RealTest):
                 self.assertFalse([x for x in relay.process.lines
                                   if " admin what=user-" in x and "what=user-add " not in x])
                 relay.stop()
+
+    def test_many_share_commits(self):
+        relay = self.relay(HOLD)
+        with smtplib.SMTP("127.0.0.1", relay.port, timeout=real.LIMIT) as s:
+            for i in range(250):
+                s.sendmail("me@relay.test", [f"u{i}@a.test"], "Subject: hi\n\nhello\n")
+
+        def commits():
+            return json.loads(relay.ctl("--json", "status").stdout.splitlines()[0])["spool"]["commits"]
+        before = commits()
+        done = json.loads(relay.ctl("--json", "delete", "--all").stdout.splitlines()[0])
+        self.assertEqual((done["messages"], done["applied"]), (250, 250))
+        self.assertLess(commits() - before, 125)
+        self.assertEqual(relay.queue(), [])
+
+    def test_gone_in_the_middle(self):
+        """Who has asked for much and leaves is not waited for, and leaves nothing behind."""
+        relay = self.relay(HOLD)
+        with smtplib.SMTP("127.0.0.1", relay.port, timeout=real.LIMIT) as s:
+            for i in range(450):
+                s.sendmail("me@relay.test", [f"u{i}@a.test"], "Subject: hi\n\nhello\n")
+        for action in ("release", "hold", "bounce", "delete") * 3:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(os.path.join(self.dir, "control.sock"))
+                s.sendall(json.dumps({"v": 1, "cmd": action, "selector": {"all": True}}).encode() +
+                          b"\n")
+
+        def emptied():
+            relay.ctl("delete", "--all", check=False)
+            return not relay.queue("--limit", "1")
+        wait_for("an empty queue", emptied)
+        self.assertEqual(relay.ctl("spool", "check").stdout, "0 violations\n")
 
     def test_backup_under_load(self):
         sink = self.sink()
