@@ -52,6 +52,7 @@ FLAGGED = 1 << 2  # spool/mailbox.h
 PATIENCE = 5.0
 GONE = (OSError, EOFError, ValueError, poplib.error_proto, imaplib.IMAP4.error)
 LEDGER = re.compile(rb"^X-Ledger: (\S+) ([0-9a-f]{40})\r?$", re.M)
+ABOUT = re.compile(rb"^X-Relayd-Queue-Id: (\w+)", re.M)
 
 
 class Ledger:
@@ -66,6 +67,7 @@ class Ledger:
         self.arrived = collections.defaultdict(list)  # (name, recipient) -> rounds
         self.fetched = set()  # (name, owner)
         self.noticed = set()  # names in notices that somebody has fetched, or that arrived
+        self.about = set()    # and the ids there: the content may have been unreadable
         self.picked = set()   # (owner, id): deleted, and QUIT acknowledged
         self.flagged = set()  # uids of bob's INBOX
         self.expunged = set()
@@ -86,6 +88,10 @@ class Ledger:
 
     def look_at(self, octets):
         """The name in a message, whose octets are checked."""
+        about = ABOUT.search(octets)
+        if about:
+            with self.lock:
+                self.about.add(about.group(1).decode())
         found = LEDGER.search(octets)
         if not found:
             return None
@@ -357,7 +363,7 @@ listener "imap" {{ bind = {{"127.0.0.1:{imap}"}} protocol = "imap" auth-in-clear
 route "held" {{ to = {{"held.test"}} deliver = "mailbox" }}
 route "lmtp" {{ to = {{"lmtp.test"}} deliver = "lmtp" via = {{"127.0.0.1:{hop}"}} }}
 route "up" {{ via = {{"127.0.0.1:{hop}"}} }}
-retry {{ first = "1s" interval = "1s" jitter = "0%" expire = "60d" bounce-expire = "60d" warn = "4h" }}
+retry {{ first = "1s" interval = "1s" jitter = "0%" expire = "60d" bounce-expire = "60d" warn = "0" }}
 """
 
 
@@ -408,7 +414,7 @@ class Campaign:
         done = subprocess.run([os.path.join(real.BUILD, "look"),
                                os.path.join(self.dir, "spool")], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=real.LIMIT, check=False)
-        spool = {"queue": set(), "mail": {}, "notice": set()}
+        spool = {"queue": set(), "mail": {}, "notice": set(), "about": set()}
         for line in done.stdout.splitlines():
             kind, *rest = line.split(" ")
             if kind == "queue":
@@ -416,8 +422,8 @@ class Campaign:
             elif kind == "mail":
                 owner, box, uid, ident, flags, _ = rest
                 spool["mail"][owner, box, int(uid)] = (ident, int(flags))
-            elif kind == "notice":
-                spool["notice"].add(rest[1])
+            elif kind in ("notice", "about"):
+                spool[kind].add(rest[1])
             elif kind == "wrong" and len(self.faults) < 20:
                 self.faults.append(line)
         if done.returncode != 0 and not self.faults:
@@ -433,7 +439,9 @@ class Campaign:
         ident, owner = ledger.queue_id[name], recipient.split("@")[0]
         return ((ident, recipient) in spool["queue"] or ledger.arrived.get((name, recipient))
                 or (owner, ident) in spool["held"] or (name, owner) in ledger.fetched
-                or name in spool["notice"] or name in ledger.noticed)
+                or (recipient.endswith("@bad.test")
+                    and (name in spool["notice"] or name in ledger.noticed
+                         or ident in spool["about"] or ident in ledger.about)))
 
     def lost(self):
         return sorted({f"{name} for {r}" for name, state in self.ledger.state.items()

@@ -7,7 +7,8 @@
  * Opens it as relayctl does, checks every invariant, and prints a line for each
  * recipient that waits, "queue ID ADDRESS", and for each mail, "mail OWNER MAILBOX UID
  * ID FLAGS RECIPIENT"; a notice has a line "notice ID TEXT" for each X-Ledger field in
- * it.  Exit status: 0, or 1 if something is wrong, which is said in lines "wrong ...".
+ * it, and "about ID ID" for the message.  Exit status: 0, or 1 if something is wrong,
+ *which is said in lines "wrong ...".
  */
 #include <stdio.h>
 #include <string.h>
@@ -25,20 +26,27 @@ told(void *arg, const char *sentence)
 	printf("wrong %s\n", sentence);
 }
 
-/* Which messages a notice is about. */
+static void
+print_fields(const char *at, const char *field, const char *word, const char *id)
+{
+	while ((at = strstr(at, field)) != NULL) {
+		at += strlen(field);
+		printf("%s %s %.*s\n", word, id, (int)strcspn(at, "\r\n"), at);
+	}
+}
+
+/* Which messages a notice is about: by their fields, and, for one whose content could not
+ * be read any more, by its id. */
 static void
 print_subjects(const struct message *m, const char *id)
 {
-	static const char field[] = "X-Ledger: ";
-	char *text = mem_alloc(NOTICE_READ + 1), *at = text;
+	char *text = mem_alloc(NOTICE_READ + 1);
 	size_t n = 0;
 	if (content_read(m->content, 0, text, NOTICE_READ, &n) != OK)
 		printf("wrong the content of %s cannot be read\n", id);
 	text[n] = '\0';
-	while ((at = strstr(at, field)) != NULL) {
-		at += sizeof(field) - 1;
-		printf("notice %s %.*s\n", id, (int)strcspn(at, "\r\n"), at);
-	}
+	print_fields(text, "X-Ledger: ", "notice", id);
+	print_fields(text, "X-Relayd-Queue-Id: ", "about", id);
 	mem_free(&text);
 }
 
