@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: ISC
 """make bench: what relayd does beside Postfix, and Dovecot, in the same minutes.
 
-    make bench                       the standard suite, twelve minutes
-    make bench SHORT=1               two minutes
+    make bench                       the standard suite, forty minutes
+    make bench SHORT=1               five minutes
     make bench CASE=10k-100,idle     these cases (patterns: CASE='10k-*'); CASE=list
     make bench RUNS=5 LONG=1         more runs; with a queue of 1,000,000
     make bench LONG=1 ALONE=1        relayd alone
@@ -112,7 +112,7 @@ def parse():
     parser.add_argument("--case", default="", help="names or patterns, with commas; list")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="how long each run sends")
-    parser.add_argument("--short", action="store_true", help="two minutes")
+    parser.add_argument("--short", action="store_true", help="five minutes")
     parser.add_argument("--smoke", action="store_true", help="seconds: whether it works")
     parser.add_argument("--long", action="store_true",
                         help="with a queue of 1,000,000, 500,000 for a dead one, 20 minutes of overload")

@@ -29,7 +29,7 @@ TRAFFIC += [
      "auth": True, "no_mail": True, "peer": False},
 ]
 
-# what stands for all in a run of two minutes, and in one of seconds
+# what stands for all in a short run, and in one of seconds
 SHORT = ["1k-100", "10k-1", "10k-100", "10k-20-tls-one", "10k-10-rcpt20", "1m-10",
          "latency", "queue", "idle"]
 SMOKE = ["10k-10", "10k-20-tls-one", "latency", "queue", "dead", "overload", "idle"]

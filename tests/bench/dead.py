@@ -118,9 +118,8 @@ LINES = [
 def run(options):
     counts = (LONG if options.long else SMOKE if options.smoke else
               SHORT if options.short else COUNTS)
-    results = {name: measured(name, counts[name], options) for name in relays.names()}
-    table.row("\ndead: a dead destination beside others",
-              [(f"{name} ({counts[name]:,})", 22) for name in results])
-    for title, figure in LINES:
-        table.row(title, [(table.number(figure(r)), 22) for r in results.values()])
-    table.save(options, "dead", results)
+    results = table.in_turn(options, relays.names(),
+                            lambda name: measured(name, counts[name], options))
+    summary = table.compare("\ndead: a dead destination beside others",
+                            [f"{name} ({counts[name]:,})" for name in results], LINES, results)
+    table.save(options, "dead", {"runs": results, "summary": summary})

@@ -108,13 +108,8 @@ LINES = [
 def run(options):
     counts = (LONG if options.long else SMOKE if options.smoke else
               SHORT if options.short else COUNTS)
-    results = {name: measured(name, counts[name], options.scratch) for name in relays.names()}
-    table.row("\nqueue: next hop down, then up",
-              [(f"{name} ({counts[name]:,})", 22) for name in results] + [("ratio", 10)])
-    for title, figure, better in LINES:
-        figures = [figure(r) for r in results.values()]
-        times = "-"
-        if better and len(figures) == 2:
-            times = table.ratio(*(figures if better > 0 else reversed(figures)))
-        table.row(title, [(table.number(f), 22) for f in figures] + [(times, 10)])
-    table.save(options, "queue", results)
+    results = table.in_turn(options, relays.names(),
+                            lambda name: measured(name, counts[name], options.scratch))
+    summary = table.compare("\nqueue: next hop down, then up",
+                            [f"{name} ({counts[name]:,})" for name in results], LINES, results)
+    table.save(options, "queue", {"runs": results, "summary": summary})

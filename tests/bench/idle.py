@@ -45,15 +45,17 @@ def measured(name, count, tls, options):
             relay.stop()
 
 
+LINES = [("plain", lambda r: r["plain"], -1), ("tls", lambda r: r["tls"], -1)]
+
+
 def run(options):
-    results = {}
     counts = SMOKE if options.smoke else SHORT if options.short else CONNECTIONS
-    table.row("\nidle: memory of a connection, KiB",
-              [(f"{name} ({counts[name]:,})", 20) for name in relays.names()])
-    for kind in ("plain", "tls"):
-        for name in relays.names():
-            table.progress(f"idle: {counts[name]} connections to {name}, {kind}")
-            results[f"{name} {kind}"] = measured(name, counts[name], kind == "tls", options)
-        table.row(kind, [(table.number(results[f"{name} {kind}"]), 20)
-                         for name in relays.names()])
-    table.save(options, "idle", results)
+
+    def one(name):
+        table.progress(f"idle: {counts[name]} connections to {name}")
+        return {kind: measured(name, counts[name], kind == "tls", options)
+                for kind in ("plain", "tls")}
+    results = table.in_turn(options, relays.names(), one)
+    summary = table.compare("\nidle: memory of a connection, KiB",
+                            [f"{name} ({counts[name]:,})" for name in results], LINES, results)
+    table.save(options, "idle", {"runs": results, "summary": summary})

@@ -107,14 +107,13 @@ def run(options):
     seconds = (LONG if options.long else SMOKE if options.smoke else
                SHORT if options.short else SECONDS)
     names = ["relayd"] if options.long else relays.names()
-    results = {}
+    saved = {}
     for kind in KINDS:
-        for name in names:
+        def one(name, kind=kind):
             table.progress(f"overload: {name}, {seconds} s of more than the {kind} takes")
-            results[f"{name} {kind}"] = measured(name, kind, seconds, options.scratch)
-        table.row(f"\noverload: more than the {kind} takes",
-                  [(f"{name} ({seconds} s)", 22) for name in names])
-        for title, figure in LINES:
-            table.row(title, [(table.number(figure(results[f"{name} {kind}"])), 22)
-                              for name in names])
-    table.save(options, "overload", results)
+            return measured(name, kind, seconds, options.scratch)
+        results = table.in_turn(options, names, one)
+        summary = table.compare(f"\noverload: more than the {kind} takes",
+                                [f"{name} ({seconds} s)" for name in names], LINES, results)
+        saved[kind] = {"runs": results, "summary": summary}
+    table.save(options, "overload", saved)

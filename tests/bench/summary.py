@@ -10,6 +10,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "real")]
 import dead  # noqa: E402
+import idle  # noqa: E402
 import real  # noqa: E402
 import table  # noqa: E402
 
@@ -36,6 +37,7 @@ TRAFFIC = [
 ]
 
 QUEUE = [
+    ("messages in the queue for the next lines", lambda r: r["count"], None),
     ("taken/s, next hop down, queue in its last tenth", lambda r: r["windows"][-1], True),
     ("the same to the first tenth", lambda r: r["windows"][-1] / r["windows"][0], None),
     ("drained/s, one destination", lambda r: r["drained"], True),
@@ -79,34 +81,28 @@ def latency_rows(directory):
             row(f"single message, {span}, {p} ms", table.median(ours, p), table.median(theirs, p), False)
 
 
+def rows_of(directory, case, lines):
+    """Medians of the runs of a case; a line is (what, figure, whether more is better)."""
+    found = results(directory, case)
+    for line in lines if found else ():
+        ours, theirs = (table.figure_of(line, found["runs"][name])[0]
+                        if name in found["runs"] else None for name in ("relayd", "postfix"))
+        row(line[0], ours, theirs, line[2])
+
+
 def queue_rows(directory):
-    found = results(directory, "queue")
-    if not found:
-        return
-    ours, theirs = found["relayd"], found.get("postfix")
-    row("messages in the queue for the next lines", ours["count"],
-        theirs and theirs["count"], None)
-    for what, figure, more in QUEUE:
-        row(what, figure(ours), theirs and figure(theirs), more)
+    rows_of(directory, "queue", QUEUE)
 
 
 def dead_rows(directory):
-    found = results(directory, "dead")
-    if not found:
-        return
-    ours, theirs = found["relayd"], found.get("postfix")
-    row("messages for a dead destination in the next lines", ours["count"],
-        theirs and theirs["count"], None)
-    for what, figure in dead.LINES[:5]:
-        row(what, figure(ours), theirs and figure(theirs),
-            None if "same" in what else True)
+    rows_of(directory, "dead",
+            [("messages for a dead destination in the next lines", lambda r: r["count"], None)] +
+            [(what, figure, None if "same" in what else True) for what, figure in dead.LINES[:5]])
 
 
 def idle_rows(directory):
-    found = results(directory, "idle")
-    for kind in ("plain", "tls") if found else ():
-        row(f"an idle connection, {kind}, KiB", found[f"relayd {kind}"],
-            found.get(f"postfix {kind}"), False)
+    rows_of(directory, "idle", [(f"an idle connection, {kind}, KiB", figure, False)
+                                for kind, figure, _ in idle.LINES])
 
 
 def main():

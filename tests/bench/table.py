@@ -47,6 +47,48 @@ def row(first, columns, width=34):
     print(f"{first:<{width}}" + "".join(f"{text:>{w}}" for text, w in columns), flush=True)
 
 
+def in_turn(options, names, measure):
+    """{name: what measure(name) gave in each run}: one after the other, and again.  What is
+    long already is run once."""
+    times = 1 if options.long or options.short else options.runs
+    results = {name: [] for name in names}
+    for _ in range(times):
+        for name, runs in results.items():
+            runs.append(measure(name))
+    return results
+
+
+def figure_of(line, runs):
+    """The median over the runs of what a line (title, figure, ...) shows, and how far they
+    lie apart in percent of it."""
+    values = [{"it": line[1](r)} for r in runs]
+    if any(v["it"] is None for v in values):
+        return None, None
+    return median(values, "it"), spread(values, "it")
+
+
+def compare(first, heads, lines, results):
+    """A row for each line (title, figure, 1 or -1 where more or less is better), with the
+    ratio; their summary, for the JSON."""
+    ratios = any(len(line) > 2 for line in lines)
+    row(first, [c for head in heads for c in ((head, 20), ("+-", 6))] +
+        ([("ratio", 10)] if ratios else []))
+    summary = {name: {} for name in results}
+    for line in lines:
+        cells, figures = [], []
+        for name, runs in results.items():
+            middle, apart = figure_of(line, runs)
+            summary[name][line[0]] = {"median": middle, "spread_percent": apart}
+            figures.append(middle)
+            cells += [(number(middle), 20), ("-" if apart is None else f"{apart:.0f}%", 6)]
+        better = line[2] if len(line) > 2 else 0
+        times = "-"
+        if better and len(figures) == 2:
+            times = ratio(*(figures if better > 0 else reversed(figures)))
+        row(line[0], cells + ([(times, 10)] if ratios else []))
+    return summary
+
+
 def save(options, name, result):
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, f"{name}.json"), "w", encoding="ascii") as f:

@@ -35,6 +35,15 @@ class Bench(real.RealTest):
             self.assertEqual(found["summary"]["relayd"]["delivered"]["spread_percent"], 0)
         for name in ("latency", "queue", "dead", "overload", "idle"):
             self.assertTrue(os.path.exists(os.path.join(self.dir, name + ".json")), name)
+        with open(os.path.join(self.dir, "queue.json"), encoding="ascii") as f:
+            found = json.load(f)
+        self.assertEqual(found["summary"]["relayd"]["drained a second"]["median"],
+                         found["runs"]["relayd"][0]["drained"])
+        table = subprocess.run(["/usr/bin/python3", os.path.join(real.ROOT, "tests/bench/summary.py"),
+                                "--out", self.dir], stdout=subprocess.PIPE, text=True,
+                               timeout=real.LIMIT, check=True).stdout
+        self.assertIn("| drained/s, one destination | ", table)
+        self.assertIn("| an idle connection, tls, KiB | ", table)
 
     def sink_that_got(self, *ids):
         sink = traffic.Sink({})
