@@ -26,10 +26,12 @@
 
 #include "base/check.h"
 
-#define MAGIC UINT64_C(0x31646e6148796c52) /* "RlyHand1" */
-#define FORGET_MS (7 * DAY_MS)             /* a suspect that has not crashed us again */
-#define STILL_LOOKS 2                      /* unchanged so often: it stands still */
-#define NOBODY 0                           /* thread: none is to blame by itself */
+/* "RlyHand2": another for each change of the sheet's layout, so that what an older relayd
+ * wrote is ignored, and not read as something else. */
+#define MAGIC UINT64_C(0x32646e6148796c52)
+#define FORGET_MS (7 * DAY_MS) /* a suspect that has not crashed us again */
+#define STILL_LOOKS 2          /* unchanged so often: it stands still */
+#define NOBODY 0               /* thread: none is to blame by itself */
 #define STACK_SIZE (16u << 10) /* of the handler, for a thread whose own is full */
 
 struct line {

@@ -433,6 +433,22 @@ test_file(void **state)
 	assert_int_equal(hand_look((struct instant){1}, 1, id), 0);
 }
 
+/* What an older relayd wrote has lines that mean something else: it accuses nobody. */
+static void
+test_older_file(void **state)
+{
+	(void)state;
+	end_by(by_abort, 1);
+	assert_int_equal(pwrite(fd, "RlyHand1", 8, 0), 8);
+	open_at(2);
+	assert_int_equal(crashes, 0);
+	assert_int_equal(hand_crashes(7), 0);
+	hand_close();
+	end_by(by_abort, 3);
+	open_at(4);
+	assert_int_equal(hand_crashes(7), 1);
+}
+
 static uint64_t next_id;
 
 static void
@@ -499,6 +515,7 @@ main(void)
 	    TEST(test_twice),
 	    TEST(test_forgotten),
 	    TEST(test_file),
+	    TEST(test_older_file),
 	    TEST(test_room),
 	    TEST(test_nested),
 	};
