@@ -20,6 +20,7 @@
 
 #define NAMED_MAX 64
 #define PATH_MAX_HERE 256
+#define NAME_MAX_HERE 64 /* of a common name */
 
 struct pair {
 	char cert[PATH_MAX_HERE], key[PATH_MAX_HERE], names[400];
@@ -37,15 +38,61 @@ struct certs {
 	size_t named_n;
 };
 
-static void
-add_extension(X509 *cert, int nid, const char *value)
+static X509_EXTENSION *
+make_extension(X509 *cert, int nid, const char *value)
 {
 	X509V3_CTX ctx;
 	X509V3_set_ctx_nodb(&ctx);
 	X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
 	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-	CHECK(e != NULL && X509_add_ext(cert, e, -1) == 1);
+	CHECK(e != NULL);
+	return e;
+}
+
+static void
+add_extension(X509 *cert, X509_EXTENSION *e)
+{
+	CHECK(X509_add_ext(cert, e, -1) == 1);
 	X509_EXTENSION_free(e);
+}
+
+/* OpenSSL's own words for names end at a NUL, so they have CERT_NUL until here. */
+static void
+put_nuls(unsigned char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] == CERT_NUL[0])
+			p[i] = '\0';
+}
+
+static X509_EXTENSION *
+make_names(X509 *cert, const char *text)
+{
+	X509_EXTENSION *words = make_extension(cert, NID_subject_alt_name, text);
+	GENERAL_NAMES *names = X509V3_EXT_d2i(words);
+	CHECK(names != NULL);
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+		if (n->type != GEN_IPADD)
+			put_nuls(n->d.ia5->data, (size_t)n->d.ia5->length);
+	}
+	X509_EXTENSION *e = X509V3_EXT_i2d(NID_subject_alt_name, 0, names);
+	CHECK(e != NULL);
+	GENERAL_NAMES_free(names);
+	X509_EXTENSION_free(words);
+	return e;
+}
+
+static void
+add_common(X509_NAME *name, const char *text)
+{
+	unsigned char common[NAME_MAX_HERE];
+	size_t n = strlen(text);
+	CHECK(n <= sizeof(common));
+	memcpy(common, text, n);
+	put_nuls(common, n);
+	CHECK(X509_NAME_add_entry_by_txt(
+		  name, "CN", MBSTRING_UTF8, common, (int)n, -1, 0) == 1);
 }
 
 struct wish {
@@ -64,15 +111,14 @@ make(const struct wish *w, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key)
 	CHECK(ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial + getpid()) == 1);
 	CHECK(ASN1_TIME_set_string(X509_getm_notBefore(cert), "20200101000000Z") == 1);
 	CHECK(ASN1_TIME_set_string(X509_getm_notAfter(cert), w->until) == 1);
-	CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-		  (const unsigned char *)w->common, -1, -1, 0) == 1);
+	add_common(name, w->common);
 	CHECK(X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : name) ==
 	      1);
 	CHECK(X509_set_pubkey(cert, key) == 1);
 	if (w->names != NULL)
-		add_extension(cert, NID_subject_alt_name, w->names);
-	add_extension(cert, NID_basic_constraints,
-	    w->authority ? "critical,CA:TRUE" : "critical,CA:FALSE");
+		add_extension(cert, make_names(cert, w->names));
+	add_extension(cert, make_extension(cert, NID_basic_constraints,
+				w->authority ? "critical,CA:TRUE" : "critical,CA:FALSE"));
 	CHECK(X509_sign(cert, issuer ? issuer_key : key, EVP_sha256()) > 0);
 	return cert;
 }
@@ -226,7 +272,7 @@ certs_for(struct certs *c, enum cert kind, const char *names, const char **key)
 		i++;
 	struct pair *p = &c->named[i];
 	if (i == c->named_n) {
-		char common[65], file[32];
+		char common[NAME_MAX_HERE + 1], file[32];
 		CHECK(c->named_n < NAMED_MAX && strlen(names) < sizeof(p->names));
 		c->named_n++;
 		p->kind = kind;

@@ -34,7 +34,9 @@ const char *certs_key(struct certs *c, enum cert which);
 const char *certs_named(struct certs *c, const char *name, const char **key);
 
 /* Another of this kind (GOOD, EXPIRED, SELF_SIGNED, UNKNOWN_CA) for these names, as
- * OpenSSL writes them: "DNS:a.test,IP:192.0.2.1". The common name is the first. */
+ * OpenSSL writes them: "DNS:a.test,IP:192.0.2.1". The common name is the first.
+ * CERT_NUL becomes a NUL octet in both. */
+#define CERT_NUL "\1"
 const char *
 certs_for(struct certs *c, enum cert kind, const char *names, const char **key);
 

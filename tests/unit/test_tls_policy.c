@@ -37,6 +37,15 @@ test_names(void **state)
 	    {"DNS:192.0.2.7", "192.0.2.7", "other names"},
 	    {"IP:2001:db8::1", "2001:db8::1", NULL},
 	    {"email:mx.test", "mx.test", "other names (none at all)"},
+	    /* a name goes on behind a NUL octet (2009), in the common name, too */
+	    {"DNS:mx.test" CERT_NUL ".evil.test", "mx.test",
+		"other names (mx.test?.evil.test)"},
+	    {"DNS:mx.test" CERT_NUL, "mx.test", "other names (mx.test?)"},
+	    {"DNS:" CERT_NUL "mx.test", "mx.test", "other names (?mx.test)"},
+	    {"DNS:*.a.test" CERT_NUL ".evil.test", "mx.a.test", "other names"},
+	    {"DNS:evil.test,DNS:mx.test" CERT_NUL "evil.test", "mx.test", "other names"},
+	    {"email:mx.test" CERT_NUL ".evil.test", "mx.test", "none at all"},
+	    {"DNS:mx.test" CERT_NUL ".evil.test,DNS:mx.test", "mx.test", NULL},
 	};
 	struct fixture *f = *state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -221,6 +230,33 @@ test_client_certificates(void **state)
 	}
 }
 
+/* What we know the client by is never the front of a name that goes on behind a NUL. */
+static void
+test_client_certificate_with_nul(void **state)
+{
+	static const char names[] =
+	    "DNS:device.test" CERT_NUL ".evil.test,email:device@client.test" CERT_NUL
+	    "@evil.test";
+	struct fixture *f = *state;
+	struct secure *s;
+	struct tls_files file = {
+	    certs_path(f->certs, CERT_GOOD), certs_key(f->certs, CERT_GOOD)};
+	struct tls_server *ts = serve(
+	    f, &(struct tls_server_options){.file = &file,
+		   .files = 1,
+		   .ask = TLS_ASK_YES,
+		   .client_ca = certs_ca(f->certs)});
+	struct secure_wish wish = {0};
+	wish.certificate = certs_for(f->certs, CERT_GOOD, names, &wish.key);
+	assert_int_equal(shake_with(f, ts, &s, &wish), SECURE_DONE);
+	const struct tls_info *info = io_tls(f->server.io);
+	assert_true(info->verified); /* by its authority */
+	assert_string_equal(info->subject, "device.test?.evil.test");
+	assert_string_equal(info->email, "device@client.test?@evil.test");
+	hang_up(f, &s);
+	tls_server_unref(&ts);
+}
+
 static void
 test_unique(void **state)
 {
@@ -318,6 +354,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_renegotiation, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_client_certificates, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_client_certificate_with_nul, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_unique, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_sessions_are_bounded, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_authorities_change, setup, teardown),
