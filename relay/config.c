@@ -4,8 +4,10 @@
 #include "relay/config_private.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/check.h"
+#include "base/crypto.h"
 #include "base/mem.h"
 
 /* ---- reading */
@@ -84,6 +86,8 @@ config_unref(const struct config **cp)
 		config_free(w);
 }
 
+#define SPARE 1000 /* connections that nothing counts: of the page, of relayctl */
+
 /* ---- comparing */
 
 static const struct listener_config *
@@ -126,6 +130,26 @@ diff_listeners(const struct config *from, const struct config *to, struct buf *n
 			    to->listener[i].name);
 }
 
+size_t
+config_connections(const struct config *c)
+{
+	size_t all = (size_t)c->server.connections + c->client.connections + SPARE;
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_max < all)
+		all = (size_t)r.rlim_max;
+	return all;
+}
+
+static void
+diff_keys(const struct config *to, struct buf *notes)
+{
+	if (config_connections(to) > crypto_keys_connections())
+		buf_addf(notes,
+		    "limits connections: restart relayd, or more than %zu of them cannot "
+		    "be encrypted\n",
+		    crypto_keys_connections());
+}
+
 void
 config_diff(const struct config *from, const struct config *to, struct buf *notes)
 {
@@ -137,6 +161,7 @@ config_diff(const struct config *from, const struct config *to, struct buf *note
 	if (!same_binds(from->metrics.bind, from->metrics.binds, to->metrics.bind,
 		to->metrics.binds))
 		buf_add_str(notes, "metrics bind: restart relayd to change it\n");
+	diff_keys(to, notes);
 }
 
 /* ---- telling */

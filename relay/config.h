@@ -279,6 +279,10 @@ char *config_accounts_dir(const struct config *c);
 struct config *config_ref(const struct config *c);
 void config_unref(const struct config **c);
 
+/* How many connections there can be at once, incoming and outgoing: by its limits, and by
+ * the descriptors that this process may have. */
+size_t config_connections(const struct config *c);
+
 /* What a reload cannot change; lines "spool path: restart relayd to change it" in notes.
  */
 void config_diff(const struct config *from, const struct config *to, struct buf *notes);

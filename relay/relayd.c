@@ -201,7 +201,8 @@ run(const struct arguments *a, const struct config *c, bool locked)
 		LOG(log, EV_LIMIT,
 		    F_STR("what", "private keys cannot be locked in memory"),
 		    F_STR("now", "they may go to the swap: raise RLIMIT_MEMLOCK "
-				 "(LimitMEMLOCK=) to 8 MiB"));
+				 "(LimitMEMLOCK=) to so many bytes"),
+		    F_INT("bytes", crypto_keys_room()));
 	struct service *service = service_new();
 	o.service = service;
 	int status = EXIT_UNAVAILABLE;
@@ -235,12 +236,12 @@ main(int argc, char **argv)
 	init_if_first();
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	bool locked =
-	    crypto_lock_keys(); /* of the process that stays, before it reads any */
 	struct buf errors;
 	buf_init(&errors, 256u << 10);
 	struct config *read = configuration(&a, &errors);
 	const struct config *c = read;
+	/* of the process that stays, before it reads any */
+	bool locked = read != NULL && crypto_lock_keys(config_connections(read));
 	if (read != NULL && !config_open(read, !a.check, &errors))
 		config_unref(&c);
 	print_errors(&errors); /* warnings, too */

@@ -49,6 +49,7 @@ pbkdf2_of(enum digest d, struct span password, struct span salt, unsigned iterat
 }
 
 #define KEYS_LEAST 32 /* octets of its smallest piece */
+#define KEYS_CERTIFICATES ((size_t)1 << 20)
 
 /* What libcrypto calls gets no argument of ours; hence a thread's own flag. */
 static _Thread_local bool wipes;
@@ -91,11 +92,40 @@ crypto_wipe_freed(bool on)
 	wipes = on;
 }
 
+static size_t keys_room; /* set once, before there are threads */
+
 bool
-crypto_lock_keys(void)
+crypto_lock_keys(size_t connections)
 {
+	size_t room = CRYPTO_KEYS_ROOM;
+	while ((room - KEYS_CERTIFICATES) / CRYPTO_KEYS_EACH < connections)
+		room *= 2; /* as libcrypto wants it */
 	(void)CRYPTO_set_mem_functions(take, take_anew, give_back);
-	return CRYPTO_secure_malloc_init(CRYPTO_KEYS_ROOM, KEYS_LEAST) == 1;
+	int rc = CRYPTO_secure_malloc_init(room, KEYS_LEAST);
+	keys_room = rc != 0 ? room : 0;
+	return rc == 1;
+}
+
+size_t
+crypto_keys_room(void)
+{
+	return keys_room;
+}
+
+size_t
+crypto_keys_connections(void)
+{
+	return keys_room > 0 ? (keys_room - KEYS_CERTIFICATES) / CRYPTO_KEYS_EACH
+			     : SIZE_MAX;
+}
+
+bool
+crypto_keys_full(void)
+{
+	void *p = keys_room > 0 ? OPENSSL_secure_malloc(CRYPTO_KEYS_EACH) : NULL;
+	bool full = keys_room > 0 && p == NULL;
+	OPENSSL_secure_free(p);
+	return full;
 }
 
 bool

@@ -22,6 +22,11 @@ const char *
 tls_reason(void)
 {
 	unsigned long code = ERR_peek_last_error();
+	if (code != 0 && crypto_keys_full()) { /* whatever it stumbled over for want of */
+		ERR_clear_error();
+		return "the room for keys is full: restart relayd, and it is as large as "
+		       "limits { connections } wants it";
+	}
 	ERR_clear_error();
 	const char *text = code != 0 ? ERR_reason_error_string(code) : NULL;
 	return text != NULL ? text : "unknown error";

@@ -82,6 +82,7 @@ secure_new(int fd, const struct secure_wish *w)
 	}
 	s->ssl = SSL_new(s->ctx);
 	CHECK(s->ssl != NULL && SSL_set_fd(s->ssl, fd) == 1);
+	CHECK(w->groups == NULL || SSL_set1_groups_list(s->ssl, w->groups) == 1);
 	name_protocols(s->ssl, w->protocols);
 	if (w->server)
 		SSL_set_accept_state(s->ssl);

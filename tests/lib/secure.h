@@ -20,6 +20,7 @@ struct secure_wish {
 	bool server;
 	const char *certificate, *key; /* NULL: none is shown */
 	struct span version;           /* "1.2": this one and no other; empty: any */
+	const char *groups;            /* "P-521"; NULL: what OpenSSL likes */
 	struct span protocols;         /* a client's ALPN: "imap,h2"; empty: none */
 };
 
