@@ -230,7 +230,7 @@ CRASH_TALKS = $(shell grep -LE '^(die|fail) at|^. not for make crash: ' $(if $(S
 crash: deps-test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs look
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) VARIANT=test talk programs tools
-	@build/test/talk --crash $(CRASH_TALKS)
+	@build/test/talk -j $(shell nproc) --crash $(CRASH_TALKS)
 	@tests/crash/crash.py --blind --kills 20 --seed $(SEED)
 	@tests/crash/crash.py --kills $(if $(SHORT),50,1000) --seed $(SEED)
 	@tests/run.py --title poison -- tests/crash/poison.py

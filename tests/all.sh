@@ -61,7 +61,7 @@ fi
 if build test talk units; then
 	mapfile -t list < <(unit_list test)
 	run "unit test" "${list[@]}"
-	run "talk" "build/test/talk tests/talk/*.talk"
+	run "talk" "build/test/talk -j $cores tests/talk/*.talk"
 	# talks that do not die by themselves, died at each fault point in turn; the three longest
 	# at each third one (make crash: at each)
 	mapfile -t list < <(grep -L '^die ' tests/talk/{a003,c006,d003,f002,h010,p001,p003,p004}*.talk tests/talk/x{004,005,007,009,010}*.talk)
