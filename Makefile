@@ -270,7 +270,8 @@ fuzz: deps-test
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)
 build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/tests/lib/fake_world.o build/fuzz/tests/lib/spool_rig.o build/fuzz/tests/fuzz/pickup_rig.o \
-		build/fuzz/tests/fuzz/daemon_rig.o build/fuzz/tests/lib/fake_dns.o build/fuzz/librelay.a
+		build/fuzz/tests/fuzz/daemon_rig.o build/fuzz/tests/fuzz/client_mails.o build/fuzz/tests/fuzz/witness.o build/fuzz/tests/lib/fake_dns.o \
+		build/fuzz/librelay.a
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
