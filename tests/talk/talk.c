@@ -486,8 +486,8 @@ run_file(struct talk *t, const char *path, bool crash)
 static void *
 shared(size_t size)
 {
-	void *p = mmap(
-	    NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *p =
+	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(p != MAP_FAILED);
 	return p;
 }
@@ -534,7 +534,8 @@ run_files(struct talk *t, bool crash, char **file, int files, unsigned long work
 	if (crash)
 		printf("%lu deaths, %lu failures in %d talks, losses %s\n",
 		    atomic_load(&t->tally->deaths), atomic_load(&t->tally->failures),
-		    atomic_load(&t->tally->passed), failed > 0 ? "or defects: above" : "0");
+		    atomic_load(&t->tally->passed),
+		    failed > 0 ? "or defects: above" : "0");
 	printf("%d passed, %d failed\n", atomic_load(&t->tally->passed), failed);
 	CHECK(munmap(t->tally, sizeof(*t->tally)) == 0);
 	return failed > 0;
@@ -560,13 +561,14 @@ main(int argc, char **argv)
 			i = argc;
 	}
 	if (i >= argc || t.every == 0 || workers == 0 || workers > 64) {
-		(void)fprintf(stderr,
-		    "usage: talk [-v] [-j N] [--crash [--every=N]] FILES...\n");
+		(void)fprintf(
+		    stderr, "usage: talk [-v] [-j N] [--crash [--every=N]] FILES...\n");
 		return 2;
 	}
 	(void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 	CHECK(setenv("RELAY_TEST_NOSYNC", "1", 1) == 0 && setenv("TZ", "UTC", 1) == 0);
-	/* What this machine trusts is of no interest here, and reading it is most of a talk. */
+	/* What this machine trusts is of no interest here, and reading it is most of a
+	 * talk. */
 	CHECK(setenv("SSL_CERT_FILE", "/dev/null", 1) == 0 &&
 	      setenv("SSL_CERT_DIR", "/dev/null", 1) == 0);
 	return run_files(&t, crash, argv + i, argc - i, workers);

@@ -52,6 +52,12 @@
 	"<1@c>\r\n"
 #define TEXT HEAD "\r\nhello\r\n"
 #define DOT ".\r\n"
+#define LONG10 "xxxxxxxxxx"
+#define LONG100 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10
+#define LONG900 LONG100 LONG100 LONG100 LONG100 LONG100 LONG100 LONG100 LONG100 LONG100
+#define LONG998                                                                          \
+	LONG900 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 "xxxxxxx" \
+									       "x"
 #define QUIT "QUIT\r\n"
 
 #define OK_HI "220 250 "
