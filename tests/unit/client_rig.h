@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * client_rig - a client of which the test is the next hop, for the tests of its
- * ways there: proxies, TLS, signing in, LMTP.  Included once per test program.
+ * client_rig - a client of which the test is the next hop: the other end of a socket
+ * pair that the world's dial gives out; the clock is the test's.  Included once per
+ * test program.
  */
 #ifndef TESTS_UNIT_CLIENT_RIG_H
 #define TESTS_UNIT_CLIENT_RIG_H
@@ -19,16 +20,21 @@
 #include "base/mem.h"
 #include "relay/egress/client_private.h"
 
-#define RIG_RCPTS 5
+#define RIG_RCPTS 300
+#define PIPE "250-mx.test\r\n250 pipelining\r\n"
+#define BODY "Received: x\r\nSubject: hi\r\n\r\nhello\r\n"
 
 struct rig {
 	struct world world; /* first */
 	int64_t now_ms;
-	int dial_fails;
+	int dial_fails; /* a negative enum err instead of a connection */
+	int sndbuf;     /* of the client's side; 0: the system's */
 	struct loop *loop;
 	struct client *client;
-	int peer;
-	int ready, sent, lost;
+	int peer; /* the next hop's side; -1: closed */
+	int events, ready, sent, lost;
+	bool free_in_callback;
+	struct mail *send_in_callback;
 	struct net_addr dialled, from; /* the last dial */
 	struct client_options options;
 	struct smtp_client_config timeouts;
@@ -69,6 +75,8 @@ rig_dial(struct world *w, const struct net_addr *to, const struct net_addr *from
 		return r->dial_fails;
 	assert_int_equal(
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
+	if (r->sndbuf > 0)
+		setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &r->sndbuf, sizeof(r->sndbuf));
 	if (r->peer >= 0)
 		close(r->peer);
 	r->peer = fd[1];
@@ -88,10 +96,18 @@ static void
 rig_on_client(void *arg, enum client_event ev)
 {
 	struct rig *r = arg;
-	assert_int_equal(r->lost, 0);
+	assert_int_equal(r->lost, 0); /* nothing comes after LOST */
+	r->events++;
 	r->ready += ev == CLIENT_READY;
 	r->sent += ev == CLIENT_SENT;
 	r->lost += ev == CLIENT_LOST;
+	if (r->free_in_callback)
+		client_free(&r->client);
+	if (r->send_in_callback != NULL && ev != CLIENT_LOST) {
+		struct mail *m = r->send_in_callback;
+		r->send_in_callback = NULL;
+		client_send(r->client, m);
+	}
 }
 
 static int
@@ -118,13 +134,21 @@ rig_setup(void **state)
 	return 0;
 }
 
+static void
+rig_hang_up(struct rig *r)
+{
+	if (r->peer >= 0)
+		close(r->peer);
+	r->peer = -1;
+}
+
 static int
 rig_teardown(void **state)
 {
 	struct rig *r = *state;
 	client_free(&r->client);
-	if (r->peer >= 0)
-		close(r->peer);
+	assert_null(r->client);
+	rig_hang_up(r);
 	r->now_ms += MINUTE_MS; /* what io_finish() left behind */
 	rig_settle(r);
 	loop_free(&r->loop);
@@ -137,7 +161,7 @@ static inline void
 rig_go(struct rig *r)
 {
 	r->client = client_new(r->loop, &r->options, rig_on_client, r);
-	assert_int_equal(r->ready + r->lost, 0);
+	assert_int_equal(r->events, 0);
 	rig_settle(r);
 }
 
@@ -182,6 +206,18 @@ rig_hears(struct rig *r, const char *want)
 	assert_string_equal(got, want);
 }
 
+/* The client has closed its side. */
+static inline void
+rig_hears_the_end(struct rig *r)
+{
+	char sink[1000];
+	ssize_t k;
+	rig_settle(r);
+	while ((k = read(r->peer, sink, sizeof(sink))) > 0)
+		;
+	assert_int_equal(k, 0);
+}
+
 static inline void
 rig_hears_bytes(struct rig *r, const void *want, size_t n)
 {
@@ -199,14 +235,30 @@ rig_greet(struct rig *r, const char *ehlo)
 	rig_says(r, ehlo);
 }
 
+/* Up to READY. */
+static inline void
+rig_ready(struct rig *r, const char *ehlo)
+{
+	rig_greet(r, ehlo);
+	assert_int_equal(r->ready, 1);
+	assert_int_equal(client_stage(r->client), STAGE_IDLE);
+}
+
 static inline void
 rig_verdict(const struct verdict *v, const char *want)
 {
 	char got[VERDICT_TEXT + 32], status[16];
 	verdict_status(v, status);
 	snprintf(got, sizeof(got), "%u %s %s", v->code, status, v->text);
+	/* as much as is given */
 	if (strncmp(got, want, strlen(want)) != 0)
 		assert_string_equal(got, want);
+}
+
+static inline void
+rig_rcpt(struct rig *r, size_t i, const char *want)
+{
+	rig_verdict(&r->to[i].verdict, want);
 }
 
 static inline void
@@ -218,24 +270,37 @@ rig_lost(struct rig *r, enum client_stage stage, const char *want)
 	assert_int_equal(client_stage(r->client), stage);
 }
 
+static inline struct content *
+rig_content_of(const char *p, size_t n)
+{
+	struct content *c = content_new(NULL);
+	content_append(c, p, n);
+	content_seal(c);
+	return c;
+}
+
 static inline void
 rig_content(struct rig *r, const char *p, size_t n)
 {
 	content_unref(&r->message.content);
-	r->message.content = content_new(NULL);
-	content_append(r->message.content, p, n);
-	content_seal(r->message.content);
+	r->message.content = rig_content_of(p, n);
+}
+
+static inline void
+rig_content_is(struct rig *r, const char *text)
+{
+	rig_content(r, text, strlen(text));
 }
 
 static inline void
 rig_message(struct rig *r, size_t rcpts)
 {
-	static const char *const names[RIG_RCPTS] = {
-	    "r0@x.test", "r1@x.test", "r2@x.test", "r3@x.test", "r4@x.test"};
+	static char names[RIG_RCPTS][40];
 	r->message.sender = SPAN("a@me.test");
 	r->message.prefix = SPAN("Received: x\r\n");
-	rig_content(r, "Subject: hi\r\n\r\nhello\r\n", 22);
+	rig_content_is(r, "Subject: hi\r\n\r\nhello\r\n");
 	for (size_t i = 0; i < rcpts; i++) {
+		snprintf(names[i], sizeof(names[i]), "r%zu@x.test", i);
 		r->rcpt[i] = (struct recipient){.address = span_str(names[i])};
 		r->to[i] = (struct mail_rcpt){.rcpt = &r->rcpt[i]};
 	}
@@ -245,7 +310,9 @@ rig_message(struct rig *r, size_t rcpts)
 static inline void
 rig_post(struct rig *r)
 {
+	int before = r->events;
 	client_send(r->client, &r->mail);
+	assert_int_equal(r->events, before); /* never from inside */
 	rig_settle(r);
 }
 

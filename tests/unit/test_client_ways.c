@@ -200,7 +200,6 @@ test_from_is_not_ours(void **state)
 
 #define LMTP_HELLO \
 	"250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"
-#define BODY "Received: x\r\nSubject: hi\r\n\r\nhello\r\n"
 
 static void
 lmtp_to_the_dot(struct rig *r, size_t rcpts, const char *answers)
