@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "relay/daemon_private.h"
+#include "relay/imap/utf7.h"
 
 #define POOL_THREADS 4
 #define LOCAL_LISTENER "local"    /* what counts relay-sendmail's connections */
@@ -321,6 +322,7 @@ open_spool(struct daemon *d, struct spool **out, struct buf *why)
 	    .inline_max = c->inline_max,
 	    .history_days = d->config->history.days,
 	    .history_max = d->config->history.max_size,
+	    .spell = utf8_name_settle,
 	    .world = d->world,
 	    .log = d->log,
 	    .pool = d->pool,

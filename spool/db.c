@@ -234,7 +234,7 @@ open_env(struct spool *s, const char *file, unsigned flags, struct buf *why)
 }
 
 static enum err
-check_version(struct spool *s, MDB_txn *t, bool *old, struct buf *why)
+check_version(struct spool *s, MDB_txn *t, struct buf *why)
 {
 	uint64_t version;
 	enum err e = db_get_u64(t, s, "format", &version);
@@ -244,7 +244,7 @@ check_version(struct spool *s, MDB_txn *t, bool *old, struct buf *why)
 	if ((version == 0 && s->create) ||
 	    ((version == FORMAT_WITHOUT_MAILBOXES || version == FORMAT_WITHOUT_FOLDERS) &&
 		!s->read_only)) {
-		*old = version == FORMAT_WITHOUT_FOLDERS;
+		s->old_format = (unsigned)version;
 		return db_put_u64(t, s, "format", FORMAT_VERSION);
 	}
 	if (version == FORMAT_VERSION)
@@ -293,23 +293,24 @@ static enum err
 open_tables(struct spool *s, struct buf *why)
 {
 	MDB_txn *t;
-	bool old = false;
 	int rc = mdb_txn_begin(s->env, NULL, s->read_only ? MDB_RDONLY : 0, &t);
 	if (rc != 0)
 		return db_err(rc);
 	/* the version first: nothing of a newer spool is touched */
 	rc = mdb_dbi_open(
 	    t, name[DB_META], s->read_only ? 0 : MDB_CREATE, &s->dbi[DB_META]);
-	enum err e = rc == 0 ? check_version(s, t, &old, why) : db_err(rc);
+	enum err e = rc == 0 ? check_version(s, t, why) : db_err(rc);
 	for (int i = DB_META + 1; e == OK && i < DB_COUNT; i++)
 		e = db_err(
 		    mdb_dbi_open(t, name[i], s->read_only ? 0 : MDB_CREATE, &s->dbi[i]));
-	if (e == OK && old)
+	if (e == OK && s->old_format == FORMAT_WITHOUT_FOLDERS)
 		e = upgrade_mailboxes(s, t);
 	if (e == OK)
 		e = read_meta(s, t);
 	if (e == OK)
 		e = usage_load(s, t);
+	if (e == OK && s->spell != NULL && !s->read_only)
+		e = spell_names(s, t);
 	if (FAULT("spool.open.tables"))
 		e = ERR_IO;
 	if (e != OK) {

@@ -33,6 +33,9 @@ enum err make_above(struct batch *b, struct span owner, struct span name);
 enum err may_be_made(struct batch *b, struct span owner, struct span name);
 
 /* ---- mailbox_rename.c */
+/* Without what is below it; nobody has the new name, and its annotations fit. */
+enum err
+rename_mailbox(struct batch *b, struct span owner, struct span from, struct span to);
 enum err rename_mailboxes(struct batch *b, const struct mailbox_request *q);
 
 #endif

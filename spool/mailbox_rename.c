@@ -9,8 +9,8 @@
 #include "base/fault.h"
 #include "spool/mailbox_change_private.h"
 
-static enum err
-rename_one(struct batch *b, struct span owner, struct span from, struct span to)
+enum err
+rename_mailbox(struct batch *b, struct span owner, struct span from, struct span to)
 {
 	struct name_record r, there;
 	struct mbox m;
@@ -79,7 +79,7 @@ rename_below(struct batch *b, const struct mailbox_request *q, ptrdiff_t *more)
 		if (target.n > MAILBOX_NAME_MAX)
 			return ERR_RANGE;
 		e = more != NULL ? look_at_one(b, q->owner, from, target, more)
-				 : rename_one(b, q->owner, from, target);
+				 : rename_mailbox(b, q->owner, from, target);
 	}
 	return e == ERR_NOT_FOUND ? OK : e;
 }
@@ -112,7 +112,7 @@ rename_mailboxes(struct batch *b, const struct mailbox_request *q)
 	if (e == OK)
 		e = make_above(b, q->owner, q->to);
 	if (e == OK)
-		e = rename_one(b, q->owner, q->name, q->to);
+		e = rename_mailbox(b, q->owner, q->name, q->to);
 	(void)FAULT("spool.mailbox.renamed");
 	return e == OK ? rename_below(b, q, NULL) : e;
 }

@@ -22,6 +22,7 @@
  *	tray.c         the queue as mailboxes tray_read.c  what is read of it
  *	backup.c       a spool as a whole     ahead.c        zeros behind its end
  *	history_write.c   what has happened   history_read.c  and is asked for
+ *	spelling.c     names in one spelling
  */
 #ifndef SPOOL_PRIVATE_H
 #define SPOOL_PRIVATE_H
@@ -137,6 +138,9 @@ struct spool {
 	/* the writer's own */
 	uint64_t last_id;
 	uint32_t next_dest, next_mbox, uidvalidity;
+	void (*spell)(struct span name, struct buf *out);
+	uint64_t spelled;      /* names that were put into it */
+	unsigned old_format;   /* the spool had, which was taken over; 0: none */
 	bool freed;            /* rows in DB_FREED */
 	int reserve_fd;        /* the reserve file */
 	bool reserve;          /* it takes its room */
@@ -387,6 +391,9 @@ enum err tray_load_mail(struct spool_reader *r, uint32_t number, uint32_t uid,
 
 /* ---- upgrade.c: what older formats lack */
 enum err upgrade_mailboxes(struct spool *s, MDB_txn *t);
+
+/* ---- spelling.c: names that an older relayd kept as they were typed */
+enum err spell_names(struct spool *s, MDB_txn *t);
 bool drop_storable(const struct drop *d);
 /* OK, or ERR_RANGE: a mailbox has no uid left. */
 enum err drops_fit(struct batch *b, const struct drop *drop, size_t n);

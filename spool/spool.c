@@ -287,6 +287,7 @@ make(const struct spool_options *o)
 	s->max_size = o->max_size;
 	s->min_free = o->min_free;
 	s->inline_max = o->inline_max ? o->inline_max : INLINE_MAX_DEFAULT;
+	s->spell = o->spell;
 	s->ahead.from = o->zeros_from ? o->zeros_from : ZEROS_FROM_DEFAULT;
 	s->ahead.fd = -1;
 	if (s->inline_max > INLINE_LIMIT)
@@ -367,6 +368,12 @@ say_opened(struct spool *s)
 {
 	struct spool_reader *r = spool_reader_new(s);
 	struct spool_stat st;
+	if (s->old_format != 0)
+		LOG(s->log, EV_SPOOL_UPGRADED, F_STR("path", s->path),
+		    F_INT("from", s->old_format), F_INT("to", FORMAT_VERSION));
+	if (s->spelled != 0)
+		LOG(s->log, EV_SPOOL_NAMES, F_STR("path", s->path),
+		    F_INT("names", s->spelled));
 	if (spool_read_stat(r, &st) == OK)
 		LOG(s->log, EV_SPOOL_OPENED, F_STR("path", s->path),
 		    F_INT("messages", st.messages), F_INT("bytes", st.bytes));

@@ -54,6 +54,9 @@ struct spool_options {
 				it grows faster (ahead.c); 0: 32 MiB */
 	unsigned history_days; /* of what became of each recipient (history.h); 0: none */
 	uint64_t history_max;  /* octets of all of it; 0: no bound */
+	/* The one spelling of a mailbox's name. Those of a spool that has them as they were
+	 * typed are put into it. NULL: they are left. */
+	void (*spell)(struct span name, struct buf *out);
 	struct world *world;
 	struct log *log;
 	struct pool *pool; /* for reads and files; NULL only with read_only */
