@@ -127,8 +127,8 @@ class Relay:
             f.write(CONFIG % {"dir": self.dir, "port": self.port, "more": more,
                              "networks": self.networks, "listener": self.listener})
 
-    def start(self):
-        self.process = Process([os.path.join(BUILD, "relayd"), "-c", self.file])
+    def start(self, env=None):
+        self.process = Process([os.path.join(BUILD, "relayd"), "-c", self.file], env)
         self.process.wait_line(r" started ")
         return self
 
