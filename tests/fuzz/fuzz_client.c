@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Whole sessions of the SMTP client with a hostile next hop, and up to four mails to
- *send. The first octets choose the way there and the mails, as do_session() has it; the
- *rest is what the next hop says.  It is cut into pieces, each of which the client has
- *judged before the next comes, and some octets that no UTF-8 has are other things that
- *happen:
+ * send.  The first octets choose the way there and the mails, as do_session() has it;
+ * the rest is what the next hop says, inside of TLS where that has begun.  It is cut into
+ * pieces, each of which the client has judged before the next comes, and some octets that
+ * no UTF-8 has are other things that happen:
  *
  *	ff  a piece ends            fe  a minute goes by
  *	fd  the next hop takes nothing from now on, or does so again
@@ -14,16 +14,19 @@
  * owner: READY once; each mail ends once; each recipient has one verdict, and it is what
  * the next hop's answers make of it, so that nobody counts as delivered without a 2yz to
  * the end of the content; where that is awaited the link breaks in doubt.  A reply
- *without its command, and what is no reply, end the connection; and in silence it ends,
- *too.
+ * without its command, and what is no reply, end the connection; in silence it ends, too.
  */
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "tests/fuzz/client_mails.h"
 #include "tests/lib/fake_world.h"
@@ -49,10 +52,13 @@ static struct session {
 	struct fake_world world;
 	struct loop *loop;
 	struct tls_client *tls;
+	struct tls_server *tls_hop;
 	struct witness witness;
 	/* of one session */
 	struct client *client; /* NULL: let go */
-	int peer;              /* the next hop's side; -1: closed */
+	int peer;              /* the next hop's side; -1: closed, or inside of hop */
+	struct io *hop;        /* the same with TLS */
+	bool speaks_tls;       /* the next hop, if it is asked to */
 	bool narrow, at_once;  /* the next mail is handed over inside the callback */
 	bool deaf;             /* the next hop takes nothing */
 	bool ready, lost, in_call;
@@ -83,10 +89,60 @@ static bool
 hear(void)
 {
 	static char room[1 << 18];
+	if (s.hop != NULL) {
+		struct span in = io_input(s.hop);
+		witness_hears(&s.witness, in);
+		size_t n = in.n;
+		io_consume(s.hop, n);
+		if (n > 0)
+			io_resume(s.hop); /* it may have been full */
+		return n > 0;
+	}
 	ssize_t n = s.peer < 0 ? 0 : recv(s.peer, room, sizeof(room), MSG_DONTWAIT);
 	if (n > 0)
 		witness_hears(&s.witness, (struct span){room, (size_t)n});
 	return n > 0;
+}
+
+static void
+on_hop(void *arg, enum io_event ev)
+{
+	(void)arg;
+	if (ev == IO_TLS)
+		witness_secured(&s.witness);
+}
+
+/* The next hop has said, or it is agreed, that TLS begins. */
+static void
+begin_tls(void)
+{
+	if (!s.witness.dark || s.witness.must_end || !s.speaks_tls || s.hop != NULL)
+		return;
+	s.hop = io_new(s.loop, s.peer, on_hop, NULL);
+	s.peer = -1;
+	CHECK(io_start_tls_server(s.hop, s.tls_hop) == OK);
+}
+
+/* Returns how many octets it could. */
+static size_t
+tell_client(struct span octets)
+{
+	if (s.hop != NULL && !s.witness.dark)
+		io_add_span(s.hop, octets);
+	if (s.hop != NULL)
+		return s.witness.dark ? 0 : octets.n;
+	ssize_t n = send(s.peer, octets.p, octets.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void
+hang_up(void)
+{
+	if (s.hop != NULL)
+		io_free(&s.hop);
+	if (s.peer >= 0)
+		(void)close(s.peer);
+	s.peer = -1;
 }
 
 /* ---- what the owner is told */
@@ -155,7 +211,8 @@ on_ready(void)
 	CHECK(!s.ready && s.mail == NULL && witness_ready(&s.witness));
 	/* by SCRAM a stranger cannot prove himself */
 	CHECK(mechanism == NULL || strncmp(mechanism, "SCRAM", 5) != 0);
-	CHECK((mechanism != NULL) == s.witness.user && client_tls(s.client) == NULL);
+	CHECK((mechanism != NULL) == s.witness.user);
+	CHECK((client_tls(s.client) != NULL) == s.witness.secured);
 	s.ready = true;
 }
 
@@ -280,10 +337,9 @@ say(struct span octets)
 	if (s.lost || s.client == NULL || octets.n == 0 ||
 	    s.witness.answers + octets.n >= WITNESS_ITEMS)
 		return;
-	ssize_t n = send(s.peer, octets.p, octets.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	s.witness.unsure |= s.deaf;
-	if (n > 0)
-		witness_says(&s.witness, span_cut(octets, 0, (size_t)n));
+	witness_says(&s.witness, span_cut(octets, 0, tell_client(octets)));
+	begin_tls();
 	go_on();
 }
 
@@ -304,7 +360,7 @@ happen(uint8_t what)
 	switch (what) {
 	case 0xfe: pass(MINUTE_MS); break;
 	case 0xfd:
-		s.deaf = !s.deaf && s.witness.socks == 0;
+		s.deaf = !s.deaf && s.witness.socks == 0 && s.hop == NULL;
 		go_on();
 		break;
 	case 0xfc:
@@ -358,17 +414,20 @@ dial(uint8_t way, uint8_t more)
 	CHECK(net_parse_addr(SPAN("192.0.2.9:1080"), &proxy) == OK);
 	if (way & 8)
 		o.socks = &proxy;
-	o.tls_implicit = (more & 0xc0) == 0xc0;
+	o.tls_implicit = more & 0x80;
+	s.speaks_tls = (more + 0x40) & 0x80; /* 1, 2 of the two bits */
 	s.narrow = more & 8;
 	witness_reset(&s.witness, o.lmtp, o.socks != NULL);
 	s.witness.user = o.user != NULL;
 	s.witness.clear = o.auth_in_clear;
 	s.witness.tls_must = o.tls >= ROUTE_TLS_REQUIRED;
+	s.witness.tls_right = o.tls == ROUTE_TLS_VERIFY;
 	s.witness.implicit = o.tls_implicit;
 	s.witness.dark = o.tls_implicit && o.socks == NULL;
 	s.in_call = true;
 	s.client = client_new(s.loop, &o, on_client, NULL);
 	s.in_call = false;
+	begin_tls();
 	settle();
 }
 
@@ -379,13 +438,14 @@ greet(uint8_t more)
 	static const char *const hello[] = {"250 mx\r\n",
 	    "250-mx\r\n250-DSN\r\n250 PIPELINING\r\n",
 	    ("250-mx\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250-8BITMIME\r\n250-DSN\r\n"
-	     "250-CHUNKING\r\n250-BINARYMIME\r\n250-AUTH PLAIN\r\n250 SMTPUTF8\r\n")};
+	     "250-CHUNKING\r\n250-BINARYMIME\r\n250-AUTH PLAIN\r\n250-STARTTLS\r\n250 "
+	     "SMTPUTF8\r\n")};
 	size_t which = more >> 4 & 3;
 	if (which == 0 || s.witness.dark)
 		return;
 	say(SPAN("220 mx ESMTP\r\n"));
 	say(span_str(hello[which - 1]));
-	if (s.witness.user && !s.ready)
+	if (s.witness.item[s.witness.items - 1].kind == SAYS_AUTH)
 		say(SPAN("235 welcome\r\n"));
 }
 
@@ -394,13 +454,12 @@ static void
 end(uint8_t way)
 {
 	unsigned how = way >> 6;
-	if (how == 0 && s.peer >= 0) {
-		while (hear())
-			;
-		(void)close(s.peer);
-		s.peer = -1;
+	while (how == 0 && hear())
+		;
+	if (how == 0) {
+		hang_up();
 	} else if (how == 2) {
-		(void)shutdown(s.peer, SHUT_WR);
+		(void)shutdown(s.hop != NULL ? io_fd(s.hop) : s.peer, SHUT_WR);
 	} else if (how == 3) {
 		let_go(false);
 	}
@@ -416,7 +475,9 @@ static void
 do_session(const uint8_t *p, size_t n)
 {
 	/* 0: protocol, sign-in, in the clear, proxy, TLS (2 bits), end (2 bits) */
-	/* 1: pieces (2), next mail inside, narrow, greeted (2), implicit TLS (2) */
+	/* 1: pieces (2), next mail inside, narrow, greeted (2), TLS (2): none, by
+	 * STARTTLS, implicit, */
+	/*    implicit with a next hop that speaks none */
 	/* 2, 3: mails, the last first; a number that no kind has: none */
 	static const size_t piece[] = {0, SIZE_MAX, 1, 7};
 	uint8_t way = p[0], more = p[1];
@@ -434,9 +495,28 @@ do_session(const uint8_t *p, size_t n)
 	check_past();
 	let_go(true);
 	settle();
-	if (s.peer >= 0)
-		(void)close(s.peer);
+	hang_up();
 	pass(MINUTE_MS); /* what io_finish() left behind */
+}
+
+/* Nobody can verify its certificate. */
+static void
+make_hop(void)
+{
+	char dir[] = "/tmp/fuzz-client.XXXXXX", certificate[64], key[64];
+	struct buf why = {0};
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(certificate, sizeof(certificate), "%s/crt", dir);
+	snprintf(key, sizeof(key), "%s/key", dir);
+	CHECK(tls_self_signed("mx.test", certificate, key, s.world.wall, &why) == OK);
+	struct tls_files files = {certificate, key};
+	struct tls_server_options o = {.file = &files, .files = 1};
+	s.tls_hop = tls_server_new(&o, &why);
+	CHECK(s.tls_hop != NULL);
+	(void)unlink(certificate);
+	(void)unlink(key);
+	(void)rmdir(dir);
+	buf_clear(&why);
 }
 
 int
@@ -444,11 +524,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (s.loop == NULL) {
 		struct buf why = {0};
+		(void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes with write(2) */
 		fake_world_init(&s.world);
 		s.world.dial = on_dial;
 		s.loop = loop_new(&s.world.world);
 		s.tls = tls_client_new(NULL, &why);
 		CHECK(s.tls != NULL);
+		make_hop();
 	}
 	if (size < HEAD)
 		return 0;

@@ -18,8 +18,8 @@ witness_reset(struct witness *w, bool lmtp, bool socks)
 	buf_reset(&said);
 	w->lmtp = lmtp;
 	w->socks = socks ? 2 : 0;
-	w->user = w->clear = w->tls_must = w->implicit = false;
-	w->unsure = w->dark = w->must_end = false;
+	w->user = w->clear = w->tls_must = w->tls_right = w->implicit = false;
+	w->unsure = w->dark = w->secured = w->must_end = false;
 	w->early = SIZE_MAX;
 	w->heard = heard;
 	w->said = said;
@@ -281,14 +281,15 @@ static void
 hello(struct witness *w, struct span line)
 {
 	size_t last = w->items - 1;
-	CHECK(w->item[last].kind == SAYS_NOTHING || w->item[last].kind == SAYS_HELLO);
-	if (w->item[last].kind == SAYS_NOTHING) {
+	enum witness_kind kind = w->item[last].kind;
+	if (kind == SAYS_HELLO) {
+		CHECK(!w->lmtp && span_eq(line, SPAN("HELO me.test")));
+		CHECK(witness_code(w, last) / 100 == 5);
+	} else {
+		CHECK(kind == SAYS_NOTHING || (kind == SAYS_STARTTLS && w->secured));
 		CHECK(
 		    span_eq(line, w->lmtp ? SPAN("LHLO me.test") : SPAN("EHLO me.test")));
 		CHECK(witness_code(w, last) == 220);
-	} else {
-		CHECK(!w->lmtp && span_eq(line, SPAN("HELO me.test")));
-		CHECK(witness_code(w, last) / 100 == 5);
 	}
 	w->hello = w->items;
 	push(w, SAYS_HELLO, line);
@@ -297,7 +298,7 @@ hello(struct witness *w, struct span line)
 static void
 starttls(struct witness *w, struct span line)
 {
-	CHECK(line.n == 8 && w->item[w->items - 1].kind == SAYS_HELLO);
+	CHECK(line.n == 8 && w->item[w->items - 1].kind == SAYS_HELLO && !w->secured);
 	CHECK(witness_offered(w, "STARTTLS"));
 	push(w, SAYS_STARTTLS, line);
 }
@@ -526,4 +527,16 @@ witness_hears(struct witness *w, struct span octets)
 		w->heard_at += n + 1;
 		line_heard(w, span_cut(in, 0, n - 1));
 	}
+}
+
+void
+witness_secured(struct witness *w)
+{
+	CHECK(w->dark);
+	w->dark = false;
+	w->secured = w->clear = true;
+	w->tls_must = w->tls_right;
+	w->hello = 0;
+	w->heard_at = w->heard.n;
+	w->said_at = w->answer_at = w->said.n;
 }

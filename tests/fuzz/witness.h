@@ -67,10 +67,12 @@ struct witness {
 	bool lmtp;
 	bool user, clear; /* it is to sign in; with a password in the clear */
 	bool tls_must;    /* not a word of mail without TLS */
+	bool tls_right;   /* nor with a certificate that is not right, and none here is */
 	bool implicit;    /* TLS begins at once */
 	bool unsure;      /* it may have said more than was heard */
 	unsigned socks;   /* steps of the proxy that are left */
-	bool dark;        /* TLS has begun */
+	bool dark;        /* TLS has begun: nothing is understood */
+	bool secured;     /* it stands, and the witness is inside */
 	bool must_end;    /* the next hop has said what must end the connection */
 	size_t early;     /* the first answer that came before its command */
 	struct buf heard, said;
@@ -92,6 +94,8 @@ void witness_reset(struct witness *w, bool lmtp, bool socks);
 void witness_mail(struct witness *w, const struct witness_mail *m);
 void witness_says(struct witness *w, struct span octets);
 void witness_hears(struct witness *w, struct span octets);
+/* The next hop's handshake is done. What was said before counts no more. */
+void witness_secured(struct witness *w);
 
 /* Is it greeted, and signed in if it is to be? */
 bool witness_ready(const struct witness *w);
