@@ -58,6 +58,7 @@ if build release programs units tools look; then
 	mapfile -t list < <(unit_list release)
 	run "unit release" "${list[@]}"
 fi
+[ $quick = 1 ] || run "lint" "make --no-print-directory -s lint-brief"
 if build test talk units; then
 	mapfile -t list < <(unit_list test)
 	run "unit test" "${list[@]}"

@@ -65,8 +65,9 @@ print_latency(const struct run *r)
 	for (uint64_t i = 0; i < n; i++)
 		us[i] = r->sent[i].answered_us - r->sent[i].dot_us;
 	qsort(us, n, sizeof(*us), by_value);
+	uint64_t half = n / 2, most = n * 99 / 100;
 	printf(",\"latency_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}",
-	    (double)us[n / 2] / 1000, (double)us[n * 99 / 100] / 1000,
+	    (double)us[half] / 1000, (double)us[most] / 1000,
 	    n ? (double)us[n - 1] / 1000 : 0);
 	mem_free(&us);
 }

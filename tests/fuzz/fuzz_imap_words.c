@@ -113,7 +113,8 @@ try_set(struct span in)
 static bool
 plainly_fits(const char *pattern, const char *name)
 {
-	bool fits[PATTERN_MAX + 1][PATTERN_MAX + 1]; /* from here to both ends */
+	bool fits[PATTERN_MAX + 1][PATTERN_MAX + 1] = {
+	    {false}}; /* from here to both ends */
 	size_t p = strlen(pattern), n = strlen(name);
 	for (size_t i = p + 1; i-- > 0;) {
 		for (size_t j = n + 1; j-- > 0;) {

@@ -258,7 +258,7 @@ static void
 check_pictures(struct stage *s)
 {
 	const struct script *x = s->script;
-	size_t last = s->step, next = s->step;
+	size_t last = s->step, next = last;
 	struct buf now;
 	while (last > 0 && x->step[last - 1].kind != STEP_MAILBOXES)
 		last--;

@@ -1246,13 +1246,17 @@ on_key(void *arg, const char *section, const char *key, const char *type,
 	char *at = arg, want[200];
 	snprintf(want, sizeof(want), "\n.Ss %s%s", section, *section ? " " : "Outside");
 	at = strstr(at, want);
-	if (at == NULL)
+	if (at == NULL) {
 		fail_msg("the page has no%s", want);
+		return;
+	}
 	const char *end = strstr(at + 1, "\n.Ss");
 	snprintf(want, sizeof(want), "\n.It Cm %s No = Ar %s\n", key, type);
 	const char *found = strstr(at, want);
-	if (found == NULL || (end != NULL && found > end))
+	if (found == NULL || (end != NULL && found > end)) {
 		fail_msg("the page, %s: no%s", section, want);
+		return;
+	}
 	/* it is said what it is, in a sentence */
 	size_t n = strlen(about);
 	if (n < 10 || strchr(".:", about[n - 1]) == NULL || about[0] < 'A' ||

@@ -17,7 +17,7 @@
 
 /* The table is used only on old processors: taken in here, it is tested on all. */
 #define crc32c crc32c_here
-#include "base/crc32c.c"
+#include "base/crc32c.c" /* NOLINT(bugprone-suspicious-include) */
 #undef crc32c
 
 #define MOST (3 * CONTENT_SLICE)

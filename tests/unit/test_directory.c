@@ -110,7 +110,7 @@ put(struct fixture *f, const char *name, const char *const *address, bool disabl
 {
 	struct span list[ACCOUNT_SENDERS_MAX + 1];
 	size_t n = 0;
-	for (; address[n] != NULL && n < COUNT_OF(list); n++)
+	for (; n < COUNT_OF(list) && address[n] != NULL; n++)
 		list[n] = span_str(address[n]);
 	directory_put(f->d, span_str(name), list, n, disabled);
 }

@@ -200,20 +200,27 @@ static char *
 proc_value(const char *file, const char *key, char out[64])
 {
 	char line[512];
-	char *found = NULL;
+	bool found = false;
 	FILE *f = fopen(file, "re");
 	if (f == NULL)
 		return NULL;
-	while (found == NULL && fgets(line, sizeof(line), f) != NULL) {
+	while (!found && fgets(line, sizeof(line), f) != NULL) {
 		if (strncmp(line, key, strlen(key)) != 0)
 			continue;
 		line[strcspn(line, "\n")] = '\0';
 		const char *value = line + strlen(key);
 		(void)snprintf(out, 64, "%s", value + strspn(value, " \t"));
-		found = out;
+		found = true;
 	}
 	(void)fclose(f);
-	return found;
+	return found ? out : NULL;
+}
+
+static long
+number(const char *text)
+{
+	assert_non_null(text);
+	return strtol(text, NULL, 10);
 }
 
 /* The one child of a process; 0: it has none now. */
@@ -227,8 +234,8 @@ child_of(pid_t parent)
 		char file[300], value[64];
 		(void)snprintf(file, sizeof(file), "/proc/%s/status", e->d_name);
 		if (isdigit((unsigned char)e->d_name[0]) &&
-		    proc_value(file, "PPid:", value) != NULL && atoi(value) == parent)
-			child = atoi(e->d_name);
+		    proc_value(file, "PPid:", value) != NULL && number(value) == parent)
+			child = (pid_t)number(e->d_name);
 	}
 	(void)closedir(d);
 	return child;
@@ -541,8 +548,8 @@ test_locked_in(void **state)
 	(void)snprintf(file, sizeof(file), "/proc/%d/status", p.keeper);
 	assert_string_equal(proc_value(file, "NoNewPrivs:", value), "1");
 	(void)snprintf(file, sizeof(file), "/proc/%d/limits", p.worker);
-	assert_int_equal(atoi(proc_value(file, "Max core file size", value)), 0);
-	assert_int_equal(atoi(proc_value(file, "Max open files", value)), 256);
+	assert_int_equal(number(proc_value(file, "Max core file size", value)), 0);
+	assert_int_equal(number(proc_value(file, "Max open files", value)), 256);
 	/* each thread of it: a filter that is not for all would be none */
 	(void)snprintf(file, sizeof(file), "/proc/%d/task", p.worker);
 	DIR *d = opendir(file);

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "spool/private.h"
@@ -124,7 +125,7 @@ test_only_into_a_mailbox(void **state)
 {
 	(void)state;
 	struct spool_rig *r = open_rig();
-	struct mail_row row[2];
+	struct mail_row row[2] = {{0}};
 	struct kept_mail *m;
 	uint64_t id = put(r, "alice", 5000, 1);
 	struct spool_stat st = stat_of(r);
@@ -138,6 +139,7 @@ test_only_into_a_mailbox(void **state)
 	assert_true(row[0].id > id);
 	assert_int_equal(row[0].flags, 0);
 	assert_int_equal(read_mail(r, "alice", 1, &m), OK);
+	CHECK(m != NULL);
 	assert_true(spool_rig_content_is(m->message, 5000, 1));
 	assert_true(span_eq(m->own, SPAN("Return-Path: <s@d>\r\n")));
 	assert_true(span_eq(m->recipient, SPAN("someone@local.example")));
@@ -178,6 +180,7 @@ test_content_once(void **state)
 	spool_rig_clean(r);
 	struct kept_mail *mail;
 	assert_int_equal(read_mail(r, "carol", 1, &mail), OK);
+	CHECK(mail != NULL);
 	assert_true(spool_rig_content_is(mail->message, 9000, 2));
 	kept_mail_free(&mail);
 	assert_int_equal(delete_uid(r, "alice", 1), OK);
@@ -267,6 +270,7 @@ test_large(void **state)
 	spool_rig_reopen(r); /* its file is not swept */
 	assert_int_equal(spool_rig_files(r), 1);
 	assert_int_equal(read_mail(r, "alice", 1, &mail), OK);
+	CHECK(mail != NULL);
 	assert_true(spool_rig_content_is(mail->message, 100000, 5));
 	kept_mail_free(&mail);
 	assert_int_equal(delete_uid(r, "alice", 1), OK);
@@ -321,7 +325,7 @@ test_flags(void **state)
 {
 	(void)state;
 	struct spool_rig *r = open_rig();
-	struct mail_row row[3];
+	struct mail_row row[3] = {{0}};
 	for (unsigned i = 0; i < 3; i++)
 		(void)put(r, "alice", 50, i);
 	uint64_t modseq = view_of(r, "alice").modseq;
@@ -634,7 +638,7 @@ test_damaged_row_goes(void **state)
 	(void)state;
 	struct spool_rig *r = open_rig();
 	unsigned char key[KEY_MAIL];
-	struct mail_row row[2];
+	struct mail_row row[2] = {{0}};
 	(void)put(r, "alice", 500, 1);
 	(void)put(r, "alice", 600, 2);
 	mail_key_put(key, view_of(r, "alice").number, 1);

@@ -327,7 +327,7 @@ test_cut_but_sealed(void **state)
 static void
 test_any_octets(void **state)
 {
-	char p[200];
+	char p[200] = "";
 	uint64_t dice = 1;
 	(void)state;
 	for (int round = 0; round < 50000; round++) {

@@ -195,7 +195,7 @@ test_all_or_none(void **state)
 	(void)state;
 	make_old(r);
 	for (unsigned long n = 1; n <= 5; n++) {
-		int status;
+		int status = 0;
 		pid_t pid = fork();
 		if (pid == 0) {
 			fault_plan(FAULT_DIE, "spool.spelling", n);

@@ -245,22 +245,22 @@ test_client_certificate(void **state)
 	struct fixture *f = *state;
 	struct tls_files file = {
 	    certs_path(f->certs, CERT_GOOD), certs_key(f->certs, CERT_GOOD)};
-	struct tls_server *ask = serve(f, &(struct tls_server_options){.file = &file,
-					      .files = 1,
-					      .ask = TLS_ASK_YES,
-					      .client_ca = certs_ca(f->certs)});
-	struct tls_server *require = serve(f, &(struct tls_server_options){.file = &file,
-						  .files = 1,
-						  .ask = TLS_ASK_REQUIRE,
-						  .client_ca = certs_ca(f->certs)});
-	shake(f, ask, &right);
+	struct tls_server *asks = serve(f, &(struct tls_server_options){.file = &file,
+					       .files = 1,
+					       .ask = TLS_ASK_YES,
+					       .client_ca = certs_ca(f->certs)});
+	struct tls_server *requires = serve(f, &(struct tls_server_options){.file = &file,
+						   .files = 1,
+						   .ask = TLS_ASK_REQUIRE,
+						   .client_ca = certs_ca(f->certs)});
+	shake(f, asks, &right);
 	assert_true(f->server.tls && !io_tls(f->server.io)->certificate);
 	assert_false(io_tls(f->server.io)->verified);
 	end_sides(f);
-	shake(f, require, &right);
+	shake(f, requires, &right);
 	assert_true(f->server.error && !f->server.tls);
-	tls_server_unref(&ask);
-	tls_server_unref(&require);
+	tls_server_unref(&asks);
+	tls_server_unref(&requires);
 }
 
 static void
