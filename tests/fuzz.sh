@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: ISC
 #
-# fuzz.sh SECONDS FUZZER... - run each target for so long, with its corpus;
-# findings go to build/fuzz/findings/ and are printed with the command that
-# repeats them.
+# fuzz.sh SECONDS FUZZER... - run each target for so long, with its corpus and
+# its dictionary; findings go to build/fuzz/findings/ and are printed with the
+# command that repeats them.
 set -u
 seconds=$1
 shift
@@ -18,13 +18,15 @@ for fuzzer in "$@"; do
 	mkdir -p "$work"
 	dirs=("$work")
 	[ -d "$corpus" ] && dirs+=("$corpus")
+	dict=()
+	[ -f "tests/fuzz/dict/$name.dict" ] && dict=("-dict=tests/fuzz/dict/$name.dict")
 	log=build/fuzz/$name.log
 	# libconfuse 3.3 itself forgets what it had parsed of an include() that is broken off
 	leaks=1
 	[ "$name" = config ] && leaks=0
 	if ASAN_OPTIONS=detect_leaks=$leaks "$fuzzer" -detect_leaks=$leaks -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
 		-print_final_stats=1 -artifact_prefix="build/fuzz/findings/$name-" \
-		"${dirs[@]}" >"$log" 2>&1; then
+		"${dict[@]}" "${dirs[@]}" >"$log" 2>&1; then
 		passed=$((passed + 1))
 	else
 		failed=$((failed + 1))
