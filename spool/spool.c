@@ -154,6 +154,13 @@ take_lock(struct spool *s, struct buf *why)
 {
 	int flags = (s->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW;
 	s->lock = openat(s->dir, "owner.lock", flags, 0600);
+	if (s->lock < 0 && errno == ENOENT) {
+		buf_addf(why,
+		    "spool %s has no owner.lock, as a copy by hand may: start relayd on "
+		    "it once, or make that file (touch)",
+		    s->path);
+		return ERR_NOT_FOUND;
+	}
 	if (s->lock < 0)
 		return cannot(why, s->path, "cannot open owner.lock", errno);
 	if (flock(s->lock, (s->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)

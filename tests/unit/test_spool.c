@@ -998,6 +998,15 @@ test_directories(void **state)
 	assert_int_equal(mdb_env_get_fd(r->spool->env, &env_fd), 0);
 	assert_true(fcntl(env_fd, F_GETFD) & FD_CLOEXEC);
 	spool_rig_close(r);
+	/* a copy that somebody made by hand */
+	(void)snprintf(path, sizeof(path), "%s/owner.lock", r->dir);
+	assert_int_equal(unlink(path), 0);
+	r->options.read_only = true;
+	assert_int_equal(spool_rig_open(r), ERR_NOT_FOUND);
+	assert_non_null(strstr(r->why, "has no owner.lock"));
+	r->options.read_only = false;
+	spool_rig_reopen(r);
+	spool_rig_close(r);
 	/* a spool that is one already may have a stranger in it */
 	(void)snprintf(path, sizeof(path), "%s/core", r->dir);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
