@@ -27,14 +27,19 @@ find_mailbox(
 {
 	char key[NAME_KEY_MAX];
 	struct name_record at = {0};
+	struct mbox_record m;
 	struct span v;
 	if (owner.n == 0 || owner.n > MAILBOX_OWNER_MAX || name.n > MAILBOX_NAME_MAX)
 		return ERR_NOT_FOUND;
 	enum err e = get(r, DB_MBOXNAME, key, mbox_name_key(owner, name, key), &v);
 	if (e == OK)
 		e = record_get_name(v, &at);
+	if (e == OK && at.number == 0)
+		e = ERR_NOT_FOUND;
+	if (e == OK)
+		e = reader_mbox(r, at.number, owner, name, &m);
 	*number = at.number;
-	return e == OK && at.number == 0 ? ERR_NOT_FOUND : e;
+	return e;
 }
 
 static enum err

@@ -18,6 +18,14 @@ mbox_name_key(struct span owner, struct span name, char out[NAME_KEY_MAX])
 	return owner.n + 1 + name.n;
 }
 
+/* A number in `mboxname` has no checksum: another one would be somebody else's mailbox.
+ */
+bool
+mbox_is(const struct mbox_record *m, struct span owner, struct span name)
+{
+	return span_eq(m->owner, owner) && span_eq(m->name, name);
+}
+
 /* ---- open and close */
 
 enum err
@@ -114,6 +122,8 @@ mbox_open(
 		e = ERR_NOT_FOUND;
 	if (e == OK) {
 		e = read_mbox(b, at.number, out);
+		if (e == OK && !mbox_is(&out->record, owner, name))
+			e = ERR_DAMAGED; /* it is not for him */
 	} else if (e == ERR_NOT_FOUND && make) {
 		e = make_mbox(b, key, n, at.subscribed, out);
 		made = true;

@@ -4,17 +4,17 @@
 #include "spool/private.h"
 #include "spool/tray.h"
 
-static enum mailbox_use
-use_of(struct spool_reader *r, uint32_t number)
+enum err
+reader_mbox(struct spool_reader *r, uint32_t number, struct span owner, struct span name,
+    struct mbox_record *out)
 {
 	unsigned char n[4];
-	struct mbox_record m;
 	struct span v;
 	key_put(n, number, 4);
-	if (db_get(reader_txn(r), reader_spool(r)->dbi[DB_MBOX], n, 4, &v) != OK ||
-	    record_get_mbox(v, &m) != OK)
-		return MAILBOX_PLAIN;
-	return (enum mailbox_use)m.use;
+	enum err e = db_get(reader_txn(r), reader_spool(r)->dbi[DB_MBOX], n, 4, &v);
+	if (e == OK)
+		e = record_get_mbox(v, out);
+	return e == OK && !mbox_is(out, owner, name) ? ERR_DAMAGED : e;
 }
 
 static enum err
@@ -36,14 +36,18 @@ collect(struct spool_reader *r, struct span owner, struct span after,
 		struct name_record at;
 		if (record_get_name((struct span){v.mv_data, v.mv_size}, &at) != OK)
 			continue; /* spool_check tells of it */
+		struct mbox_record m = {.use = MAILBOX_PLAIN};
+		struct span name = {
+		    (char *)k.mv_data + owner.n + 1, k.mv_size - owner.n - 1};
+		enum err is =
+		    at.number == 0 ? OK : reader_mbox(r, at.number, owner, name, &m);
+		if (is == ERR_DAMAGED && m.owner.n > 0)
+			continue; /* another mailbox's number */
 		struct mailbox_name *row = &out[(*n)++];
 		*row = (struct mailbox_name){
 		    .number = at.number, .subscribed = at.subscribed};
-		span_copy((struct span){(char *)k.mv_data + owner.n + 1,
-			      k.mv_size - owner.n - 1},
-		    row->name, sizeof(row->name));
-		if (at.number != 0)
-			row->use = use_of(r, at.number);
+		span_copy(name, row->name, sizeof(row->name));
+		row->use = (enum mailbox_use)m.use;
 	}
 	mdb_cursor_close(c);
 	return e == ERR_NOT_FOUND ? OK : e;

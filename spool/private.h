@@ -120,7 +120,7 @@ struct spool {
 	struct pool *pool;
 	struct loop *loop; /* inline mode */
 	char *path;
-	bool create, read_only, hands;
+	bool create, read_only, thorough, hands;
 	unsigned node;
 	uint64_t max_size, min_free, inline_max;
 	struct inbox *accepted_inbox;
@@ -247,6 +247,8 @@ uint64_t id_next(uint64_t last, struct wall now, unsigned node);
 /* ---- db.c: the only place where LMDB's errors become ours */
 enum err db_err(int rc);
 const char *db_name(enum dbi d);
+/* What to do about pages that are damaged. */
+#define DB_DAMAGED "keep a copy of the directory, and restore the last backup of it"
 enum err db_open(struct spool *s, struct buf *why);
 void db_close(struct spool *s);
 enum err db_get(MDB_txn *t, MDB_dbi d, const void *key, size_t n, struct span *value);
@@ -314,6 +316,11 @@ enum err mbox_open(
 enum err mbox_open_at(struct batch *b, uint32_t number, struct mbox *out);
 enum err mbox_close(struct batch *b, struct mbox *m); /* writes it back */
 /* Zeros for one that has nothing. */
+/* Is it this one, as its own record says? */
+bool mbox_is(const struct mbox_record *m, struct span owner, struct span name);
+/* The record of the mailbox that this name led to; ERR_DAMAGED: it is another's. */
+enum err reader_mbox(struct spool_reader *r, uint32_t number, struct span owner,
+    struct span name, struct mbox_record *out);
 enum err read_owner(struct batch *b, struct span owner, struct owner_record *out);
 /* The modseq of what changes now: one for all of it. */
 uint64_t mbox_touch(struct mbox *m);

@@ -6,9 +6,11 @@
  *	take -> begin -> apply each -> commit (the instant) -> tell
  *
  * A full disk aborts the batch, and less of it is tried again: first without
- * new mail, then with the reserve given up, then without notices.  Any other
- * error is final (fail_for_good): what a failed flush has left on the disk
- * nobody knows, so nothing is written behind it.
+ * new mail, then with the reserve given up, then without notices.  A request that
+ * meets a damaged record is refused, and the others are tried again without it: what
+ * else it had written goes with the aborted transaction.  Any other error is final
+ * (fail_for_good): what a failed flush has left on the disk nobody knows, so nothing
+ * is written behind it.
  */
 #include <poll.h>
 #include <signal.h>
@@ -70,13 +72,22 @@ apply_all(struct batch *b, struct spool_request **q, size_t *n)
 		enum err e = apply_request(b, q[i]);
 		hand_back(was);
 		q[i]->applied = e == OK;
-		if (is_own_error(e))
+		if (is_own_error(e) || e == ERR_DAMAGED)
 			q[i]->result = e;
-		else if (e != OK)
+		if (e != OK && !is_own_error(e))
 			return e;
 	}
 	*n = i;
 	return OK;
+}
+
+/* Was it a record of ours, and not one of LMDB's pages?  That would stop the
+ * transaction. */
+static bool
+is_sound(const struct batch *b)
+{
+	uint64_t version;
+	return db_get_u64(b->txn, b->spool, "format", &version) == OK;
 }
 
 static enum err
@@ -122,7 +133,7 @@ commit(struct batch *b)
 	e = db_err(mdb_txn_commit(b->txn));
 	atomic_store_explicit(&s->meters.committing_since, 0, memory_order_relaxed);
 	if (e != OK)
-		return e;
+		return e == ERR_DAMAGED ? ERR_IO : e; /* nobody's own */
 	(void)FAULT("spool.committed");
 	uint64_t took = microseconds() - began;
 	histogram_add(&s->meters.commit_us, took);
@@ -148,8 +159,10 @@ transaction(struct batch *b, struct spool *s, struct spool_request **q, size_t *
 	if (e != OK)
 		return e;
 	e = apply_all(b, q, n);
-	if (e == OK)
-		e = put_account(b);
+	if (e == ERR_DAMAGED && !is_sound(b))
+		e = ERR_IO;
+	if (e == OK && (e = put_account(b)) == ERR_DAMAGED)
+		e = ERR_IO;
 	(void)FAULT("spool.applied");
 	if (e == OK)
 		return commit(b);
@@ -157,7 +170,7 @@ transaction(struct batch *b, struct spool *s, struct spool_request **q, size_t *
 	return e;
 }
 
-/* ---- when the disk is full */
+/* ---- when the disk is full, or a record damaged */
 
 static bool
 is_new_mail(const struct spool_request *q)
@@ -198,6 +211,23 @@ none(const struct spool_request *q)
 	return false;
 }
 
+/* Each time one request fewer: the one that has met it knows its result. */
+static enum err
+transaction_without_damage(
+    struct batch *b, struct spool *s, struct spool_request **q, size_t *n)
+{
+	enum err e = transaction(b, s, q, n);
+	while (e == ERR_DAMAGED) {
+		LOG(s->log, EV_FAILED, F_STR("what", "changing what is damaged"),
+		    F_STR("spool", s->path),
+		    F_STR("now", "that one change is refused: relayctl spool check"));
+		(void)refuse(q, *n, none);
+		batch_clear(b);
+		e = transaction(b, s, q, n);
+	}
+	return e;
+}
+
 /* OK if something was committed or nothing is left; requests that were refused know it.
  */
 static enum err
@@ -215,7 +245,7 @@ transaction_when_full(
 		if (step[i].reserve && !give_up_reserve(s))
 			continue;
 		batch_clear(b);
-		e = transaction(b, s, q, n);
+		e = transaction_without_damage(b, s, q, n);
 	}
 	return e;
 }
@@ -229,7 +259,7 @@ run_batch(struct spool *s, struct spool_request **q, size_t n)
 	if (atomic_load_explicit(&s->failed, memory_order_relaxed)) {
 		batch_begin(&b, s);
 	} else {
-		e = transaction(&b, s, q, &n);
+		e = transaction_without_damage(&b, s, q, &n);
 		if (e == ERR_DISK_FULL) {
 			e = transaction_when_full(&b, s, q, &n);
 			look_at_disk(s);

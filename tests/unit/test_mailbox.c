@@ -631,6 +631,84 @@ test_damage(void **state)
 	}
 }
 
+static void
+on_result(void *arg, enum err e)
+{
+	*(enum err *)arg = e;
+}
+
+/* A name that leads to somebody else's mailbox leads nowhere: not to read, to deliver,
+ * to change or to list. */
+static void
+test_name_of_another(void **state)
+{
+	(void)state;
+	struct spool_rig *r = open_rig();
+	struct mailbox_view box;
+	struct mailbox_name name[2];
+	char value[NAME_RECORD];
+	size_t n = 9;
+	MDB_txn *t;
+	(void)put(r, "alice", 500, 1);
+	(void)put(r, "bob", 600, 2);
+	record_put_name(value, &(struct name_record){view_of(r, "alice").number, false});
+	assert_int_equal(mdb_txn_begin(r->spool->env, NULL, 0, &t), 0);
+	assert_int_equal(db_put(t, r->spool->dbi[DB_MBOXNAME], "bob\0INBOX", 9,
+			     (struct span){value, sizeof(value)}, 0),
+	    OK);
+	assert_int_equal(mdb_txn_commit(t), 0);
+	spool_rig_violates(r, "I8: the name of a mailbox of bob does not lead back");
+	struct spool_reader *reader = spool_reader_new(r->spool);
+	assert_int_equal(
+	    spool_read_mailbox(reader, SPAN("bob"), INBOX, &box), ERR_DAMAGED);
+	assert_int_equal(
+	    spool_read_names(reader, SPAN("bob"), SPAN(""), name, 2, &n), OK);
+	assert_int_equal(n, 0);
+	spool_reader_free(&reader);
+	struct message *m = spool_rig_message(700, 3);
+	spool_rig_drop(m, "bob", "Return-Path: <s@d>\r\n");
+	assert_int_equal(spool_rig_accept(r, m), ERR_DAMAGED);
+	struct mail_change *c = mail_change_new(SPAN("bob"), INBOX);
+	mail_change_delete(c, 1);
+	assert_int_equal(spool_rig_change(r, c), ERR_DAMAGED);
+	(void)put(r, "alice", 800, 4);
+	assert_int_equal(view_of(r, "alice").messages, 2);
+	spool_rig_free(&r);
+}
+
+/* Who wants something of a mailbox that is damaged is refused; whoever shares his
+ * transaction is not, in front of him and behind. */
+static void
+test_damaged_mailbox_is_contained(void **state)
+{
+	(void)state;
+	struct spool_rig *r = open_rig();
+	unsigned char key[4];
+	enum err result[5];
+	(void)put(r, "alice", 500, 1);
+	(void)put(r, "bob", 600, 2);
+	key_put(key, view_of(r, "bob").number, 4);
+	spoil(r, DB_MBOX, key, 4, false);
+	for (unsigned i = 0; i < 5; i++) {
+		struct message *m = spool_rig_message(700, 3 + i);
+		result[i] = ERR_AGAIN;
+		spool_rig_drop(m, "alice", "Return-Path: <s@d>\r\n");
+		if (i % 2 == 1) /* alice's part of it goes back with bob's */
+			spool_rig_drop(m, "bob", "Return-Path: <s@d>\r\n");
+		(void)spool_accept_start(
+		    r->spool, m, loop_inbox(r->loop), on_result, &result[i]);
+		message_unref(&m);
+	}
+	spool_rig_run(r);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(result[i], i % 2 == 1 ? ERR_DAMAGED : OK);
+	assert_int_equal(r->failures, 0);
+	assert_int_equal(view_of(r, "alice").messages, 1 + 3);
+	(void)put(r, "alice", 800, 9);
+	spool_rig_violates(r, "I0: the record of mailbox");
+	spool_rig_free(&r);
+}
+
 /* A damaged row is shown as one, and can be deleted; the sums are right again. */
 static void
 test_damaged_row_goes(void **state)
@@ -726,6 +804,8 @@ main(void)
 	    cmocka_unit_test(test_owners),
 	    cmocka_unit_test(test_slices),
 	    cmocka_unit_test(test_damage),
+	    cmocka_unit_test(test_name_of_another),
+	    cmocka_unit_test(test_damaged_mailbox_is_contained),
 	    cmocka_unit_test(test_damaged_row_goes),
 	    cmocka_unit_test(test_older_spool),
 #ifdef RELAY_FAULTS
