@@ -80,7 +80,7 @@ LIB := $(B)/librelay.a
 PROGRAMS := $(B)/relayd $(B)/relayctl $(B)/relay-sendmail
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
-.PHONY: all programs units talk tools power power-rig crash faults network look deps deps-test run demo test quick alike bench lint lint-brief lint-tidy fuzz install deb help clean
+.PHONY: all programs units talk tools power power-rig flips flips-rig crash faults network look deps deps-test run demo test quick alike bench lint lint-brief lint-tidy fuzz install deb help clean
 all: programs
 
 # ---- what is needed from Debian; libevent by version: older ones have known holes
@@ -132,6 +132,7 @@ help:
 	@echo "make alike    2,000 mixed mails, kept alike by the mail programs that people use"
 	@echo "make demo     a message relayed, one deferred and explained, one bounced: under a minute"
 	@echo "make power    tens of thousands of power cuts; SHORT=1: some, SEED=N: others"
+	@echo "make flips    bits that turn over in the spool; SHORT=1: some, SEED=N: others"
 	@echo "make crash    dies at every fault point, and a thousand kill -9 under load; SHORT=1: fifty"
 	@echo "make network  loss, resets, lies, dead destinations, in network namespaces; SHORT=1: in brief"
 	@echo "make bench    what it does beside Postfix and Dovecot, in 12 minutes; SHORT=1: in two"
@@ -248,6 +249,17 @@ network: deps-test
 
 look: $(B)/look $(B)/faults-shim.so
 $(B)/look: $(B)/tests/crash/look.o $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- bits that turn over in the spool: make flips [SHORT=1] [SEED=N]
+flips: deps-test
+	@$(MAKE) --no-print-directory -s -j$(shell nproc) VARIANT=test flips-rig
+	@build/test/flips --self-test --rounds 1000 --seed $(SEED)
+	@build/test/flips --rounds $(if $(SHORT),2000,60000) --seed $(SEED)
+
+flips-rig: $(B)/flips
+$(B)/flips: $(call obj,tests/crash/flips.c tests/power/story.c) $(call obj,$(TESTLIB_SRC)) $(LIB)
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "spool/pages.h"
 #include "spool/private.h"
 
 #define CHUNK (1u << 20)
@@ -232,6 +233,33 @@ copier_main(void *arg)
 	return NULL;
 }
 
+static void
+first_page(void *arg, const char *sentence)
+{
+	struct work *w = arg;
+	if (w->why->n == 0)
+		buf_addf(w->why, "%s: nothing was copied; %s", sentence, DB_DAMAGED);
+}
+
+/* LMDB would copy what it cannot read, or end us over it. */
+static enum err
+check_pages(struct work *w, MDB_env *env)
+{
+	uint64_t found = 0;
+	MDB_txn *t;
+	int fd;
+	enum err e = db_err(mdb_env_get_fd(env, &fd));
+	do { /* relayd may have gone on before we have found it */
+		if (e == OK || e == ERR_AGAIN)
+			e = db_err(mdb_txn_begin(env, NULL, MDB_RDONLY, &t));
+		if (e != OK)
+			return e;
+		e = pages_check(fd, mdb_txn_id(t), first_page, w, &found);
+		mdb_txn_abort(t);
+	} while (e == ERR_AGAIN);
+	return e == OK && found > 0 ? ERR_DAMAGED : e;
+}
+
 /* One snapshot, without free pages; it is held while the copy is written. */
 static enum err
 copy_env(struct work *w, MDB_env *env, int out)
@@ -243,6 +271,8 @@ copy_env(struct work *w, MDB_env *env, int out)
 	if (mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &st) == 0)
 		w->r->before = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
 	enum err e = room_left(w);
+	if (e == OK)
+		e = check_pages(w, env);
 	if (e != OK)
 		return e;
 	if (pipe2(ends, O_CLOEXEC) != 0)
@@ -361,8 +391,11 @@ struct looked {
 static enum err
 look_into(struct work *w, const char *path, struct looked *l)
 {
-	struct spool_options so = {
-	    .path = path, .read_only = true, .world = w->o->world, .log = w->o->log};
+	struct spool_options so = {.path = path,
+	    .read_only = true,
+	    .thorough = true,
+	    .world = w->o->world,
+	    .log = w->o->log};
 	enum err e = spool_open(&l->spool, &so, w->why);
 	l->reader = e == OK ? spool_reader_new(l->spool) : NULL;
 	return e;

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "spool/check.h"
+#include "spool/pages.h"
 
 #define SENTENCES 1000 /* told; all are counted */
 
@@ -383,6 +384,38 @@ each(struct check *c, enum dbi d,
 	mdb_cursor_close(cur);
 }
 
+/* The database itself: what LMDB trusts must be right before it is let near it. */
+static enum err
+check_pages(struct check *c)
+{
+	uint64_t found = 0;
+	int fd;
+	if (mdb_env_get_fd(c->s->env, &fd) != 0)
+		return ERR_IO;
+	enum err e = pages_check(fd, mdb_txn_id(c->t), c->told, c->arg, &found);
+	c->found += found;
+	if (found > 0)
+		violation(c, "I0: rows and content cannot be looked at: " DB_DAMAGED);
+	return e;
+}
+
+/* A snapshot whose pages are sound; with a violation or an error there is none. */
+static enum err
+begin(struct check *c)
+{
+	enum err e;
+	do { /* the writer may have gone on before we have found it */
+		e = reader_begin(c->r);
+		if (e != OK)
+			return e;
+		c->t = reader_txn(c->r);
+		e = check_pages(c);
+		if (e != OK || c->found > 0)
+			reader_end(c->r);
+	} while (e == ERR_AGAIN);
+	return e;
+}
+
 enum err
 spool_check(struct spool_reader *r, void (*told)(void *arg, const char *sentence),
     void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
@@ -390,11 +423,10 @@ spool_check(struct spool_reader *r, void (*told)(void *arg, const char *sentence
 {
 	struct check c = {.r = r, .s = reader_spool(r), .told = told, .arg = arg};
 	c.progress = progress;
-	*found = 0;
-	enum err e = reader_begin(r);
-	if (e != OK)
+	enum err e = begin(&c);
+	*found = c.found;
+	if (e != OK || c.found > 0)
 		return e;
-	c.t = reader_txn(r);
 	plan(&c);
 	each(&c, DB_MSG, check_message);
 	each(&c, DB_BODY, check_body);

@@ -102,7 +102,7 @@ check_mail(struct check *c, struct tally *t, uint32_t uid, const MDB_val *v,
 	struct mail_record m;
 	unsigned char key[KEY_ID];
 	sums->messages++;
-	sums->last = uid;
+	sums->last = uid; /* keys rise (pages.c) */
 	c->account += MAIL_OVERHEAD;
 	if (record_get_mail(check_value(v), &m) != OK) {
 		violation(c, "I0: the record of mail %u of %s is damaged", uid, owner);

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "spool/pages.h"
 #include "spool/private.h"
 
 #define MAP_SIZE ((size_t)1 << 40)
@@ -342,10 +343,45 @@ be_born(struct spool *s, struct buf *why)
 	return e;
 }
 
+static void
+on_page(void *arg, const char *sentence)
+{
+	struct buf *text = arg;
+	if (text->n == 0)
+		buf_add_str(text, sentence);
+}
+
+/* Before LMDB follows what is written there. */
+static enum err
+look_at_pages(struct spool *s, struct buf *why)
+{
+	struct buf text;
+	uint64_t found = 0;
+	int fd = openat(s->dir, "data.mdb", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return OK; /* LMDB says what it is */
+	buf_init(&text, 1000);
+	enum err e = pages_look(fd, &text);
+	if (e == OK && s->thorough)
+		e = pages_check(fd, 0, on_page, &text, &found);
+	if (e == ERR_NOT_FOUND) /* an empty one, too */
+		e = OK;
+	if (found > 0)
+		e = ERR_DAMAGED;
+	if (e == ERR_DAMAGED)
+		buf_addf(why, "spool %s: %.*s%s; %s", s->path, SPAN_ARG(buf_span(&text)),
+		    found > 1 ? ", and others" : "", DB_DAMAGED);
+	buf_clear(&text);
+	(void)close(fd);
+	return e;
+}
+
 enum err
 db_open(struct spool *s, struct buf *why)
 {
 	enum err e = be_born(s, why);
+	if (e == OK)
+		e = look_at_pages(s, why);
 	if (e == OK)
 		e = open_env(s, "data.mdb", 0, why);
 	if (e == OK)

@@ -290,6 +290,7 @@ make(const struct spool_options *o)
 	s->path = mem_strdup(o->path);
 	s->create = o->create && !o->read_only;
 	s->read_only = o->read_only;
+	s->thorough = o->thorough;
 	s->node = o->node & 1023;
 	s->max_size = o->max_size;
 	s->min_free = o->min_free;

@@ -44,6 +44,8 @@ struct spool_options {
 	bool create;
 	bool
 	    read_only; /* for looking at a stopped spool: no writer, no lock taken away */
+	bool thorough; /* look at every page of the database first (pages.h): as long as
+			  reading it takes */
 	bool hands;    /* what the threads have in hand is noted in the file `hands`
 			  (base/hand.h) */
 	unsigned node; /* 0..1023, part of every id */

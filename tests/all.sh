@@ -75,12 +75,15 @@ if [ $quick = 0 ]; then
 			"build/test/power --batches 4 --cuts 2000" \
 			"tests/power/daemon.py --early --messages 12" "tests/power/daemon.py --messages 24"
 	fi
+	if build test flips-rig; then
+		run "flips" "build/test/flips --self-test --rounds 1000" "build/test/flips --rounds 2000"
+	fi
 	run "network" "tests/network/network.py --short"
 	run "kill" "tests/crash/crash.py --blind --kills 20" "tests/crash/crash.py --kills 50" \
 		"tests/crash/faults.py --blind --runs 20" "tests/crash/faults.py --runs 40"
-	if build asan programs units talk tools; then
+	if build asan programs units talk tools flips-rig; then
 		mapfile -t list < <(unit_list asan)
-		run "asan" "env VARIANT=asan tests/crash/poison.py" "build/asan/talk tests/talk/[a-o]*.talk" "build/asan/talk tests/talk/[p-z]*.talk" "${list[@]}"
+		run "asan" "build/asan/flips --rounds 300 --seed 2" "env VARIANT=asan tests/crash/poison.py" "build/asan/talk tests/talk/[a-o]*.talk" "build/asan/talk tests/talk/[p-z]*.talk" "${list[@]}"
 	fi
 	if build tsan programs units tools; then
 		mapfile -t list < <(threaded_list tsan)

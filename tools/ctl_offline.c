@@ -37,6 +37,7 @@ ctl_spool_open(struct ctl *c, struct ctl_spool *s)
 	log_set(s->log, LOG_ERROR, LOG_TEXT);
 	struct spool_options so = {.path = config->spool.path,
 	    .read_only = true,
+	    .thorough = c->command != NULL && strcmp(c->command, "spool-check") == 0,
 	    .world = world_real(),
 	    .log = s->log};
 	enum err e = spool_open(&s->spool, &so, &why);

@@ -8,6 +8,7 @@ import signal
 import smtplib
 import socket
 import stat
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -122,6 +123,45 @@ class Daemon(RealTest):
         linked.wait_line(r" reload(ed|-failed) ")
         with self.assertRaisesRegex(smtplib.SMTPRecipientsRefused, "four"):
             send(port)
+
+    def turn(self, at, bit):
+        with open(os.path.join(self.dir, "spool", "data.mdb"), "r+b") as f:
+            f.seek(at)
+            octet = f.read(1)[0]
+            f.seek(at)
+            f.write(bytes([octet ^ 1 << bit]))
+
+    def test_a_bit_has_turned_over_in_the_database(self):
+        """What would end whoever reads it is named, with what to do; relayd does not start on an older head."""
+        relay = self.relay(VIA % real.free_port())
+        for i in range(20):
+            send(relay.port, f"u{i}@there.example")
+        relay.stop()
+        with open(os.path.join(self.dir, "spool", "data.mdb"), "rb") as f:
+            octets = f.read()
+        heads = {struct.unpack_from("<Q", octets, at + 144)[0]: at for at in (0, 4096)}
+        newest = heads[max(heads)]
+        root = struct.unpack_from("<Q", octets, newest + 128)[0] * 4096
+        copy = os.path.join(self.dir, "copy")
+        for at, bit in ((0, 2), (10, 0), (12, 6), (16, 3)):
+            self.turn(root + at, bit)
+            shutil.rmtree(copy + ".part", ignore_errors=True)
+            for command in (["check"], ["backup", copy]):
+                done = relay.ctl("spool", *command)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"page {root // 4096} of the database (tables)", done.stderr)
+                self.assertIn("restore the last backup", done.stderr)
+            self.turn(root + at, bit)
+        self.turn(heads[min(heads)] + 144 + 7, 0)
+        done = subprocess.run([os.path.join(real.BUILD, "relayd"), "-c", relay.file], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("the two heads of the database do not follow each other", done.stdout)
+        self.turn(heads[min(heads)] + 144 + 7, 0)
+        self.assertEqual(relay.ctl("spool", "check").stdout, "0 violations\n")
+        relay.start()
+        self.assertEqual(len(relay.queue()), 20)
+        self.assertEqual(relay.ctl("spool", "check").stdout, "0 violations\n")
 
     def test_term_drains_and_the_queue_survives(self):
         port = real.free_port()

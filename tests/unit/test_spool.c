@@ -931,6 +931,109 @@ test_newer_version(void **state)
 	spool_rig_free(&r);
 }
 
+/* ---- the database's own pages */
+
+#define HEAD_TXN 144  /* where a head has the number of its transaction */
+#define HEAD_ROOT 128 /* and the first page of the table of tables */
+
+static void
+turn_bit(struct spool_rig *r, uint64_t at, unsigned bit)
+{
+	char path[100];
+	unsigned char c;
+	(void)snprintf(path, sizeof(path), "%s/data.mdb", r->dir);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &c, 1, (off_t)at), 1);
+	c ^= (unsigned char)(1u << bit);
+	assert_int_equal(pwrite(fd, &c, 1, (off_t)at), 1);
+	(void)close(fd);
+}
+
+static uint64_t
+number_at(struct spool_rig *r, uint64_t at)
+{
+	char path[100];
+	uint64_t v;
+	(void)snprintf(path, sizeof(path), "%s/data.mdb", r->dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pread(fd, &v, sizeof(v), (off_t)at), sizeof(v));
+	(void)close(fd);
+	return v;
+}
+
+static void
+opens_not(struct spool_rig *r, const char *what)
+{
+	enum err e = spool_rig_open(r);
+	if (e != ERR_DAMAGED || strstr(r->why, what) == NULL || strstr(r->why, "restore") == NULL)
+		fail_msg("%s, not %s: %s", err_text(e), what, r->why);
+}
+
+/* An older head would be taken for the newest, or the newest leads nowhere: it does not
+ * open, for whoever asks. */
+static void
+test_damaged_heads(void **state)
+{
+	(void)state;
+	struct spool_rig *r = open_rig();
+	for (unsigned i = 1; i <= 20; i++)
+		(void)spool_rig_stored(r, one(i));
+	spool_rig_close(r);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	for (int i = 0; i < 4; i++) {
+		uint64_t head = i % 2 == 0 ? 0 : page;
+		r->options.read_only = i >= 2;
+		turn_bit(r, head + HEAD_TXN, 1); /* the older one: newer by one */
+		opens_not(r, "database");
+		turn_bit(r, head + HEAD_TXN, 1);
+		turn_bit(r, head + HEAD_TXN, 0);
+		opens_not(r, "one of the two heads");
+		turn_bit(r, head + HEAD_TXN, 0);
+		turn_bit(r, head + HEAD_ROOT + 4, 0);
+		opens_not(r, "one of the two heads");
+		turn_bit(r, head + HEAD_ROOT + 4, 0);
+	}
+	r->options.read_only = false;
+	assert_int_equal(spool_rig_open(r), OK);
+	spool_rig_clean(r);
+	spool_rig_free(&r);
+}
+
+/* A page that lies about itself would end us as soon as LMDB comes to it: it is named
+ * before, where that is asked for. */
+static void
+test_damaged_page(void **state)
+{
+	(void)state;
+	struct spool_rig *r = open_rig();
+	for (unsigned i = 1; i <= 20; i++)
+		(void)spool_rig_stored(r, one(i));
+	spool_rig_close(r);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t head = number_at(r, HEAD_TXN) > number_at(r, page + HEAD_TXN) ? 0 : page;
+	uint64_t root = number_at(r, head + HEAD_ROOT);
+	r->options.read_only = true;
+	r->options.thorough = true;
+	static const struct {
+		unsigned at, bit;
+		const char *says;
+	} table[] = {{0, 3, "says that it is another one"},
+	    {10, 0, "not of the kind that belongs here"}, {12, 0, "make no sense"},
+	    {12, 1, "it"}, {15, 6, "make no sense"}, {17, 7, "a row lies outside"}};
+	for (size_t i = 0; i < COUNT_OF(table); i++) {
+		turn_bit(r, root * page + table[i].at, table[i].bit);
+		opens_not(r, table[i].says);
+		turn_bit(r, root * page + table[i].at, table[i].bit);
+	}
+	assert_int_equal(spool_rig_open(r), OK);
+	spool_rig_clean(r);
+	spool_rig_close(r);
+	turn_bit(r, head + 137, 4); /* the last page that was ever used */
+	opens_not(r, "belong to something");
+	spool_rig_free(&r);
+}
+
 static void
 test_second_opener(void **state)
 {
@@ -1237,6 +1340,8 @@ main(void)
 #endif
 	    cmocka_unit_test(test_ids_never_again),
 	    cmocka_unit_test(test_newer_version),
+	    cmocka_unit_test(test_damaged_heads),
+	    cmocka_unit_test(test_damaged_page),
 	    cmocka_unit_test(test_second_opener),
 	    cmocka_unit_test(test_directories),
 	    cmocka_unit_test(test_damaged_content),
