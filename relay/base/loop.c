@@ -171,12 +171,26 @@ wait_flags(struct loop *l, bool wait)
 	return EVLOOP_ONCE;
 }
 
+#define HELD_UP_MS 100
+
+/* Stopped (SIGSTOP), suspended, or starved: timers are due since long. */
+static bool
+was_held_up(const struct loop *l)
+{
+	const struct heap_node *first = heap_min(&l->timers);
+	return first != NULL && world_now(l->world).ms - first->key > HELD_UP_MS;
+}
+
 bool
 loop_turn(struct loop *l, bool wait)
 {
 	l->active = l->began = l->mail = false;
 	int flags = wait_flags(l, wait);
 	CHECK(event_base_loop(l->base, flags) >= 0);
+	/* SIGCONT ends a wait with nothing: what has come meanwhile is ahead of the time
+	 * that has run out while nobody could look */
+	if (was_held_up(l))
+		CHECK(event_base_loop(l->base, EVLOOP_NONBLOCK | EVLOOP_ONCE) >= 0);
 	begin_turn(l);
 	if (l->mail)
 		(void)inbox_open_all(l->inbox);
