@@ -298,6 +298,8 @@ scan_begin(struct imap *s, struct lex *l)
 static void
 fail_scan(struct imap *s)
 {
+	if (s->append == NULL) /* it was one error too many: the session has ended */
+		return;
 	bool waits = s->append->sync;
 	uint64_t left = s->append->literal;
 	append_free(s);
