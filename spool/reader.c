@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "base/fault.h"
 #include "base/hand.h"
 #include "base/mem.h"
 #include "spool/private.h"
@@ -155,6 +156,8 @@ reader_file(struct spool_reader *r, struct message *m)
 {
 	char name[FILE_NAME];
 	file_name(m->file, name);
+	if (FAULT("spool.file.open"))
+		return ERR_FULL; /* as without a descriptor */
 	int fd = openat(r->spool->commons->big, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return err_from_errno(errno);
@@ -207,7 +210,7 @@ reader_message(
 static enum err
 read_one(struct spool_reader *r, uint64_t id, bool with_content, struct message **out)
 {
-	enum err e = reader_begin(r);
+	enum err e = FAULT("spool.read") ? ERR_IO : reader_begin(r);
 	if (e != OK)
 		return e;
 	e = reader_message(r, id, with_content, out);

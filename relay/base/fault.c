@@ -24,7 +24,8 @@ static struct {
 	enum fault_what what;
 	char name[64];      /* "": any place */
 	char text[64];      /* of FAULT_CRASH and FAULT_HANG */
-	unsigned long left; /* passes of name until it strikes; 0: spent */
+	unsigned long left;  /* passes of name until it strikes; 0: spent */
+	unsigned long times; /* it strikes; then it is spent */
 	unsigned long passes;
 } plan = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -36,6 +37,7 @@ set_plan(enum fault_what what, struct span name, unsigned long n)
 	plan.what = what;
 	span_copy(name, plan.name, sizeof(plan.name));
 	plan.left = n;
+	plan.times = 1;
 }
 
 static void
@@ -89,6 +91,10 @@ count_pass(const char *name)
 	bool meant = plan.name[0] == '\0' || strcmp(plan.name, name) == 0;
 	if (plan.left == 0 || !meant || --plan.left > 0)
 		return FAULT_NONE;
+	if (--plan.times > 0) {
+		plan.left = 1;
+		span_copy(span_str(name), plan.name, sizeof(plan.name));
+	}
 	return plan.what;
 }
 
@@ -146,6 +152,15 @@ fault_plan(enum fault_what what, const char *name, unsigned long n)
 	pthread_mutex_lock(&plan.lock);
 	set_plan(what, span_str(name), n);
 	plan.passes = 0;
+	pthread_mutex_unlock(&plan.lock);
+}
+
+void
+fault_plan_times(unsigned long times)
+{
+	CHECK(times > 0);
+	pthread_mutex_lock(&plan.lock);
+	plan.times = times;
 	pthread_mutex_unlock(&plan.lock);
 }
 

@@ -43,6 +43,9 @@ bool fault_hit(const char *name);
  */
 void fault_plan(enum fault_what what, const char *name, unsigned long n);
 
+/* Behind fault_plan(): it strikes at so many passes of one place, one after the other. */
+void fault_plan_times(unsigned long times);
+
 /* At this place the process works on these octets.  May not return.  Any thread. */
 void fault_bytes(const char *name, struct span bytes);
 

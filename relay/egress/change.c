@@ -2,7 +2,9 @@
 /*
  * change - one report on its way to the spool.  If the sender has to be told,
  * the message is read in the pool and the notice composed there; it goes into
- * the same report, and so into the same transaction.
+ * the same report, and so into the same transaction.  A notice may tell of other reports
+ * of its message, too: those follow when it is on disk, for a failure must never be there
+ * without its notice.
  */
 #include <string.h>
 
@@ -88,6 +90,8 @@ change_over(struct change *c, enum err e)
 		entry_free(c->entry);
 	if (d != NULL && e != OK && e != ERR_NOT_FOUND) /* its rows are as they were */
 		dest_look_again(d, (struct wall){0});
+	if (c->job == NULL && e != OK && e != ERR_NOT_FOUND)
+		sweep_failed(s, c->id, e);
 	if (d != NULL && c->earliest.ms != NO_HEAD)
 		dest_expect(d, c->earliest);
 	void (*done)(void *, enum err) = c->done;
@@ -107,31 +111,37 @@ change_over(struct change *c, enum err e)
 	scheduler_check_idle(s);
 }
 
+/* As if these jobs had just ended: all at once, so that they share a notice again. */
 static void
 on_again(void *arg)
 {
-	struct change *c = arg;
-	struct job *j = c->job;
-	struct entry *e = c->entry;
-	c->job = NULL;
-	c->entry = NULL;
-	e->state = ENTRY_RUNNING;
-	scheduler_count(e, 1);
-	j->kept = false;
-	j->local = true; /* the destination has learnt from it already */
-	j->maybe_delivered = false;
-	change_free(c);
-	on_job_ended(j);
+	for (struct change *c = arg; c != NULL; c = c->then) {
+		c->entry->state = ENTRY_RUNNING;
+		scheduler_count(c->entry, 1);
+	}
+	for (struct change *c = arg, *then; c != NULL; c = then) {
+		struct job *j = c->job;
+		then = c->then;
+		c->job = NULL;
+		c->entry = NULL;
+		j->kept = false;
+		j->local = true; /* the destination has learnt from it already */
+		j->maybe_delivered = false;
+		change_free(c);
+		on_job_ended(j);
+	}
 }
 
+/* This one was not written, and so those that follow it are not either. */
 static void
-on_reported(void *arg, enum err e)
+unwritten(struct change *c, enum err e)
 {
-	struct change *c = arg;
 	struct scheduler *s = c->scheduler;
-	c->request = NULL;
-	if (e == OK || e == ERR_NOT_FOUND || c->job == NULL || s->draining) {
-		change_over(c, e);
+	if (c->job == NULL || s->draining) {
+		for (struct change *then; c != NULL; c = then) {
+			then = c->then;
+			change_over(c, e);
+		}
 		return;
 	}
 	/* What the next hop has taken must not be sent again: keep the result and try to
@@ -142,19 +152,43 @@ on_reported(void *arg, enum err e)
 	timer_set(&c->again, AGAIN_MS);
 }
 
-/* This one and those that follow it, in one go: most likely in one transaction. */
+static void on_reported(void *arg, enum err e);
+
 static void
 give_to_spool(struct change *c)
 {
-	while (c != NULL) {
-		struct change *then = c->then;
-		struct report *r = c->report;
+	struct report *r = c->report;
+	c->report = NULL;
+	c->request = spool_report_start(
+	    c->scheduler->spool, r, loop_inbox(c->scheduler->loop), on_reported, c);
+}
+
+/* The notice that tells of these is on disk. */
+static void
+give_followers(struct change *c)
+{
+	for (struct change *then; c != NULL; c = then) {
+		then = c->then;
 		c->then = NULL;
-		c->report = NULL;
-		c->request = spool_report_start(c->scheduler->spool, r,
-		    loop_inbox(c->scheduler->loop), on_reported, c);
-		c = then;
+		give_to_spool(c);
 	}
+}
+
+static void
+on_reported(void *arg, enum err e)
+{
+	struct change *c = arg, *then = c->then;
+	c->request = NULL;
+	if (e != OK && e != ERR_NOT_FOUND) {
+		unwritten(c, e);
+		return;
+	}
+	c->then = NULL;
+	if (e == OK)
+		give_followers(then);
+	else if (then != NULL) /* nor is its notice: they need one of their own */
+		unwritten(then, ERR_AGAIN);
+	change_over(c, e);
 }
 
 /* ---- notices */
@@ -238,8 +272,8 @@ compose_run(struct spool_reader *reader, void *arg)
 	uint64_t was = hand_take(c->report->id);
 	bool whole = !hand_condemned(c->report->id);
 	c->err = spool_read_message(reader, c->report->id, whole, &m);
-	if (c->err == ERR_DAMAGED ||
-	    c->err == ERR_IO) /* without a part of the original, then */
+	if (c->err != OK &&
+	    c->err != ERR_NOT_FOUND) /* without a part of the original, then */
 		c->err = spool_read_message(reader, c->report->id, false, &m);
 	size_t n = 0;
 	for (size_t i = 0; c->err == OK && i < COUNT_OF(kinds) && n < COUNT_OF(c->notice);
@@ -276,9 +310,15 @@ compose_done(void *arg)
 	struct compose *c = arg;
 	struct change *change = c->change;
 	struct scheduler *s = change->scheduler;
+	enum err e = c->err;
 	change->query = NULL;
 	change->report = c->report;
 	c->report = NULL;
+	if (e != OK && e != ERR_NOT_FOUND && e != ERR_DAMAGED) {
+		compose_drop(c);
+		unwritten(change, e); /* no failure without its notice */
+		return;
+	}
 	for (size_t i = 0; i < COUNT_OF(c->notice); i++) {
 		change->report->notice[i] = c->notice[i];
 		if (c->notice[i] != NULL)
@@ -286,7 +326,7 @@ compose_done(void *arg)
 			    &s->counters->notices, 1, memory_order_relaxed);
 		c->notice[i] = NULL;
 	}
-	if (change->report->notice[0] == NULL && c->err != ERR_NOT_FOUND) {
+	if (change->report->notice[0] == NULL && e != ERR_NOT_FOUND) {
 		char id[SPOOL_ID_LEN + 1];
 		spool_id_format(change->report->id, id);
 		LOG(s->log, EV_DROPPED, F_STR("id", id),

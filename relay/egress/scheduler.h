@@ -161,6 +161,7 @@ struct scheduler {
 	struct spool_query *scan; /* reading all destinations at start, or a sweep */
 	struct timer sweep_timer;
 	uint64_t warn_mark, expire_mark, bounce_mark; /* sweep positions: ids */
+	uint64_t unswept; /* the first whose change was not written; 0: none */
 	struct wall
 	    sweep_wall; /* clocks at the last sweep: a jump is seen by comparing them */
 	struct instant sweep_mono, expire_hold;
@@ -243,7 +244,7 @@ struct change {
 	struct wall earliest; /* of the WAIT outcomes; NO_HEAD: none */
 	struct link
 	    held; /* scheduler.held: failures that wait for the message's other jobs */
-	struct change *then; /* given to the spool right behind this one (its notice tells
+	struct change *then; /* given to the spool when this one is there (its notice tells
 			      * of that one's recipients as well); NULL: none */
 	void (*done)(void *arg, enum err e);
 	void *arg;
@@ -273,6 +274,8 @@ void suspects_call(struct scheduler *s); /* those that have gone are forgotten *
 /* ---- sweep.c */
 void sweep_start(struct scheduler *s);
 void sweep_stop(struct scheduler *s);
+/* What a sweep wanted of this message was not written: the next one looks again. */
+void sweep_failed(struct scheduler *s, uint64_t id, enum err e);
 bool sweep_may_expire(
     const struct scheduler *s); /* false for a while after the clock jumped ahead */
 

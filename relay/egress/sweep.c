@@ -240,15 +240,45 @@ sweep_drop(void *arg)
 static void sweep_slice(struct sweep *w);
 
 static void
-set_mark(struct scheduler *s, enum sweep_kind kind, uint64_t id)
+put_mark(struct scheduler *s, enum sweep_kind kind, uint64_t id)
 {
-	uint64_t *mark = mark_of(s, kind);
-	if (id <= *mark)
-		return;
-	*mark = id;
+	*mark_of(s, kind) = id;
 	struct spool_request *q = spool_mark_start(
 	    s->spool, mark_name[kind], id, loop_inbox(s->loop), NULL, NULL);
 	(void)q; /* best effort: at worst a sweep looks again at what it has seen */
+}
+
+/* Never past what has to be looked at again. */
+static void
+set_mark(struct scheduler *s, enum sweep_kind kind, uint64_t id)
+{
+	if (s->unswept != 0 && id >= s->unswept)
+		id = s->unswept - 1;
+	if (id > *mark_of(s, kind))
+		put_mark(s, kind, id);
+}
+
+void
+sweep_failed(struct scheduler *s, uint64_t id, enum err e)
+{
+	char text[SPOOL_ID_LEN + 1];
+	spool_id_format(id, text);
+	LOG(s->log, EV_FAILED,
+	    F_STR("what", "writing what becomes of a message; it stays as it was"),
+	    F_STR("id", text), F_STR("error", err_text(e)));
+	if (s->unswept == 0 || id < s->unswept)
+		s->unswept = id;
+}
+
+/* Back to before the first one whose change was not written. */
+static void
+step_back(struct scheduler *s)
+{
+	uint64_t until = s->unswept;
+	s->unswept = 0;
+	for (enum sweep_kind k = 0; until != 0 && k < SWEEP_KINDS; k++)
+		if (*mark_of(s, k) >= until)
+			put_mark(s, k, until - 1);
 }
 
 static void
@@ -344,6 +374,7 @@ on_sweep(void *arg)
 {
 	struct scheduler *s = arg;
 	look_at_clocks(s);
+	step_back(s);
 	struct sweep *w = NEW(struct sweep);
 	w->scheduler = s;
 	w->kind = SWEEP_WARN;

@@ -61,6 +61,30 @@ has_text(const char *p, size_t n, const char *text)
 	return n > 0 && memmem(p, n, text, strlen(text)) != NULL;
 }
 
+struct mark {
+	char field[40], id[60], failed[2][200]; /* as they stand in the message, in a notice */
+};
+
+static void
+mark_make(const struct ledger_message *m, const char *rcpt, struct mark *out)
+{
+	(void)snprintf(out->field, sizeof(out->field), "X-Talk: %u\r\n", m->number);
+	(void)snprintf(out->id, sizeof(out->id), "X-Relayd-Queue-Id: %s\r\n",
+	    m->id[0] != '\0' ? m->id : "-");
+	for (size_t i = 0; i < COUNT_OF(out->failed); i++)
+		(void)snprintf(out->failed[i], sizeof(out->failed[i]),
+		    "Final-Recipient: %s;%s\r\nAction: failed\r\n",
+		    i == 0 ? "rfc822" : "utf-8", rcpt);
+}
+
+/* A notice that it failed for him: not that it is late, nor that another has not got it. */
+static bool
+is_told(const struct mark *mark, const char *p, size_t n)
+{
+	return (has_text(p, n, mark->field) || has_text(p, n, mark->id)) &&
+	       (has_text(p, n, mark->failed[0]) || has_text(p, n, mark->failed[1]));
+}
+
 /* Read by the owner of a mailbox. */
 static bool
 picked_up(const struct ledger_body *b, const char *rcpt)
@@ -71,26 +95,25 @@ picked_up(const struct ledger_body *b, const char *rcpt)
 }
 
 static bool
-taken(const struct ledger *l, const char *mark, const char *rcpt)
+taken(const struct ledger *l, const struct mark *mark, const char *rcpt)
 {
 	for (size_t i = 0; i < l->bodies; i++) {
 		const struct ledger_body *b = &l->body[i];
-		if (!has_text(b->text, b->n, mark))
+		if (is_told(mark, b->text, b->n))
+			return true;
+		if (!has_text(b->text, b->n, mark->field))
 			continue;
 		for (size_t k = 0; k < b->rcpts; k++)
 			if (strcmp(b->rcpt[k], rcpt) == 0)
 				return true;
 		if (picked_up(b, rcpt))
 			return true;
-		if (has_text(b->text, b->n, "delivery-status") &&
-		    has_text(b->text, b->n, rcpt))
-			return true;
 	}
 	return false;
 }
 
 static bool
-in_message(struct spool_reader *r, uint64_t id, const char *mark, const char *rcpt)
+in_message(struct spool_reader *r, uint64_t id, const struct mark *mark, const char *rcpt)
 {
 	struct message *m = NULL;
 	if (spool_read_message(r, id, true, &m) != OK)
@@ -98,18 +121,17 @@ in_message(struct spool_reader *r, uint64_t id, const char *mark, const char *rc
 	char text[64u << 10];
 	size_t n = 0;
 	bool found = false;
-	if (content_read(m->content, 0, text, sizeof(text), &n) == OK &&
-	    has_text(text, n, mark)) {
-		for (size_t i = 0; i < m->rcpts; i++)
+	if (content_read(m->content, 0, text, sizeof(text), &n) == OK) {
+		for (size_t i = 0; has_text(text, n, mark->field) && i < m->rcpts; i++)
 			found = found || span_eq(m->rcpt[i].address, span_str(rcpt));
-		found = found || ((m->flags & MESSAGE_NOTICE) && has_text(text, n, rcpt));
+		found = found || ((m->flags & MESSAGE_NOTICE) && is_told(mark, text, n));
 	}
 	message_unref(&m);
 	return found;
 }
 
 static bool
-in_spool(struct spool_reader *r, const char *mark, const char *rcpt)
+in_spool(struct spool_reader *r, const struct mark *mark, const char *rcpt)
 {
 	struct message *page[PAGE_OF_MESSAGES];
 	uint64_t after = 0;
@@ -128,7 +150,7 @@ in_spool(struct spool_reader *r, const char *mark, const char *rcpt)
 }
 
 static bool
-is_mail_for(struct spool_reader *r, uint32_t box, uint32_t uid, const char *mark,
+is_mail_for(struct spool_reader *r, uint32_t box, uint32_t uid, const struct mark *mark,
     const char *rcpt)
 {
 	struct kept_mail *m;
@@ -138,15 +160,15 @@ is_mail_for(struct spool_reader *r, uint32_t box, uint32_t uid, const char *mark
 		return false;
 	bool found =
 	    content_read(m->message->content, 0, text, sizeof(text), &n) == OK &&
-	    has_text(text, n, mark) &&
-	    (span_eq(m->recipient, span_str(rcpt)) ||
-		((m->message->flags & MESSAGE_NOTICE) && has_text(text, n, rcpt)));
+	    ((has_text(text, n, mark->field) &&
+		 span_eq(m->recipient, span_str(rcpt))) ||
+		((m->message->flags & MESSAGE_NOTICE) && is_told(mark, text, n)));
 	kept_mail_free(&m);
 	return found;
 }
 
 static bool
-in_mailboxes(struct spool_reader *r, const char *mark, const char *rcpt)
+in_mailboxes(struct spool_reader *r, const struct mark *mark, const char *rcpt)
 {
 	struct owner_row o = {0};
 	struct mailbox_view box;
@@ -171,11 +193,12 @@ ledger_check(struct ledger *l, struct spool_reader *r, struct buf *why)
 {
 	for (size_t i = 0; i < l->messages; i++) {
 		const struct ledger_message *m = &l->message[i];
-		char mark[40];
-		(void)snprintf(mark, sizeof(mark), "X-Talk: %u\r\n", m->number);
 		for (size_t k = 0; k < m->rcpts; k++) {
-			if (taken(l, mark, m->rcpt[k]) || in_spool(r, mark, m->rcpt[k]) ||
-			    in_mailboxes(r, mark, m->rcpt[k]))
+			struct mark mark;
+			mark_make(m, m->rcpt[k], &mark);
+			if (taken(l, &mark, m->rcpt[k]) ||
+			    in_spool(r, &mark, m->rcpt[k]) ||
+			    in_mailboxes(r, &mark, m->rcpt[k]))
 				continue;
 			buf_addf(why, "message %u for <%s> was acknowledged and is lost",
 			    m->number, m->rcpt[k]);

@@ -4,7 +4,7 @@
  * process that dies: for which messages a client saw 250, and which bodies a
  * server answered 250.  In a crash run each message carries a field of its own,
  * "X-Talk: N", by which it is found again in the spool, at a server, or inside
- * the notice about it.  The clock of the talk lives here, too.
+ * the notice about it; a notice that had to go without the original names its queue id.  The clock of the talk lives here, too.
  */
 #ifndef TESTS_TALK_LEDGER_H
 #define TESTS_TALK_LEDGER_H
@@ -22,6 +22,7 @@
 
 struct ledger_message {
 	unsigned number;
+	char id[SPOOL_ID_LEN + 1]; /* "" by LMTP, perhaps */
 	size_t rcpts;
 	char rcpt[LEDGER_RCPTS][128];
 };

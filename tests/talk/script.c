@@ -548,13 +548,20 @@ static void
 read_fault(struct parser *p, enum step_kind kind, struct span rest)
 {
 	struct step *step = add_step(p, kind);
-	uint64_t n = 1;
-	struct span at = take_word(&rest), name = take_word(&rest);
+	uint64_t n = 1, times = 1;
+	struct span at = take_word(&rest), name = take_word(&rest),
+		    first = take_word(&rest), word = take_word(&rest);
+	rest = span_trim(rest);
 	if (!span_eq(at, SPAN("at")) || name.n == 0 ||
-	    (rest.n > 0 && units_u64(rest, UINT32_MAX, &n) != OK) || n == 0)
+	    (first.n > 0 && units_u64(first, UINT32_MAX, &n) != OK) || n == 0)
 		wrong(p, "die at NAME, or die at NAME N");
+	if (word.n + rest.n > 0 &&
+	    (kind == STEP_DIE || !span_eq(word, SPAN("times")) ||
+		units_u64(rest, UINT32_MAX, &times) != OK || times == 0))
+		wrong(p, "fail at NAME N times M");
 	step->text = span_eq(name, SPAN("any")) ? NULL : keep(p, name);
 	step->n = (unsigned long)n;
+	step->times = (unsigned long)times;
 }
 
 static void

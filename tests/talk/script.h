@@ -83,7 +83,7 @@ struct step {
 	struct part *part;
 	size_t parts;
 	int64_t ms;
-	unsigned long n;
+	unsigned long n, times;
 	bool wrong;
 };
 

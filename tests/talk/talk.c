@@ -135,6 +135,7 @@ plan(struct stage *s, const struct step *step)
 		return;
 	}
 	fault_plan(step->kind == STEP_DIE ? FAULT_DIE : FAULT_FAIL, step->text, step->n);
+	fault_plan_times(step->times);
 }
 
 /* As after a backup that did not have them. */
@@ -307,7 +308,7 @@ struct act {
 	int (*run)(struct talk *t, size_t from);
 	size_t from;
 	enum fault_what what; /* in a crash run: at the n-th pass of any fault */
-	unsigned long n;
+	unsigned long n, times;
 };
 
 static int
@@ -327,6 +328,8 @@ in_child(struct talk *t, const struct act *act)
 	if (pid == 0) {
 		(void)alarm(PATIENCE_S);
 		fault_plan(act->what, NULL, act->n);
+		if (act->times > 0)
+			fault_plan_times(act->times);
 		int status = act->run(t, act->from);
 		(void)fflush(stdout);
 		exit(status); /* not _exit: leaks are looked for */
@@ -420,14 +423,24 @@ plans_deaths(const struct script *s)
 	return false;
 }
 
+/* So often the writer tries a commit on a full disk before it refuses what has a notice. */
+#define FULL_TIMES 3
+
+struct crash {
+	enum fault_what what;
+	unsigned long times;
+	const char *word;
+};
+
 /*
  * One run that dies, or in which a call fails, at the n-th pass; then the check.
  * *over: the run came to its end without meeting the n-th pass.
  */
 static bool
-strike(struct talk *t, enum fault_what what, unsigned long n, bool *over)
+strike(struct talk *t, const struct crash *how, unsigned long n, bool *over)
 {
-	struct act play = {.run = play_talk, .what = what, .n = n};
+	enum fault_what what = how->what;
+	struct act play = {.run = play_talk, .what = what, .n = n, .times = how->times};
 	struct act again = {.run = run_recover};
 	ledger_reset(t->ledger);
 	t->ledger->marks = true;
@@ -442,25 +455,28 @@ strike(struct talk *t, enum fault_what what, unsigned long n, bool *over)
 	remove_dir(t);
 	if (status != 0)
 		printf("%s: failed when %s at fault pass %lu\n", t->script->path,
-		    what == FAULT_DIE ? "dying" : "a call fails", n);
+		    how->word, n);
 	return status == 0;
 }
 
 static bool
 run_crash(struct talk *t)
 {
-	static const enum fault_what whats[] = {FAULT_DIE, FAULT_FAIL};
-	unsigned long points[COUNT_OF(whats)];
+	static const struct crash hows[] = {{FAULT_DIE, 1, "dying"},
+	    {FAULT_FAIL, 1, "a call fails"},
+	    {FAULT_FAIL, FULL_TIMES, "a call fails thrice"}};
+	unsigned long points[COUNT_OF(hows)];
 	if (plans_deaths(t->script))
 		return run_once_in_dir(t);
-	for (size_t i = 0; i < COUNT_OF(whats); i++) {
+	for (size_t i = 0; i < COUNT_OF(hows); i++) {
 		bool over = false;
 		for (unsigned long n = 1; !over; n += t->every) {
-			if (!strike(t, whats[i], n, &over))
+			if (!strike(t, &hows[i], n, &over))
 				return false;
 			points[i] = n / t->every;
 		}
 	}
+	points[1] += points[2];
 	printf("%s: %lu deaths, %lu failures\n", t->script->path, points[0], points[1]);
 	atomic_fetch_add(&t->tally->deaths, points[0]);
 	atomic_fetch_add(&t->tally->failures, points[1]);

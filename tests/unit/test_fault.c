@@ -135,6 +135,20 @@ test_fail(void **state)
 	assert_false(fault_hit("x"));
 	assert_true(fault_hit("y"));
 	assert_int_equal(fault_passes(), 3);
+	fault_plan(FAULT_FAIL, "b", 2);
+	fault_plan_times(2);
+	assert_false(fault_hit("b"));
+	assert_true(fault_hit("b"));
+	assert_false(fault_hit("a"));
+	assert_true(fault_hit("b"));
+	assert_false(fault_hit("b"));
+	fault_plan(FAULT_FAIL, NULL, 2);
+	fault_plan_times(2);
+	assert_false(fault_hit("x"));
+	assert_true(fault_hit("y"));
+	assert_false(fault_hit("x")); /* of that place only */
+	assert_true(fault_hit("y"));
+	assert_false(fault_hit("y"));
 	fault_plan(FAULT_NONE, NULL, 1);
 	assert_false(three_places());
 	assert_int_equal(fault_passes(), 3);
