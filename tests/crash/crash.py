@@ -53,6 +53,8 @@ PATIENCE = 5.0
 GONE = (OSError, EOFError, ValueError, poplib.error_proto, imaplib.IMAP4.error)
 LEDGER = re.compile(rb"^X-Ledger: (\S+) ([0-9a-f]{40})\r?$", re.M)
 ABOUT = re.compile(rb"^X-Relayd-Queue-Id: (\w+)", re.M)
+FINAL = re.compile(rb"^Final-Recipient: rfc822;(\S+?)\r?$", re.M)
+REFUSED = ("@bad.test", "@worse.test")  # two routes: what fails there shares a notice
 
 
 class Ledger:
@@ -66,8 +68,9 @@ class Ledger:
         self.queue_id = {}    # name -> id in the spool
         self.arrived = collections.defaultdict(list)  # (name, recipient) -> rounds
         self.fetched = set()  # (name, owner)
-        self.noticed = set()  # names in notices that somebody has fetched, or that arrived
-        self.about = set()    # and the ids there: the content may have been unreadable
+        # (name, recipient) of notices that somebody has fetched, or that arrived; and with the
+        # id there, for the content may have been unreadable
+        self.noticed, self.about = set(), set()
         self.picked = set()   # (owner, id): deleted, and QUIT acknowledged
         self.flagged = set()  # uids of bob's INBOX
         self.expunged = set()
@@ -88,10 +91,11 @@ class Ledger:
 
     def look_at(self, octets):
         """The name in a message, whose octets are checked."""
+        failed = [to.decode() for to in FINAL.findall(octets)]
         about = ABOUT.search(octets)
         if about:
             with self.lock:
-                self.about.add(about.group(1).decode())
+                self.about.update((about.group(1).decode(), to) for to in failed)
         found = LEDGER.search(octets)
         if not found:
             return None
@@ -99,7 +103,7 @@ class Ledger:
         body = octets[octets.index(b"\r\n\r\n", found.start()) + 4:]
         if b"multipart/report" in octets[:found.start()]:
             with self.lock:
-                self.noticed.add(name)
+                self.noticed.update((name, to) for to in failed)
             return None
         if hashlib.sha1(body).hexdigest() != digest:
             with self.lock:
@@ -138,17 +142,20 @@ class Hop(socketserver.StreamRequestHandler):
             self.say("250 2.0.0 taken")
 
     def answer(self, to):
-        if to.endswith("@bad.test"):
+        if to.endswith(REFUSED):
             return "550 5.1.1 nobody of that name"
         if to.endswith("@slow.test") and self.server.dice.random() < 0.5:
             return "451 4.2.1 later"
         return "250 2.1.5 ok"
 
     def handle(self):
+        self.server.count(1)
         try:
             self.talk()
         except (OSError, EOFError, ValueError):
             pass
+        finally:
+            self.server.count(-1)
 
     def talk(self):
         recipients, self.lmtp = [], False
@@ -182,6 +189,16 @@ class Hop(socketserver.StreamRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
     request_queue_size = 128
+    busy = 0
+
+    def count(self, n):
+        with self.ledger.lock:
+            self.busy += n
+
+    def settle(self):
+        """What a relayd that is dead had sent has been read: it arrived in its life, not in
+        the next one's."""
+        real.wait_for("the next hops to be at rest", lambda: not self.busy)
 
 
 # ---- clients; each works until the connection breaks
@@ -202,8 +219,8 @@ class Sender(Client):
     """Mail by SMTP (or LMTP, for mailboxes)."""
 
     LMTP = False
-    PLACES = ("r@sink.test", "s@sink.test", "x@bad.test", "t@slow.test", "l@lmtp.test",
-              "alice@held.test", "bob@held.test", "carol@held.test")
+    PLACES = ("r@sink.test", "s@sink.test", "x@bad.test", "y@worse.test", "t@slow.test",
+              "l@lmtp.test", "alice@held.test", "bob@held.test", "carol@held.test")
 
     def cmd(self, line, want):
         self.s.sendall(line.encode() + b"\r\n")
@@ -362,6 +379,7 @@ listener "pop" {{ bind = {{"127.0.0.1:{pop}"}} protocol = "pop3" auth-in-clear =
 listener "imap" {{ bind = {{"127.0.0.1:{imap}"}} protocol = "imap" auth-in-clear = true }}
 route "held" {{ to = {{"held.test"}} deliver = "mailbox" }}
 route "lmtp" {{ to = {{"lmtp.test"}} deliver = "lmtp" via = {{"127.0.0.1:{hop}"}} }}
+route "worse" {{ to = {{"worse.test"}} via = {{"127.0.0.1:{hop}"}} }}
 route "up" {{ via = {{"127.0.0.1:{hop}"}} }}
 retry {{ first = "1s" interval = "1s" jitter = "0%" expire = "60d" bounce-expire = "60d" warn = "0" }}
 """
@@ -408,6 +426,7 @@ class Campaign:
         self.dead.set()
         for t in threads:
             t.join()
+        self.hop.settle()
 
     def look(self):
         """The spool as it lies there: recipients that wait, mails, notices."""
@@ -415,6 +434,7 @@ class Campaign:
                                os.path.join(self.dir, "spool")], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=real.LIMIT, check=False)
         spool = {"queue": set(), "mail": {}, "notice": set(), "about": set()}
+        words = collections.defaultdict(lambda: collections.defaultdict(set))
         for line in done.stdout.splitlines():
             kind, *rest = line.split(" ")
             if kind == "queue":
@@ -422,10 +442,13 @@ class Campaign:
             elif kind == "mail":
                 owner, box, uid, ident, flags, _ = rest
                 spool["mail"][owner, box, int(uid)] = (ident, int(flags))
-            elif kind in ("notice", "about"):
-                spool[kind].add(rest[1])
+            elif kind in ("notice", "about", "final"):
+                words[rest[0]][kind].add(rest[1])
             elif kind == "wrong" and len(self.faults) < 20:
                 self.faults.append(line)
+        for notice in words.values():
+            for kind in ("notice", "about"):
+                spool[kind].update((x, to) for x in notice[kind] for to in notice["final"])
         if done.returncode != 0 and not self.faults:
             self.faults.append(f"look ended with {done.returncode}: {done.stdout[-500:]}")
         spool["held"] = {(owner, ident) for (owner, box, _), (ident, _) in spool["mail"].items()
@@ -434,14 +457,17 @@ class Campaign:
 
     # -- the verdict
 
+    def is_told(self, name, ident, recipient):
+        return any((what, recipient) in notices for what, notices in (
+            (name, self.spool["notice"]), (name, self.ledger.noticed),
+            (ident, self.spool["about"]), (ident, self.ledger.about)))
+
     def is_there(self, name, recipient):
         ledger, spool = self.ledger, self.spool
         ident, owner = ledger.queue_id[name], recipient.split("@")[0]
         return ((ident, recipient) in spool["queue"] or ledger.arrived.get((name, recipient))
                 or (owner, ident) in spool["held"] or (name, owner) in ledger.fetched
-                or (recipient.endswith("@bad.test")
-                    and (name in spool["notice"] or name in ledger.noticed
-                         or ident in spool["about"] or ident in ledger.about)))
+                or (recipient.endswith(REFUSED) and self.is_told(name, ident, recipient)))
 
     def lost(self):
         return sorted({f"{name} for {r}" for name, state in self.ledger.state.items()

@@ -104,6 +104,7 @@ class Faults(crash.Campaign):
             status = self.relay.process.stop(signal.SIGTERM, 30)
             for t in threads:
                 t.join()
+            self.hop.settle()
         else:
             status = self.relay.process.stop(signal.SIGTERM, 30)
         return status

@@ -7,8 +7,8 @@
  * Opens it as relayctl does, checks every invariant, and prints a line for each
  * recipient that waits, "queue ID ADDRESS", and for each mail, "mail OWNER MAILBOX UID
  * ID FLAGS RECIPIENT"; a notice has a line "notice ID TEXT" for each X-Ledger field in
- * it, and "about ID ID" for the message.  Exit status: 0, or 1 if something is wrong,
- *which is said in lines "wrong ...".
+ * it, "about ID ID" for the message, and "final ID ADDRESS" for each recipient.  Exit status:
+ * 0, or 1 if something is wrong, which is said in lines "wrong ...".
  */
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +47,7 @@ print_subjects(const struct message *m, const char *id)
 	text[n] = '\0';
 	print_fields(text, "X-Ledger: ", "notice", id);
 	print_fields(text, "X-Relayd-Queue-Id: ", "about", id);
+	print_fields(text, "\r\nFinal-Recipient: rfc822;", "final", id);
 	mem_free(&text);
 }
 
