@@ -202,8 +202,8 @@ $(B)/talk: $(call obj,$(TALK_SRC)) $(call obj,$(TESTLIB_SRC)) $(LIB)
 
 # ---- power cuts: make power [SHORT=1] [SEED=N]; tests/TESTING.md
 SEED ?= 1
-POWER := $(if $(SHORT),--batches 4 --cuts 2000,--cuts 40000)
-POWER_TEST := $(if $(SHORT),--batches 4 --cuts 1000,--cuts 12000)
+POWER := $(if $(SHORT),--batches 8 --cuts 2000,--cuts 40000)
+POWER_TEST := $(if $(SHORT),--batches 8 --cuts 1000,--cuts 12000)
 power: deps-test
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) programs
 	@$(MAKE) --no-print-directory -s -j$(shell nproc) VARIANT=test power-rig
