@@ -152,6 +152,16 @@ unwritten(struct change *c, enum err e)
 	timer_set(&c->again, AGAIN_MS);
 }
 
+void
+changes_drain(struct scheduler *s)
+{
+	LIST_EACH (&s->changes, k) {
+		struct change *c = CONTAINER_OF(k, struct change, link);
+		if (timer_is_set(&c->again))
+			timer_set(&c->again, 0);
+	}
+}
+
 static void on_reported(void *arg, enum err e);
 
 static void

@@ -422,4 +422,5 @@ scheduler_drain(struct scheduler *s, void (*on_idle)(void *arg), void *arg)
 	later_clear(&s->pump);
 	later_init(&s->pump, s->loop, on_drain_pump, s);
 	later_set(&s->pump);
+	changes_drain(s);
 }

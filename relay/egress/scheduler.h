@@ -254,6 +254,8 @@ struct change *change_new(struct scheduler *s, struct entry *e, struct report *r
 void change_notice(
     struct change *c, uint16_t index, enum notice_kind kind, const char *status);
 void change_submit(struct change *c);
+/* What the disk has refused is tried now, for the last time. */
+void changes_drain(struct scheduler *s);
 void change_abandon(struct change *c); /* at the end of the process */
 
 /* ---- outcome.c */

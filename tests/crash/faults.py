@@ -61,6 +61,7 @@ ERRORS = {
     "clock": ("+10", "-10"),  # days
 }
 MEMORY = ("mmap", "malloc")
+WRITES = ("write", "pwrite", "writev", "fdatasync", "fsync")
 
 
 class Faults(crash.Campaign):
@@ -141,9 +142,11 @@ class Faults(crash.Campaign):
         self.judge()
 
     def choose(self, counts, n):
-        """(call, error, nth, times), each pair once before any comes again."""
+        """(call, error, nth, times), each pair once before any comes again, those of the disk
+        first: however few lives there are, it is full in some of them."""
         pairs = [(c, e) for c, errors in ERRORS.items() for e in errors if counts.get(c)]
         self.dice.shuffle(pairs)
+        pairs.sort(key=lambda pair: pair[0] not in WRITES or pair[1] not in DISK)
         for i in range(n):
             call, error = pairs[i % len(pairs)]
             times = 1 if call in MEMORY else self.dice.choice((1, 1, 3, EVER))
@@ -151,7 +154,8 @@ class Faults(crash.Campaign):
                 times = EVER
             if error == "EINTR" and times == EVER:
                 times = 3  # nobody is interrupted for ever
-            yield call, error, self.dice.randint(1, counts[call]), times
+            # a life is shorter than the one that was counted
+            yield call, error, self.dice.randint(1, max(1, counts[call] * 2 // 3)), times
 
     def run(self, runs):
         if self.play(self.environment(None, None, 0, 0), 1.0) != 0:
