@@ -22,8 +22,8 @@ static struct {
 	pthread_mutex_t lock;
 	bool planned; /* by fault_plan() or the environment, which is read once */
 	enum fault_what what;
-	char name[64];      /* "": any place */
-	char text[64];      /* of FAULT_CRASH and FAULT_HANG */
+	char name[64];       /* "": any place */
+	char text[64];       /* of FAULT_CRASH and FAULT_HANG */
 	unsigned long left;  /* passes of name until it strikes; 0: spent */
 	unsigned long times; /* it strikes; then it is spent */
 	unsigned long passes;

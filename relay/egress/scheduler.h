@@ -244,8 +244,8 @@ struct change {
 	struct wall earliest; /* of the WAIT outcomes; NO_HEAD: none */
 	struct link
 	    held; /* scheduler.held: failures that wait for the message's other jobs */
-	struct change *then; /* given to the spool when this one is there (its notice tells
-			      * of that one's recipients as well); NULL: none */
+	struct change *then; /* given to the spool when this one is there (its notice
+			      * tells of that one's recipients as well); NULL: none */
 	void (*done)(void *arg, enum err e);
 	void *arg;
 };

@@ -7,8 +7,8 @@
  * Opens it as relayctl does, checks every invariant, and prints a line for each
  * recipient that waits, "queue ID ADDRESS", and for each mail, "mail OWNER MAILBOX UID
  * ID FLAGS RECIPIENT"; a notice has a line "notice ID TEXT" for each X-Ledger field in
- * it, "about ID ID" for the message, and "final ID ADDRESS" for each recipient.  Exit status:
- * 0, or 1 if something is wrong, which is said in lines "wrong ...".
+ * it, "about ID ID" for the message, and "final ID ADDRESS" for each recipient.
+ * Exit status: 0, or 1 if something is wrong, which is said in lines "wrong ...".
  */
 #include <stdio.h>
 #include <string.h>

@@ -370,8 +370,9 @@ begin(struct story *s)
 	s->seed = o->phase * 10000;
 	r->options.inline_max = STORY_INLINE_MAX;
 	r->options.zeros_from = 1;
-	r->options.accepted_inbox = NULL; /* files go when they are given up, not later in the
-					   * pool: a removal before its commit is to be seen */
+	/* Files go when they are given up, not later in the pool: a removal before its
+	 * commit is to be seen. */
+	r->options.accepted_inbox = NULL;
 	if (o->seed % 2 == 0 && o->phase == 0) /* somebody made it, and came no further */
 		CHECK(mkdir(r->dir, 0700) == 0);
 	fault_plan(o->dies > 0 ? FAULT_DIE : FAULT_NONE, NULL, o->dies);

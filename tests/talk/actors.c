@@ -208,8 +208,8 @@ note_reply(struct actor *a, struct span reply)
 	if (c.verb == VERB_DOT && good && a->marked > 0) {
 		static const char word[] = " queued as ";
 		const char *at = memmem(reply.p, reply.n, word, sizeof(word) - 1);
-		size_t from = at != NULL ? (size_t)(at - reply.p) + sizeof(word) - 1
-					 : reply.n;
+		size_t from =
+		    at != NULL ? (size_t)(at - reply.p) + sizeof(word) - 1 : reply.n;
 		m->number = a->marked;
 		span_copy(span_cut(reply, from, SPOOL_ID_LEN), m->id, sizeof(m->id));
 		ledger_promise(a->stage->ledger, m);

@@ -61,8 +61,9 @@ has_text(const char *p, size_t n, const char *text)
 	return n > 0 && memmem(p, n, text, strlen(text)) != NULL;
 }
 
+/* As they stand in the message, and in a notice of it. */
 struct mark {
-	char field[40], id[60], failed[2][200]; /* as they stand in the message, in a notice */
+	char field[40], id[60], failed[2][200];
 };
 
 static void
@@ -77,7 +78,7 @@ mark_make(const struct ledger_message *m, const char *rcpt, struct mark *out)
 		    i == 0 ? "rfc822" : "utf-8", rcpt);
 }
 
-/* A notice that it failed for him: not that it is late, nor that another has not got it. */
+/* A notice that it failed for him: not that it is late, nor that it failed for others. */
 static bool
 is_told(const struct mark *mark, const char *p, size_t n)
 {
@@ -160,8 +161,7 @@ is_mail_for(struct spool_reader *r, uint32_t box, uint32_t uid, const struct mar
 		return false;
 	bool found =
 	    content_read(m->message->content, 0, text, sizeof(text), &n) == OK &&
-	    ((has_text(text, n, mark->field) &&
-		 span_eq(m->recipient, span_str(rcpt))) ||
+	    ((has_text(text, n, mark->field) && span_eq(m->recipient, span_str(rcpt))) ||
 		((m->message->flags & MESSAGE_NOTICE) && is_told(mark, text, n)));
 	kept_mail_free(&m);
 	return found;

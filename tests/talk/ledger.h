@@ -4,7 +4,8 @@
  * process that dies: for which messages a client saw 250, and which bodies a
  * server answered 250.  In a crash run each message carries a field of its own,
  * "X-Talk: N", by which it is found again in the spool, at a server, or inside
- * the notice about it; a notice that had to go without the original names its queue id.  The clock of the talk lives here, too.
+ * the notice about it; a notice that had to go without the original names its queue id.
+ * The clock of the talk lives here, too.
  */
 #ifndef TESTS_TALK_LEDGER_H
 #define TESTS_TALK_LEDGER_H

@@ -423,7 +423,7 @@ plans_deaths(const struct script *s)
 	return false;
 }
 
-/* So often the writer tries a commit on a full disk before it refuses what has a notice. */
+/* So often the writer tries to commit on a full disk until it refuses notices. */
 #define FULL_TIMES 3
 
 struct crash {
