@@ -545,9 +545,15 @@ class Campaign:
             self.live(seconds, self.dice.choice((0, 0, pickups)))
             if not self.judge():
                 return n
+            say_progress("crash", n, kills, "kills")
         self.ledger.round = kills + 1
         self.drain()
         return kills
+
+
+def say_progress(title, done, whole, what):
+    if done % 50 == 0 and done < whole:
+        print(f"{title}: {done} of {whole} {what}, nothing lost yet", file=sys.stderr, flush=True)
 
 
 def say_blind(title, campaign, n):

@@ -168,6 +168,7 @@ class Faults(crash.Campaign):
                 again = f"--call {call} --error={error} --nth {nth} --times {times}"
                 self.faults.insert(0, f"{call} number {nth} fails with {error}: {again}")
                 return i
+            crash.say_progress("faults", i + 1, runs, "lives")
         self.ledger.round += 1
         self.drain()
         return runs

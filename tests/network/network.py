@@ -450,6 +450,7 @@ class Campaign:
 
     def settle(self, when, spared):
         """Wait until everything that is promised and not spared has come to its end."""
+        print(f"network: {when}: waiting for the ledger", file=sys.stderr, flush=True)
         def done():
             self.late = [p for p in self.ledger.read().open() if not spared(p)]
             return not self.late or self.watch.faults

@@ -44,6 +44,7 @@
 #define BIRTH_RANDOM 40   /* states of a cut before the spool is there: they are few */
 #define SEARCH_CUTS 50000 /* at most, until a planted bug is found */
 #define TOLD_MAX 5        /* findings of one judge */
+#define PROGRESS 5000 /* cuts, from word to word */
 #define JOBS_MAX 16
 
 struct plant {
@@ -395,7 +396,12 @@ run(struct power *p, struct tally *sum)
 	for (uint64_t seed = p->seed; sum->cuts < p->cuts; seed++) {
 		if (!record(p, seed))
 			return false;
+		unsigned long long before = sum->cuts;
 		judge_life(p, seed, sum);
+		if (before / PROGRESS != sum->cuts / PROGRESS && sum->cuts < p->cuts)
+			(void)fprintf(stderr, "power: %llu of %llu cuts, %llu lost\n",
+			    (unsigned long long)sum->cuts, (unsigned long long)p->cuts,
+			    (unsigned long long)sum->lost);
 		if (p->only_which >= 0 ||
 		    (p->stop_at_first && sum->lost + sum->damaged > 0))
 			break;
