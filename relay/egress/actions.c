@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * actions - what an administrator does to messages and destinations.  Each
- * action is a report like any other; what a courier has in hand is left alone.
+ * action is a report like any other; what a courier has in hand is left alone.  Held
+ * recipients are in nobody's hands, and are released beside others of their message.
  */
 #include <string.h>
 
@@ -89,13 +90,48 @@ after(struct act *a, struct change *c, struct dest *d)
 }
 
 static void
+submit(struct act *a, struct change *c)
+{
+	c->done = one_over;
+	c->arg = a;
+	a->waiting++;
+	change_submit(c);
+}
+
+/* Some of the message's recipients there are being delivered: without an entry. */
+static void
+release_beside(struct act *a, const struct message *m, struct dest *d)
+{
+	struct scheduler *s = a->scheduler;
+	struct span key = span_str(d->key);
+	struct change *c = NULL;
+	for (size_t i = 0; i < m->rcpts; i++) {
+		const struct recipient *r = &m->rcpt[i];
+		if (!span_eq(r->dest, key) || r->state != RECIPIENT_HELD || !chosen(a, r))
+			continue;
+		if (c == NULL)
+			c = change_new(s, NULL, report_new(m->id, key, scheduler_now(s)));
+		struct outcome o = outcome_for(a, r);
+		report_add(c->report, &o);
+		a->touched++;
+	}
+	if (c == NULL)
+		return;
+	c->wake = span_dup(key);
+	submit(a, c);
+}
+
+static void
 act_at_dest(struct act *a, const struct message *m, const struct recipient *first)
 {
 	struct scheduler *s = a->scheduler;
 	struct dest *d = dest_get(s, first->dest);
 	struct entry *e = entry_find(s, m->id, d);
-	if (e != NULL && (e->state == ENTRY_RUNNING || e->state == ENTRY_REPORTING))
+	if (e != NULL && (e->state == ENTRY_RUNNING || e->state == ENTRY_REPORTING)) {
+		if (a->action == ADMIN_RELEASE)
+			release_beside(a, m, d);
 		return;
+	}
 	bool was_ready = e != NULL;
 	if (was_ready)
 		entry_free(e);
@@ -112,11 +148,8 @@ act_at_dest(struct act *a, const struct message *m, const struct recipient *firs
 		report_add(c->report, &o);
 		a->touched++;
 	}
-	c->done = one_over;
-	c->arg = a;
-	a->waiting++;
 	after(a, c, d);
-	change_submit(c);
+	submit(a, c);
 }
 
 static bool

@@ -53,6 +53,7 @@ change_free(struct change *c)
 	job_free(&c->job);
 	config_unref(&c->config);
 	mem_free(&c->item);
+	mem_free(&c->wake);
 	mem_free(&c);
 }
 
@@ -86,6 +87,8 @@ change_over(struct change *c, enum err e)
 	bool stuck = c->entry != NULL && c->entry->state == ENTRY_STUCK;
 	if (e == OK)
 		wake_moved(c);
+	if (e == OK && c->wake != NULL)
+		dest_expect(dest_get(s, span_str(c->wake)), scheduler_now(s));
 	if (c->entry != NULL && !stuck)
 		entry_free(c->entry);
 	if (d != NULL && e != OK && e != ERR_NOT_FOUND) /* its rows are as they were */

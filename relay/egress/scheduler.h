@@ -242,6 +242,7 @@ struct change {
 	struct job *job; /* kept to report again if the disk refuses now; may be NULL */
 	struct timer again;
 	struct wall earliest; /* of the WAIT outcomes; NO_HEAD: none */
+	char *wake; /* owned; this destination is looked at when it is written; or NULL */
 	struct link
 	    held; /* scheduler.held: failures that wait for the message's other jobs */
 	struct change *then; /* given to the spool when this one is there (its notice

@@ -285,20 +285,20 @@ class LmtpSender(Sender):
 class Popper(Client):
     """alice, who fetches and deletes."""
 
-    def work(self):
+    def work(self, who="alice", most=10):
         ledger = self.ledger
         p = poplib.POP3("127.0.0.1", self.c.pop, timeout=10)
         try:
-            p.user("alice")
+            p.user(who)
             p.pass_(PASSWORD)
             deleted = []
-            for n in range(1, min(p.stat()[0], 10) + 1):
+            for n in range(1, min(p.stat()[0], most) + 1):
                 name = ledger.look_at(b"\r\n".join(p.retr(n)[1]) + b"\r\n")
                 if name:
                     with ledger.lock:
-                        ledger.fetched.add((name, "alice"))
+                        ledger.fetched.add((name, who))
                         if name in ledger.queue_id:
-                            deleted.append(("alice", ledger.queue_id[name]))
+                            deleted.append((who, ledger.queue_id[name]))
                 p.dele(n)
             p.quit()
             with ledger.lock:
@@ -373,6 +373,7 @@ class Administrator(Client):
 
 # ---- the campaign
 
+EMPTY = 25  # lives, and then the mailboxes are emptied
 CONFIG = """
 listener "lmtp" {{ bind = {{"127.0.0.1:{lmtp}"}} protocol = "lmtp" }}
 listener "pop" {{ bind = {{"127.0.0.1:{pop}"}} protocol = "pop3" auth-in-clear = true }}
@@ -538,15 +539,27 @@ class Campaign:
             self.faults.append("relayd did not end well")
         return self.judge()
 
+    def empty(self):
+        """A life in which everything is picked up, with an end in order: what only grows is
+        looked at for ever longer."""
+        self.ledger.round += 1
+        self.relay.start()
+        for who in ("alice", "bob", "carol"):
+            Popper(self, self.dice).work(who, 1 << 30)
+        if self.relay.stop() != 0:
+            self.faults.append("relayd did not end well")
+
     def run(self, kills):
         for n in range(1, kills + 1):
-            self.ledger.round = n
+            if n % EMPTY == 0:
+                self.empty()
+            self.ledger.round += 1
             seconds, pickups = self.dice.uniform(0.02, 0.5), self.dice.randint(1, 20)
             self.live(seconds, self.dice.choice((0, 0, pickups)))
             if not self.judge():
                 return n
             say_progress("crash", n, kills, "kills")
-        self.ledger.round = kills + 1
+        self.ledger.round += 1
         self.drain()
         return kills
 
