@@ -100,10 +100,10 @@ submit(struct act *a, struct change *c)
 
 /* Some of the message's recipients there are being delivered: without an entry. */
 static void
-release_beside(struct act *a, const struct message *m, struct dest *d)
+release_beside(struct act *a, const struct message *m, struct entry *e)
 {
 	struct scheduler *s = a->scheduler;
-	struct span key = span_str(d->key);
+	struct span key = span_str(e->key.dest->key);
 	struct change *c = NULL;
 	for (size_t i = 0; i < m->rcpts; i++) {
 		const struct recipient *r = &m->rcpt[i];
@@ -117,6 +117,7 @@ release_beside(struct act *a, const struct message *m, struct dest *d)
 	}
 	if (c == NULL)
 		return;
+	e->again = true; /* written before that one ends, or behind it */
 	c->wake = span_dup(key);
 	submit(a, c);
 }
@@ -129,7 +130,7 @@ act_at_dest(struct act *a, const struct message *m, const struct recipient *firs
 	struct entry *e = entry_find(s, m->id, d);
 	if (e != NULL && (e->state == ENTRY_RUNNING || e->state == ENTRY_REPORTING)) {
 		if (a->action == ADMIN_RELEASE)
-			release_beside(a, m, d);
+			release_beside(a, m, e);
 		return;
 	}
 	bool was_ready = e != NULL;
