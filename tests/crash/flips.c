@@ -33,6 +33,7 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "spool/mailbox.h"
+#include "tests/lib/tree.h"
 #include "tests/power/story.h"
 
 #define FILES_MAX 400
@@ -330,9 +331,7 @@ begin(struct rig *g)
 static void
 end(struct rig *g)
 {
-	char command[100];
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", g->root);
-	CHECK(system(command) == 0);
+	tree_remove(g->root);
 	mem_free(&g->facts.fact);
 }
 

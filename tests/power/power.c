@@ -44,7 +44,7 @@
 #define BIRTH_RANDOM 40   /* states of a cut before the spool is there: they are few */
 #define SEARCH_CUTS 50000 /* at most, until a planted bug is found */
 #define TOLD_MAX 5        /* findings of one judge */
-#define PROGRESS 5000 /* cuts, from word to word */
+#define PROGRESS 5000     /* cuts, from word to word */
 #define JOBS_MAX 16
 
 struct plant {

@@ -13,7 +13,6 @@
  * the spool, checks it against the ledger and lets everything go out.  The
  * ledger, and in it the clock, is shared memory.
  */
-#include <ftw.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,6 +26,7 @@
 #include "base/check.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "tests/lib/tree.h"
 #include "tests/talk/actors.h"
 #include "tests/talk/picture.h"
 
@@ -347,15 +347,6 @@ in_child(struct talk *t, const struct act *act)
 
 /* ---- a talk */
 
-static int
-remove_one(const char *path, const struct stat *st, int what, struct FTW *ftw)
-{
-	(void)st;
-	(void)what;
-	(void)ftw;
-	return remove(path);
-}
-
 static void
 fresh_dir(struct talk *t)
 {
@@ -368,7 +359,7 @@ fresh_dir(struct talk *t)
 static void
 remove_dir(struct talk *t)
 {
-	(void)nftw(t->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(t->dir);
 }
 
 /* The restart behind the step that a process died in; steps if there is none. */
